@@ -1,0 +1,84 @@
+"""Feynman diagrams of deep and recurrent networks at finite width.
+
+The shortest use::
+
+    import nnqft
+
+    theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    result = nnqft.compute(theory, "two_point", order=3, tau=[0.0, 1.0, 2.0], rtol=1e-3)
+    print(result.table())
+"""
+
+from nnqft.diagram import Diagram, DiagramSet, Line, Point
+from nnqft.errors import (
+    ExecutorError,
+    InputError,
+    IntegrationError,
+    NnqftError,
+    PluginError,
+    TheoryError,
+    UnknownNameError,
+    short,
+)
+from nnqft.estimate import Estimate, Series
+from nnqft.hookspecs import hookimpl
+from nnqft.integral import TimeIntegral, time_integral
+from nnqft.interfaces import (
+    AbstractExecutor,
+    AbstractIntegrator,
+    AbstractModel,
+    AbstractObservable,
+    Outcome,
+    Parameter,
+    Target,
+    Work,
+    finite_number,
+)
+from nnqft.request import Request
+from nnqft.result import DiagramRow, Result, load
+from nnqft.theory import Field, Leg, Propagator, Term, Theory, Vertex
+
+# Last, because `nnqft.theory` the function takes the place of the module's name in this package.
+from nnqft.pipeline import compute, diagrams, theory  # isort: skip
+
+__all__ = [
+    "AbstractExecutor",
+    "AbstractIntegrator",
+    "AbstractModel",
+    "AbstractObservable",
+    "Diagram",
+    "DiagramRow",
+    "DiagramSet",
+    "Estimate",
+    "ExecutorError",
+    "Field",
+    "InputError",
+    "IntegrationError",
+    "Leg",
+    "Line",
+    "NnqftError",
+    "Outcome",
+    "Parameter",
+    "PluginError",
+    "Point",
+    "Propagator",
+    "Request",
+    "Result",
+    "Series",
+    "Target",
+    "Term",
+    "Theory",
+    "TheoryError",
+    "TimeIntegral",
+    "UnknownNameError",
+    "Vertex",
+    "Work",
+    "compute",
+    "diagrams",
+    "finite_number",
+    "hookimpl",
+    "load",
+    "short",
+    "theory",
+    "time_integral",
+]

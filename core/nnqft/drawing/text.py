@@ -1,0 +1,45 @@
+"""A diagram on one line of text.
+
+``t(a(b)) s(c) b~c {a,c}{b,d}``: the response of b runs to a and that of a to t; b and c are joined by a
+correlator; a and c are the two times of one vertex. Further responses read ``s>c``.
+"""
+
+from __future__ import annotations
+
+from string import ascii_lowercase
+
+from nnqft.diagram import Diagram
+
+
+def point_names(diagram: Diagram) -> list[str]:
+    """Names of the points: t and s, or t1…tk, for external ones, letters for the others."""
+    externals = diagram.externals
+    outer = ["t", "s"][:externals] if externals <= 2 else [f"t{n + 1}" for n in range(externals)]
+    letters = [c for c in ascii_lowercase if c not in "ts"]
+    inner = [letters[n % len(letters)] + str(n // len(letters) or "") for n in range(len(diagram.points) - externals)]
+    return outer + inner
+
+
+def draw_text(diagram: Diagram) -> str:
+    """The diagram on one line."""
+    names, externals = point_names(diagram), diagram.externals
+    children: dict[int, list[int]] = {n: [] for n in range(len(names))}
+    placed: set[int] = set()
+    rest: list[str] = []
+    for line in diagram.lines:
+        if line.response and line.start >= externals and line.start not in placed:
+            placed.add(line.start)
+            children[line.end].append(line.start)
+        else:
+            rest.append(f"{names[line.start]}{'>' if line.response else '~'}{names[line.end]}")
+
+    def tree(point: int) -> str:
+        inside = ",".join(tree(child) for child in children[point])
+        return names[point] + (f"({inside})" if inside else "")
+
+    groups: dict[int, list[str]] = {}
+    for n, point in enumerate(diagram.points):
+        if point.vertex >= 0:
+            groups.setdefault(point.vertex, []).append(names[n])
+    vertices = "".join("{" + ",".join(group) + "}" for group in groups.values())
+    return " ".join([*(tree(e) for e in range(externals)), *sorted(rest), vertices]).strip()

@@ -1,0 +1,78 @@
+"""Everything nnqft raises on purpose.
+
+::
+
+    NnqftError
+    ├── InputError (ValueError)      what was asked makes no sense; nothing was computed
+    │   └── UnknownNameError         no plugin, parameter or field of that name; carries the nearest one
+    ├── PluginError                  a plugin is broken; names the plugin and the cause
+    │   └── TheoryError              a model's Feynman rules contradict themselves
+    ├── ExecutorError                the place where the work should run cannot be reached or died
+    └── IntegrationError             an integral failed on the way; `.result` holds what was finished
+
+The message of each is one line: what came, what was wanted, what to write instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class NnqftError(Exception):
+    """Base of every error that nnqft raises on purpose."""
+
+
+class InputError(NnqftError, ValueError):
+    """What was asked makes no sense; nothing was computed."""
+
+
+class UnknownNameError(InputError):
+    """No such name. The message lists the known ones and suggests the nearest."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str], where: str = "") -> None:
+        names = sorted(known)
+        # A name that looks like a known one in another case counts as near, too.
+        folded = {candidate.lower(): candidate for candidate in names}
+        near = difflib.get_close_matches(str(name).lower(), list(folded), n=1, cutoff=0.5)
+        hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
+        listing = ", ".join(names) if names else "none"
+        super().__init__(f"unknown {kind} {short(name)}{where}{hint} (known: {listing})")
+
+
+class PluginError(NnqftError):
+    """A plugin is broken; the message names it and says why."""
+
+
+class TheoryError(PluginError):
+    """A model's Feynman rules contradict themselves."""
+
+
+class ExecutorError(NnqftError):
+    """The place where the work should run cannot be reached or died."""
+
+
+class IntegrationError(NnqftError):
+    """An integral failed on the way.
+
+    Attributes
+    ----------
+    result : Result or None
+        The estimate of everything finished before the failure.
+
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def short(value: object, limit: int = 60) -> str:
+    """repr(value) on one line and of bounded length, for use in messages."""
+    try:
+        text = repr(value)
+    except Exception:  # a stranger's broken __repr__ must not hide the real message
+        text = f"<{type(value).__name__}>"
+    text = text.encode("ascii", "backslashreplace").decode() if not text.isprintable() else text
+    return text if len(text) <= limit else text[: limit - 1] + "…"

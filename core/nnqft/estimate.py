@@ -1,0 +1,141 @@
+"""Estimates with their covariance over times, and the series they add up to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """An estimate of an integral, or of a sum of integrals, at M time tuples.
+
+    Attributes
+    ----------
+    mean : (M,) array
+    cov : (M, M) array
+        Covariance of the mean.
+    samples : int
+        Evaluations of the integrand; 0 for a value known without statistical error.
+    chunks : int
+        Independent chunks it was made from.
+    chi2_sum, dof : float, int
+        Sum of the χ² of every merge (averaged over times) and their number.
+    seconds : float
+        Processor time spent.
+
+    """
+
+    mean: np.ndarray
+    cov: np.ndarray
+    samples: int
+    chunks: int
+    chi2_sum: float = 0.0
+    dof: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of_chunk(cls, samples: int, mean: np.ndarray, cov: np.ndarray, seconds: float = 0.0) -> Estimate:
+        """One chunk: the mean of `samples` evaluations, and the covariance of that mean."""
+        return cls(mean, cov, samples, 1, seconds=seconds)
+
+    @classmethod
+    def exact(cls, value: np.ndarray, seconds: float = 0.0) -> Estimate:
+        """A value without statistical error."""
+        return cls(value, np.zeros((len(value), len(value))), 0, 0, seconds=seconds)
+
+    @property
+    def sdev(self) -> np.ndarray:
+        """(M,) standard deviation of the mean."""
+        return np.sqrt(np.maximum(np.diagonal(self.cov), 0.0))
+
+    @property
+    def variance_per_sample(self) -> np.ndarray:
+        """(M,) variance of the mean times the number of samples."""
+        return np.diagonal(self.cov) * self.samples
+
+    @property
+    def chi2(self) -> float:
+        """χ² per degree of freedom of the chunks against each other, averaged over times; nan for a single chunk."""
+        return self.chi2_sum / self.dof if self.dof else math.nan
+
+    def merge(self, other: Estimate) -> Estimate:
+        """Both estimates of the same integral together, weighted by samples.
+
+        Weighting by the estimated errors instead would bias the mean, because small values come with small
+        errors. Associative up to rounding: merge in chunk order for reproducible bits.
+        """
+        samples = self.samples + other.samples
+        if samples == 0:
+            return self
+        a, b = self.samples / samples, other.samples / samples
+        # Each merge tests one difference against its own error, so chunks of any size can be compared.
+        variance = np.diagonal(self.cov) + np.diagonal(other.cov)
+        known = variance > 0
+        gap = (self.mean - other.mean)[known] ** 2 / variance[known]
+        return Estimate(
+            mean=a * self.mean + b * other.mean,
+            cov=a * a * self.cov + b * b * other.cov,
+            samples=samples,
+            chunks=self.chunks + other.chunks,
+            chi2_sum=self.chi2_sum + other.chi2_sum + (float(gap.mean()) if known.any() else 0.0),
+            dof=self.dof + other.dof + bool(known.any()),
+            seconds=self.seconds + other.seconds,
+        )
+
+    def scaled(self, weight: float) -> Estimate:
+        """The estimate of weight × integral."""
+        return replace(self, mean=weight * self.mean, cov=weight**2 * self.cov)
+
+
+def merge_all(estimates: Iterable[Estimate]) -> Estimate:
+    """All estimates of one integral, merged in the order given."""
+    return reduce(Estimate.merge, estimates)
+
+
+def add_all(estimates: Iterable[Estimate]) -> Estimate:
+    """The sum of independent estimates of different integrals."""
+    parts = list(estimates)
+    return Estimate(
+        mean=np.sum([e.mean for e in parts], axis=0),
+        cov=np.sum([e.cov for e in parts], axis=0),
+        samples=sum(e.samples for e in parts),
+        chunks=sum(e.chunks for e in parts),
+        chi2_sum=sum(e.chi2_sum for e in parts),
+        dof=sum(e.dof for e in parts),
+        seconds=sum(e.seconds for e in parts),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Series(Mapping[tuple[int, int], Estimate]):
+    """Estimates keyed by (order, width), couplings included."""
+
+    contributions: dict[tuple[int, int], Estimate]
+
+    def __getitem__(self, key: tuple[int, int]) -> Estimate:
+        return self.contributions[key]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(self.contributions)
+
+    def __len__(self) -> int:
+        return len(self.contributions)
+
+    @property
+    def total(self) -> Estimate:
+        """The sum of all contributions; diagrams are sampled independently of each other."""
+        return add_all(self.contributions.values())
+
+
+def collect(keys: Iterable[Any], estimates: Iterable[Estimate]) -> dict[Any, Estimate]:
+    """Add independent estimates that share a key; sorted by key."""
+    groups: dict[Any, list[Estimate]] = {}
+    for key, estimate in zip(keys, estimates, strict=True):
+        groups.setdefault(key, []).append(estimate)
+    return {key: add_all(groups[key]) for key in sorted(groups)}

@@ -1,0 +1,50 @@
+"""The hooks a plugin may implement, in the entry-point group ``nnqft``.
+
+Every hook is called once, when the host loads its plugins, and returns a sequence; a plugin that has nothing
+of a kind leaves the hook out. Names must be new: a second ``linear`` is refused, not replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pluggy
+
+from nnqft.diagram import Diagram
+from nnqft.interfaces import AbstractExecutor, AbstractIntegrator, AbstractModel, AbstractObservable
+
+GROUP = "nnqft"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@hookspec
+def nnqft_models() -> Sequence[AbstractModel]:  # type: ignore[empty-body]
+    """Models, asked for by ``nnqft.theory(name)``. Called when plugins are loaded."""
+
+
+@hookspec
+def nnqft_observables() -> Sequence[AbstractObservable]:  # type: ignore[empty-body]
+    """Observables, asked for by name in ``diagrams`` and ``compute``. Called when plugins are loaded."""
+
+
+@hookspec
+def nnqft_integrators() -> Sequence[AbstractIntegrator]:  # type: ignore[empty-body]
+    """Integrators, asked for by ``compute(..., integrator=name)``; ``"auto"`` takes the first that fits.
+
+    Called when plugins are loaded.
+    """
+
+
+@hookspec
+def nnqft_executors() -> Mapping[str, Callable[..., AbstractExecutor]]:  # type: ignore[empty-body]
+    """Name → factory of executors, which are opened only when used: ``factory(workers=None, address=None)``.
+
+    Called when plugins are loaded; a factory is called for each computation that names it, and must import what
+    it needs (Ray, say) only then.
+    """
+
+
+@hookspec
+def nnqft_drawings() -> Mapping[str, Callable[[Diagram], str]]:  # type: ignore[empty-body]
+    """Format → function that draws a diagram as text of that format. Called when plugins are loaded."""

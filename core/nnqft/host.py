@@ -1,0 +1,160 @@
+"""Find, load and check plugins; hand them out by name.
+
+Three things pluggy leaves to its users are done here: a name that is taken is refused (pluggy would let a
+stranger's `linear` shadow ours), a misspelt hook is an error (it would never be called), and a plugin that fails
+to load costs only itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from nnqft import hookspecs
+from nnqft.errors import InputError, PluginError, UnknownNameError, short
+from nnqft.interfaces import AbstractExecutor, AbstractIntegrator, AbstractModel, AbstractObservable, whole_number
+
+KINDS = {
+    "nnqft_models": "model",
+    "nnqft_observables": "observable",
+    "nnqft_integrators": "integrator",
+    "nnqft_executors": "executor",
+    "nnqft_drawings": "drawing",
+}
+"""Hook → what its plugins are called in messages."""
+
+_INTERFACES: dict[str, type] = {
+    "model": AbstractModel,
+    "observable": AbstractObservable,
+    "integrator": AbstractIntegrator,
+}
+
+
+class PluginWarning(UserWarning):
+    """A plugin was skipped."""
+
+
+@dataclass
+class Host:
+    """The loaded plugins.
+
+    Attributes
+    ----------
+    found : dict
+        kind → name → (object, name of the plugin that brought it).
+    broken : dict
+        Plugin name → why it, or part of it, was skipped.
+
+    """
+
+    found: dict[str, dict[str, tuple[Any, str]]] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, points: Iterable[EntryPoint] | None = None) -> Host:
+        """Load all plugins of the entry-point group, nnqft's own first; warn of each that is skipped."""
+        host = cls({kind: {} for kind in KINDS.values()})
+        manager = pluggy.PluginManager(hookspecs.GROUP)
+        manager.add_hookspecs(hookspecs)
+        points = entry_points(group=hookspecs.GROUP) if points is None else points
+        for point in sorted(points, key=lambda p: (p.dist is None or p.dist.name != "nnqft", p.name, p.value)):
+            try:
+                host._add(manager, point)
+            except Exception as error:  # a stranger's code may raise anything, and must harm nothing else
+                cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+                host._skip(point.name, cause)
+        return host
+
+    def register(self, kind: str, name: str, thing: Any, plugin: str) -> None:
+        """Take one object of a plugin, or raise PluginError saying what is wrong with it."""
+        if not isinstance(name, str) or not name:
+            raise PluginError(f"plugin {plugin!r}: a {kind} has no name; set its attribute `name`")
+        if name in self.found[kind]:
+            owner = self.found[kind][name][1]
+            raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is already provided by plugin {owner!r}; rename it")
+        wanted = _INTERFACES.get(kind)
+        if wanted is not None and not isinstance(thing, wanted):
+            raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not an instance of {wanted.__name__}")
+        if wanted is None and not callable(thing):
+            raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not callable")
+        self.found[kind][name] = thing, plugin
+
+    def get(self, kind: str, name: Any) -> Any:
+        """The object of that kind and name.
+
+        Raises
+        ------
+        UnknownNameError
+            With the nearest name.
+        PluginError
+            If a plugin of that name is broken, with the cause.
+
+        """
+        table = self.found[kind]
+        if isinstance(name, str) and name in table:
+            return table[name][0]
+        if isinstance(name, str) and name in self.broken:
+            raise PluginError(f"{kind} {name!r} cannot be used: {self.broken[name]}")
+        raise UnknownNameError(kind, name, table)
+
+    def _add(self, manager: pluggy.PluginManager, point: EntryPoint) -> None:
+        plugin = point.load()
+        _check_hooks(point.name, plugin)
+        manager.register(plugin, name=point.name)
+        for caller in manager.get_hookcallers(plugin) or []:
+            kind = KINDS[caller.name]
+            own = next(i for i in caller.get_hookimpls() if i.plugin is plugin)
+            for name, thing in _items(point.name, kind, own.function()):
+                try:
+                    self.register(kind, name, thing, point.name)
+                except PluginError as error:
+                    self._skip(point.name, str(error))
+
+    def _skip(self, plugin: str, cause: str) -> None:
+        self.broken[plugin] = f"{self.broken[plugin]}; {cause}" if plugin in self.broken else cause
+        warnings.warn(f"nnqft skipped (part of) plugin {plugin!r}: {cause}", PluginWarning, stacklevel=4)
+
+
+def _check_hooks(name: str, plugin: Any) -> None:
+    """Refuse hooks that nobody would call: misspelt ones, and ones without the @hookimpl mark."""
+    marker = hookspecs.GROUP + "_impl"
+    for attribute, value in inspect.getmembers(plugin, callable):
+        marked = getattr(value, marker, None) is not None
+        if marked and attribute not in KINDS:
+            raise PluginError(f"plugin {name!r}: " + str(UnknownNameError("hook", attribute, KINDS)))
+        if attribute in KINDS and not marked:
+            raise PluginError(f"plugin {name!r}: {attribute} lacks the @nnqft.hookimpl decorator")
+
+
+def _items(plugin: str, kind: str, returned: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(returned, Mapping):
+        return returned.items()
+    try:
+        return [(getattr(thing, "name", None), thing) for thing in returned]
+    except TypeError:
+        raise PluginError(f"plugin {plugin!r}: its {kind}s came as {short(returned)}, wanted a list") from None
+
+
+@cache
+def default_host() -> Host:
+    """The host of the installed plugins, loaded once."""
+    return Host.load()
+
+
+def open_executor(executor: Any, workers: int | None, address: str | None) -> AbstractExecutor:
+    """The executor itself if one is given, else a new one of that name."""
+    if isinstance(executor, AbstractExecutor):
+        return executor
+    factory: Callable[..., AbstractExecutor] = default_host().get("executor", executor)
+    if workers is not None:
+        workers = whole_number("workers", workers, 1)
+    if address is not None and (not isinstance(address, str) or not address.strip()):
+        raise InputError(f"address={short(address)}: wanted text, write for example address='auto'")
+    return factory(workers=workers, address=address)

@@ -1,0 +1,258 @@
+"""Time integrals on the unit cube, by the response forest.
+
+Every internal point carries a response leg, hence an outgoing response line, and these lines form a forest
+rooted at the external points. A point's time is its parent's minus a delay; sampling the delay from the
+response itself removes every θ and every G from the integrand (PHYSICS: the response forest). Points that lie
+between an external h and an external z̃ (the trunk) are confined to an interval and sampled there instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+
+from nnqft.diagram import Diagram, Line
+from nnqft.errors import TheoryError
+from nnqft.theory import Array, Propagator, Theory
+
+
+class Branch(NamedTuple):
+    """One internal point of the forest: its parent, the line to it, and what confines it from below.
+
+    `below` lists the external z̃ points it must stay later than, `rank` counts the trunk points from it down.
+    """
+
+    parent: int
+    propagator: str
+    below: tuple[int, ...] = ()
+    rank: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class TimeIntegral:
+    """The time integral of a diagram for a whole grid of external times, without the diagram's weight.
+
+    Calling it with u of shape (n, dim) in the unit cube gives the integrand, shape (n, M), whose mean over
+    uniform u is the integral at each of the M time tuples.
+
+    Attributes
+    ----------
+    propagators : dict
+        Lines by name.
+    stationary : bool
+        Times reach back to −∞; otherwise to 0.
+    times : (M, E) float array
+        External times, in units of the theory's time.
+    branches : tuple of Branch
+        Internal points E, E+1, …, each after its parent.
+    lines : tuple of Line
+        All lines but those to parents outside the trunk.
+    key : str
+        Equal for integrals that are equal point by point (whatever diagram they came from).
+
+    """
+
+    propagators: dict[str, Propagator]
+    stationary: bool
+    times: np.ndarray
+    branches: tuple[Branch, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def dim(self) -> int:
+        """Number of internal times."""
+        return len(self.branches)
+
+    @cached_property
+    def key(self) -> str:
+        """Text that two integrals share when they are the same function on the same cube."""
+        return repr((self.branches, self.lines))
+
+    def __call__(self, u: Array, xp: ModuleType = np) -> Array:
+        """Integrand at points u, shape (n, dim) → (n, M)."""
+        return _Evaluation(self, u, xp).value()
+
+
+def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIntegral:
+    """The time integral of `diagram` at external `times` (M, E).
+
+    Raises
+    ------
+    TheoryError
+        If an internal point has no response leg, so that nothing bounds its time.
+
+    """
+    propagators = {p.name: p for p in theory.propagators if not p.delta}
+    externals = diagram.externals
+    parents: dict[int, Line] = {}
+    for line in diagram.lines:
+        if line.response and line.start >= externals:
+            parents.setdefault(line.start, line)
+    if orphan := [v for v in range(externals, len(diagram.points)) if v not in parents]:
+        name = diagram.vertices[diagram.points[orphan[0]].vertex]
+        raise TheoryError(f"model {theory.model!r}: vertex {name!r} has a point without a response leg")
+    order = _canonical_points(diagram, parents)
+    new = {v: externals + n for n, v in enumerate(order)} | {e: e for e in range(externals)}
+    below, rank = _trunk(diagram, parents, order)
+    branches = tuple(
+        Branch(new[parents[v].end], parents[v].propagator, tuple(sorted(below[v])), rank[v]) for v in order
+    )
+    # A trunk point is not sampled from its response, so that line stays in the integrand.
+    kept = list(diagram.lines)
+    for v in order:
+        if not below[v]:
+            kept.remove(parents[v])
+    lines = sorted(_oriented(line._replace(end=new[line.end], start=new[line.start])) for line in kept)
+    return TimeIntegral(propagators, theory.stationary, np.asarray(times, float), branches, tuple(lines))
+
+
+def _oriented(line: Line) -> Line:
+    """A line without direction is written from its lower to its higher point, so that equal ones look equal."""
+    if line.response or line.start <= line.end:
+        return line
+    return line._replace(end=line.start, start=line.end)
+
+
+def _canonical_points(diagram: Diagram, parents: dict[int, Line]) -> list[int]:
+    """Internal points, parents first, in an order that depends on the integral alone wherever refinement can tell.
+
+    Where it cannot, two equal integrals keep different keys and are computed twice, which is harmless.
+    """
+    externals, points = diagram.externals, range(len(diagram.points))
+    depth = dict.fromkeys(range(externals), 0)
+    pending = [v for v in points if v >= externals]
+    while pending:
+        depth |= {v: depth[parents[v].end] + 1 for v in pending if parents[v].end in depth}
+        pending = [v for v in pending if v not in depth]
+    near: list[list[tuple[str, bool, int]]] = [[] for _ in points]
+    for line in diagram.lines:
+        near[line.start].append((line.propagator, True, line.end))
+        near[line.end].append((line.propagator, False, line.start))
+    rank = [min(v, externals) for v in points]
+    for _ in range(4):
+        looks = [(rank[v], depth[v], sorted((p, out, rank[w]) for p, out, w in near[v])) for v in points]
+        places = {repr(look): n for n, look in enumerate(sorted(looks))}
+        rank = [places[repr(look)] for look in looks]
+    return sorted(range(externals, len(points)), key=lambda v: (depth[v], rank[v], v))
+
+
+def _trunk(diagram: Diagram, parents: dict[int, Line], order: list[int]) -> tuple[dict[int, set[int]], dict[int, int]]:
+    """For each internal point the external z̃ points below it, and how many trunk points it and its branches hold."""
+    below: dict[int, set[int]] = {v: set() for v in order}
+    for line in diagram.lines:
+        if line.response and line.start < diagram.externals and line.end in below:
+            below[line.end].add(line.start)
+    rank = dict.fromkeys(order, 0)
+    for v in reversed(order):
+        rank[v] += bool(below[v])
+        parent = parents[v].end
+        if parent in below:
+            below[parent] |= below[v]
+            rank[parent] += rank[v]
+    return below, rank
+
+
+class _Evaluation:
+    """One call of an integrand. A time is a base, (1, M) or (n, M), plus an offset, (n, 1) or 0.
+
+    Points with the same base differ by their offsets alone, so in a stationary theory a line between them is
+    computed once for the whole grid.
+    """
+
+    def __init__(self, integral: TimeIntegral, u: Array, xp: ModuleType) -> None:
+        self.integral, self.u, self.xp = integral, u, xp
+        grid = xp.asarray(integral.times)
+        self.base: list[Array] = [grid[None, :, e] for e in range(grid.shape[1])]
+        self.root = list(range(len(self.base)))
+        self.offset: list[Array] = [0.0] * len(self.base)
+        self.factor: Array = 1.0
+        self.exponent: Array = 0.0
+        self.grid_exponent: Array = 0.0
+
+    def value(self) -> Array:
+        xp = self.xp
+        for v, branch in enumerate(self.integral.branches):
+            self._place(branch, self.u[:, v, None])
+        for line in self.integral.lines:
+            self._multiply(line)
+        factor = self.factor * xp.exp(self.exponent) * xp.exp(self.grid_exponent)
+        return xp.broadcast_to(factor, (self.u.shape[0], self.integral.times.shape[0]))
+
+    def _place(self, branch: Branch, u: Array) -> None:
+        """Give the next internal point its time, and the integrand the weight of that choice."""
+        response = self.integral.propagators[branch.propagator]
+        parent = branch.parent
+        if branch.below:
+            self._place_in_trunk(branch, u)
+        elif self.integral.stationary:
+            delay, weight = sample_delay(response, u, None, self.xp)
+            self.factor = self.factor * weight
+            self._append(self.root[parent], self.offset[parent] - delay)
+        else:
+            start = self.time(parent)
+            delay, weight = sample_delay(response, u, start, self.xp)
+            self.factor = self.factor * weight
+            self._append(None, start - delay)
+
+    def _place_in_trunk(self, branch: Branch, u: Array) -> None:
+        """Density ∝ (t − lowest)^{rank−1}: a chain of exponential responses then has no variance at all."""
+        xp = self.xp
+        lowest = self.time(branch.below[0])
+        for other in branch.below[1:]:
+            lowest = xp.maximum(lowest, self.time(other))
+        room = xp.maximum(self.time(branch.parent) - lowest, 0.0)
+        scaled = u ** (1.0 / branch.rank)
+        self.factor = self.factor * room * (scaled / (u * branch.rank))
+        self._append(None, lowest + room * scaled)
+
+    def _append(self, root: int | None, value: Array) -> None:
+        """A point with a root holds its offset from it, one without is a root itself."""
+        number = len(self.root)
+        self.root.append(number if root is None else root)
+        self.offset.append(0.0 if root is None else value)
+        self.base.append(value if root is None else None)
+
+    def time(self, point: int) -> Array:
+        """Absolute time of a point."""
+        return self.base[self.root[point]] + self.offset[point]
+
+    def _multiply(self, line: Line) -> None:
+        """Multiply the integrand by one line; single exponentials are collected into one exponent."""
+        xp, propagator = self.xp, self.integral.propagators[line.propagator]
+        one_base = self.integral.stationary and self.root[line.end] == self.root[line.start]
+        if one_base:
+            t, s = self.offset[line.end], self.offset[line.start]
+        else:
+            t, s = self.time(line.end), self.time(line.start)
+        if line.response:
+            later = t > s
+            gap = xp.where(later, t - s, 1.0)
+            self.factor = self.factor * xp.where(later, propagator(s + gap, s, xp), 0.0)
+        elif len(propagator.terms) == 1 and not propagator.terms[0].early and propagator.kernel is None:
+            term = propagator.terms[0]
+            self.factor = self.factor * term.amplitude
+            exponent = -term.rate * xp.abs(t - s)
+            if one_base:
+                self.exponent = self.exponent + exponent
+            else:
+                self.grid_exponent = self.grid_exponent + exponent
+        else:
+            self.factor = self.factor * propagator(t, s, xp)
+
+
+def sample_delay(response: Propagator, u: Array, room: Array | None, xp: ModuleType) -> tuple[Array, Array]:
+    """Delay for uniform u, and response/density; `room` is the longest delay allowed (None: no bound)."""
+    rate = response.exponential_rate
+    if rate is None:
+        assert response.delay is not None
+        delay, density = response.delay(u, xp.inf if room is None else room, dict(response.params), xp)
+        return delay, response(delay, xp.zeros_like(delay), xp) / density
+    reach = 1.0 if room is None else -xp.expm1(-rate * room)
+    delay = -xp.log1p(-u * reach) / rate
+    if response.kernel is None and len(response.terms) == 1:
+        return delay, response.terms[0].amplitude * reach / rate
+    return delay, response(delay, xp.zeros_like(delay), xp) * reach / (rate * xp.exp(-rate * delay))

@@ -1,0 +1,236 @@
+"""What a plugin implements. Each interface is small; every final part is a plain class below one of these."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnqft.errors import InputError, short
+from nnqft.estimate import Estimate
+from nnqft.integral import TimeIntegral
+from nnqft.theory import Leg, Theory
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a model: its default and what values make sense.
+
+    Parameters
+    ----------
+    default
+        Value when the user gives none.
+    meaning
+        A few words with the unit.
+    low
+        Smallest value; `open_low` excludes it.
+    integer
+        Only whole numbers.
+    check
+        ``check(name, value)`` → value, for anything that is not a number; raises InputError.
+
+    """
+
+    default: Any
+    meaning: str = ""
+    low: float = -math.inf
+    open_low: bool = False
+    integer: bool = False
+    check: Callable[[str, Any], Any] | None = None
+
+    def validate(self, name: str, value: Any) -> Any:
+        """The value in its proper type, or InputError with what came and what was wanted."""
+        if self.check is not None:
+            return self.check(name, value)
+        number = finite_number(name, value)
+        if self.integer:
+            return whole_number(name, value, int(self.low))
+        if number < self.low or (self.open_low and number == self.low):
+            sign = ">" if self.open_low else "≥"
+            raise InputError(f"{name}={short(value)}: wanted a number {sign} {self.low:g}")
+        return number
+
+
+def finite_number(name: str, value: Any) -> float:
+    """float(value), or InputError when it is not a finite real number."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        raise InputError(f"{name}={short(value)}: wanted a number, write for example {name}=1.0")
+    try:
+        number = float(value)
+    except (TypeError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{name}={short(value)}: wanted a finite number, write for example {name}=1.0")
+    return number
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """The value as int, or InputError unless it is a whole number ≥ least."""
+    number = finite_number(name, value)
+    if number != math.floor(number) or number < least:
+        raise InputError(f"{name}={short(value)}: wanted a whole number ≥ {least}")
+    return int(value)
+
+
+class AbstractModel(ABC):
+    """A stochastic differential equation, given by its Feynman rules.
+
+    Attributes
+    ----------
+    name, summary : str
+        What it is asked for by, and one line of what it is.
+    parameters : mapping
+        Name → Parameter.
+    starts : tuple of str
+        Which of ``"stationary"`` and ``"rest"`` it supports.
+
+    """
+
+    name: str
+    summary: str = ""
+    parameters: Mapping[str, Parameter]
+    starts: tuple[str, ...] = ("stationary", "rest")
+
+    @abstractmethod
+    def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
+        """The rules at validated values, one for every name in `parameters`."""
+
+
+class AbstractObservable(ABC):
+    """A correlation function, given by the legs its diagrams end on.
+
+    Attributes
+    ----------
+    name, summary : str
+    connected : bool
+        True: connected diagrams only. False: the moment, each part of a diagram holding an external leg.
+
+    """
+
+    name: str
+    summary: str = ""
+    connected: bool = False
+
+    @abstractmethod
+    def legs(self, theory: Theory) -> tuple[Leg, ...]:
+        """The external legs, one for each column of the times; legs of equal `index` carry the same index."""
+
+
+class AbstractIntegrator(ABC):
+    """A way to compute a TimeIntegral.
+
+    `prepare` and `sample` run on workers: they must be pure functions of their arguments, and what they return
+    must survive pickling.
+
+    Attributes
+    ----------
+    name, summary : str
+    exact : bool
+        Its estimates carry no statistical error, and one call of `sample` settles an integral.
+
+    """
+
+    name: str
+    summary: str = ""
+    exact: bool = False
+
+    @abstractmethod
+    def supports(self, integral: TimeIntegral) -> bool | str:
+        """True if it can compute the integral, else the reason why not, in a few words."""
+
+    @abstractmethod
+    def prepare(self, integral: TimeIntegral, seed: np.random.SeedSequence) -> Any:
+        """Whatever has to be learnt once about an integral (vegas: the adapted map), small enough to send around."""
+
+    @abstractmethod
+    def sample(self, integral: TimeIntegral, state: Any, neval: int, seed: np.random.SeedSequence) -> Estimate:
+        """An independent estimate from at most `neval` evaluations; zero samples if it is exact."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One integral to compute and what it is worth.
+
+    Attributes
+    ----------
+    label
+        How an error message names it.
+    weight
+        What multiplies the integral in the sum.
+    key
+        Words of entropy that, with the request's seed and the chunk number, seed its samples.
+    map_key
+        The same for `prepare`; equal for integrals that are equal, so that these share one state.
+
+    """
+
+    label: str
+    integral: TimeIntegral
+    integrator: AbstractIntegrator
+    weight: float
+    key: tuple[int, ...]
+    map_key: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """When to stop: |error| ≤ max(rtol·|sum|, atol) at every time, or `neval` samples in all are spent."""
+
+    rtol: float | None = None
+    atol: float | None = None
+    neval: int | None = None
+    seed: int = 0
+
+    def tolerance(self, total: np.ndarray) -> np.ndarray:
+        """(M,) largest error allowed; −1 where only the budget decides."""
+        bound = np.full(len(total), -1.0)
+        if self.rtol is not None:
+            bound = np.maximum(bound, self.rtol * np.abs(total))
+        if self.atol is not None:
+            bound = np.maximum(bound, self.atol)
+        return bound
+
+
+@dataclass
+class Outcome:
+    """What an executor hands back.
+
+    Attributes
+    ----------
+    estimates
+        One for each piece of work, in order; None where nothing was finished.
+    converged
+        The target was met (or only a budget was set, and it was spent).
+    reason
+        Why it stopped, in a few words.
+    failure
+        The exception that ended the computation early, if one did.
+
+    """
+
+    estimates: list[Estimate | None]
+    converged: bool
+    reason: str
+    failure: Exception | None = None
+
+
+class AbstractExecutor(ABC):
+    """A place where work runs."""
+
+    name: str
+    summary: str = ""
+
+    @abstractmethod
+    def evaluate(self, work: Sequence[Work], target: Target, progress: Callable[[Mapping[str, Any]], None]) -> Outcome:
+        """Sample all work until the weighted sum meets the target.
+
+        `progress` is called now and then with ``samples`` (spent), ``expected`` (as far as can be told now) and
+        ``error`` (largest error over what the target allows, inf while unknown).
+        """
+
+    def close(self) -> None:
+        """Give back what the executor holds; called once, also after a failure."""

@@ -1,0 +1,143 @@
+"""The flow of a computation, top to bottom: Theory → Diagrams → TimeIntegrals → Estimates → Series → Result."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from nnqft.diagram import DiagramSet
+from nnqft.errors import IntegrationError
+from nnqft.generate import MAX_DIAGRAMS, generate
+from nnqft.host import default_host, open_executor
+from nnqft.interfaces import AbstractExecutor, whole_number
+from nnqft.progress import progress_bar
+from nnqft.request import check_theory, make_request, make_theory
+from nnqft.result import Result, make_result
+from nnqft.theory import Theory
+from nnqft.work import make_work
+
+
+def theory(model: str, *, start: str = "stationary", **parameters: Any) -> Theory:
+    """The Feynman rules of a model.
+
+    Parameters
+    ----------
+    model
+        Name of a model plugin; ``nnqft plugins`` lists them.
+    start
+        ``"stationary"`` (begins at −∞) or ``"rest"`` (h(0) = 0).
+    **parameters
+        By the names of the model, e.g. ``gamma, kappa, sigma_w, sigma_b, N``; the others keep their defaults.
+
+    Raises
+    ------
+    InputError
+        On an unknown name or a value that makes no sense.
+
+    """
+    return make_theory(model, start, parameters)
+
+
+def diagrams(
+    theory: Theory, observable: str, *, order: int, width_order: int | None = None, max_diagrams: int = MAX_DIAGRAMS
+) -> DiagramSet:
+    """All diagrams of an observable, of orders 0 to `order` and width orders 0 to `width_order` (None: all).
+
+    Raises
+    ------
+    InputError
+        On an unknown observable, a bad order, or more than `max_diagrams` diagrams (predicted beforehand).
+
+    """
+    check_theory(theory)
+    plugin = default_host().get("observable", observable)
+    return generate(
+        theory,
+        observable,
+        plugin.legs(theory),
+        order=whole_number("order", order, 0),
+        width_order=None if width_order is None else whole_number("width_order", width_order, 0),
+        connected=plugin.connected,
+        max_diagrams=whole_number("max_diagrams", max_diagrams, 1),
+    )
+
+
+def compute(
+    theory: Theory,
+    observable: str,
+    *,
+    order: int,
+    width_order: int | None = None,
+    times: Any = None,
+    tau: Any = None,
+    integrator: str = "auto",
+    executor: str | AbstractExecutor = "local",
+    rtol: float | None = None,
+    atol: float | None = None,
+    neval: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+    workers: int | None = None,
+    address: str | None = None,
+    max_diagrams: int = MAX_DIAGRAMS,
+) -> Result:
+    """Compute an observable as the sum of its diagrams.
+
+    Parameters
+    ----------
+    theory, observable, order, width_order, max_diagrams
+        As for `diagrams`.
+    times : (M, legs) array
+        External times; from rest each ≥ 0.
+    tau : (M,) array
+        Short for the pairs (τ, 0), stationary start only. Default: τ = 0.
+    integrator
+        Name of an integrator plugin; ``"auto"`` takes the first that supports each integral.
+    executor, workers, address
+        ``"local"``, ``"processes"``, ``"ray"`` or an AbstractExecutor; how many workers; a Ray cluster's address.
+    rtol, atol
+        Stop when the error of the sum is at most max(rtol·|sum|, atol) at every time.
+    neval
+        Stop when this many samples are spent over all diagrams, adaptation not counted.
+    seed
+        All randomness follows from it.
+    progress
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    Result
+        With `converged` False if the target was not met; its errors are honest all the same.
+
+    Raises
+    ------
+    InputError
+        On anything that makes no sense; nothing has been computed then.
+    ExecutorError
+        If the executor cannot be reached.
+    IntegrationError
+        If an integral failed; its `result` holds what was finished.
+
+    """
+    began = time.monotonic()
+    request = make_request(
+        theory, observable, order=order, width_order=width_order, times=times, tau=tau,
+        integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed,
+    )  # fmt: skip
+    found = diagrams(
+        theory, observable, order=request.order, width_order=request.width_order, max_diagrams=max_diagrams
+    )
+    work = make_work(found, np.array(request.times), request.integrator)
+    place = open_executor(executor, workers, address)
+    try:
+        with progress_bar(progress) as report:
+            outcome = place.evaluate(work, request.target, report)
+    finally:
+        if place is not executor:
+            place.close()
+    result = make_result(request, found, work, outcome, time.monotonic() - began)
+    if outcome.failure is not None:
+        raise IntegrationError(f"{type(outcome.failure).__name__}: {outcome.failure}", result) from outcome.failure
+    return result

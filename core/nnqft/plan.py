@@ -1,0 +1,121 @@
+"""A theory and an observable's legs, laid out as sockets for the generator."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from nnqft.canonical import automorphism_orbits
+from nnqft.errors import InputError, TheoryError
+from nnqft.theory import Leg, Theory, Vertex
+
+LINES = 0x0F
+"""Bits of a code that count the lines between two sockets."""
+SAME_VERTEX, SAME_POINT, SAME_INDEX = 0x10, 0x20, 0x40
+
+
+@dataclass(frozen=True)
+class VertexPlan:
+    """What the generator needs of a vertex: its sockets and how they hang together.
+
+    `entries` holds (socket, how many sockets are equivalent to it); `symmetry` counts the permutations of the
+    legs that leave the vertex as it is.
+    """
+
+    vertex: Vertex
+    sockets: tuple[Leg, ...]
+    kinds: tuple[int, ...]
+    codes: np.ndarray
+    entries: tuple[tuple[int, int], ...]
+    symmetry: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A theory and an observable's legs, laid out for the generator.
+
+    Kind 0 is an empty socket, kinds 1…E the external legs, the rest the sockets of vertices; vertices whose
+    sockets look alike still have kinds of their own.
+    """
+
+    theory: Theory
+    externals: tuple[Leg, ...]
+    vertices: tuple[VertexPlan, ...]
+    field_of: tuple[str, ...]  # (K,) field of a socket of this kind
+    joins: np.ndarray  # (K, K) bool: a propagator exists between these kinds
+    directed: np.ndarray  # (K, K) bool: it is a response from the first kind (z̃) to the second (h)
+    response: np.ndarray  # (K,) bool
+    indexed: np.ndarray  # (K,) bool: carries an index
+    free: np.ndarray  # (K,) legs of a socket of this kind
+
+
+def make_plan(theory: Theory, externals: tuple[Leg, ...]) -> Plan:
+    """Lay out a theory and external legs for generation.
+
+    Raises
+    ------
+    TheoryError
+        If a vertex has a power of 1/N or an order that is not an integer after contraction.
+
+    """
+    for leg in externals:
+        if leg.field not in theory.field_named:
+            raise InputError(f"model {theory.model!r} has no field {leg.field!r}, which the observable asks for")
+    kinds: list[Leg] = [Leg("", 0), *externals]
+    plans: list[VertexPlan] = []
+    for vertex in theory.interactions:
+        if Fraction(vertex.width).denominator != 1 or Fraction(vertex.order).denominator != 1:
+            raise TheoryError(f"model {theory.model!r}: vertex {vertex.name!r} has a fractional order or width")
+        slots = len({leg.index for leg in vertex.legs if leg.index is not None})
+        if slots - 1 > vertex.width:
+            raise TheoryError(
+                f"model {theory.model!r}: vertex {vertex.name!r} sums over {slots} indices and has only"
+                f" N^-{vertex.width}: its diagrams would grow without bound as N does"
+            )
+        plans.append(_plan_vertex(vertex, first_kind=len(kinds)))
+        kinds += _kind_legs(plans[-1], len(kinds))
+    names = [leg.field for leg in kinds]
+    joins = np.array([[(a, b) in theory.lines for b in names] for a in names])
+    response = np.array([bool(n) and theory.field_named[n].response for n in names])
+    return Plan(
+        theory=theory,
+        externals=externals,
+        vertices=tuple(plans),
+        field_of=tuple(names),
+        joins=joins,
+        directed=joins & response[:, None] & ~response[None, :],
+        response=response,
+        indexed=np.array([leg.index is not None for leg in kinds]),
+        free=np.array([leg.power if leg.field else 0 for leg in kinds], dtype=np.uint8),
+    )
+
+
+def _plan_vertex(vertex: Vertex, first_kind: int) -> VertexPlan:
+    powers: dict[tuple[str, int, str | None], int] = {}
+    for leg in vertex.legs:
+        assert isinstance(leg.point, int)
+        key = (leg.field, leg.point, leg.index)
+        powers[key] = powers.get(key, 0) + leg.power
+    sockets = tuple(Leg(f, p, i, n) for (f, p, i), n in powers.items())
+    codes = np.zeros((len(sockets), len(sockets)), dtype=np.uint8)
+    for a, one in enumerate(sockets):
+        for b, two in enumerate(sockets):
+            if a != b:
+                codes[a, b] = SAME_VERTEX
+                codes[a, b] |= SAME_POINT if one.point == two.point else 0
+                codes[a, b] |= SAME_INDEX if one.index is not None and one.index == two.index else 0
+    # Equivalent sockets must share a kind, or isomorphic diagrams would look different.
+    looks = sorted({(s.field, s.power) for s in sockets})
+    kinds = tuple(first_kind + looks.index((s.field, s.power)) for s in sockets)
+    permutations, orbits = automorphism_orbits(np.array(kinds), codes)
+    entries = tuple((a, orbits.count(a)) for a in sorted(set(orbits)))
+    symmetry = permutations * math.prod(math.factorial(s.power) for s in sockets)
+    return VertexPlan(vertex, sockets, kinds, codes, entries, symmetry)
+
+
+def _kind_legs(plan: VertexPlan, first_kind: int) -> list[Leg]:
+    legs = dict(zip(plan.kinds, plan.sockets, strict=True))
+    return [legs[kind] for kind in range(first_kind, first_kind + len(legs))]

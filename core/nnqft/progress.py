@@ -1,0 +1,41 @@
+"""A progress bar for long runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def progress_bar(show: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Give a function that takes ``samples``, ``expected`` and ``error`` and shows them on stderr, or nowhere."""
+    if not show:
+        yield lambda state: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[samples]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("adapting maps", total=None, samples="")
+
+        def report(state: Mapping[str, Any]) -> None:
+            error = state["error"]
+            stage = "sampling" if state["samples"] else "adapting maps"
+            if state["samples"] and error != float("inf"):
+                stage = f"sampling, error/target {error:.3g}"
+            bar.update(
+                task,
+                description=stage,
+                total=state["expected"],
+                completed=state["samples"],
+                samples=f"{state['samples']:,} samples",
+            )
+
+        yield report

@@ -1,0 +1,190 @@
+"""What is wanted and how well: checked once, frozen, hashable, JSON both ways."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from nnqft.errors import InputError, UnknownNameError, short
+from nnqft.host import default_host
+from nnqft.interfaces import AbstractModel, Target, finite_number, whole_number
+from nnqft.theory import Theory
+
+STARTS = ("stationary", "rest")
+MAX_TIMES = 2000
+"""Time tuples in one request: their covariance is kept for every diagram."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One computation.
+
+    Attributes
+    ----------
+    model, start, parameters
+        The theory; parameters as (name, value) pairs.
+    observable, order, width_order, times
+        The quantity; times as tuples of floats.
+    integrator, rtol, atol, neval, seed
+        How it is computed and how well.
+
+    """
+
+    model: str
+    start: str
+    parameters: tuple[tuple[str, Any], ...]
+    observable: str
+    order: int
+    width_order: int | None
+    times: tuple[tuple[float, ...], ...]
+    integrator: str = "auto"
+    rtol: float | None = None
+    atol: float | None = None
+    neval: int | None = None
+    seed: int = 0
+
+    @property
+    def target(self) -> Target:
+        """When to stop."""
+        return Target(self.rtol, self.atol, self.neval, self.seed)
+
+    def to_json(self) -> str:
+        """The request as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Request:
+        """The request that `to_json` wrote.
+
+        Raises
+        ------
+        InputError
+            If the text is not such a request.
+
+        """
+        try:
+            data = json.loads(text)
+            known = {f.name for f in fields(cls)}
+            if not isinstance(data, dict) or not set(data) <= known:
+                raise ValueError("unknown fields")
+            data["parameters"] = tuple((name, _frozen(value)) for name, value in data["parameters"])
+            data["times"] = _frozen(data["times"])
+            return cls(**data)
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"not a request in JSON ({error}); write one with Request.to_json()") from None
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+def make_theory(model: str | AbstractModel, start: str, parameters: Mapping[str, Any]) -> Theory:
+    """The rules of a model at these parameters, all checked first."""
+    plugin = model if isinstance(model, AbstractModel) else default_host().get("model", model)
+    if start not in STARTS:
+        raise UnknownNameError("start", start, STARTS)
+    if start not in plugin.starts:
+        raise InputError(f"model {plugin.name!r} has no start {start!r}; write start={plugin.starts[0]!r}")
+    for name in parameters:
+        if name not in plugin.parameters:
+            raise UnknownNameError("parameter", name, plugin.parameters, f" of model {plugin.name!r}")
+    values = {name: spec.validate(name, parameters.get(name, spec.default)) for name, spec in plugin.parameters.items()}
+    theory = plugin.theory(start, values)
+    if not isinstance(theory, Theory):
+        raise InputError(f"model {plugin.name!r} returned {short(theory)}, wanted a Theory")
+    return theory
+
+
+def make_request(
+    theory: Theory,
+    observable: str,
+    *,
+    order: Any,
+    width_order: Any,
+    times: Any,
+    tau: Any,
+    integrator: str,
+    rtol: Any,
+    atol: Any,
+    neval: Any,
+    seed: Any,
+) -> Request:
+    """Check everything a user may have got wrong, before anything is computed."""
+    check_theory(theory)
+    legs = len(default_host().get("observable", observable).legs(theory))
+    if integrator != "auto":
+        default_host().get("integrator", integrator)
+    if rtol is None and atol is None and neval is None:
+        raise InputError("no target: wanted rtol, atol or neval, write for example rtol=1e-3 or neval=1_000_000")
+    return Request(
+        model=theory.model,
+        start=theory.start,
+        parameters=tuple((name, _frozen(value)) for name, value in theory.parameters.items()),
+        observable=observable,
+        order=whole_number("order", order, 0),
+        width_order=None if width_order is None else whole_number("width_order", width_order, 0),
+        times=check_times(theory, legs, times, tau),
+        integrator=integrator,
+        rtol=None if rtol is None else _positive("rtol", rtol),
+        atol=None if atol is None else _positive("atol", atol),
+        neval=None if neval is None else whole_number("neval", neval, 1),
+        seed=whole_number("seed", seed, 0),
+    )
+
+
+def check_theory(theory: Any) -> None:
+    """InputError unless it is a Theory."""
+    if not isinstance(theory, Theory):
+        raise InputError(f"theory={short(theory)}: wanted a Theory, write nnqft.theory('linear', N=100, sigma_w=0.5)")
+
+
+def _positive(name: str, value: Any) -> float:
+    number = finite_number(name, value)
+    if number <= 0:
+        raise InputError(f"{name}={short(value)}: wanted a number > 0, write for example {name}=1e-3")
+    return number
+
+
+def check_times(theory: Theory, legs: int, times: Any, tau: Any) -> tuple[tuple[float, ...], ...]:
+    """External times as M tuples of `legs` floats, from `times` (M, legs) or from `tau` for pairs (τ, 0)."""
+    if times is not None and tau is not None:
+        raise InputError("both times and tau were given; write one of them")
+    if tau is not None or (times is None and legs == 2 and theory.stationary):
+        if not theory.stationary:
+            raise InputError("tau needs a stationary start; from rest write times=[(t, s), …]")
+        if legs != 2:
+            raise InputError(
+                f"tau is for observables of two times, this one has {legs}; write times of shape (M, {legs})"
+            )
+        lags = _array("tau", [0.0] if tau is None else tau)
+        if lags.ndim not in (0, 1):
+            raise InputError(f"tau has shape {lags.shape}, wanted (M,), write for example tau=[0.0, 0.5, 1.0]")
+        grid = np.stack([np.atleast_1d(lags), np.zeros(lags.size)], axis=1)
+    else:
+        if times is None:
+            raise InputError(f"times are missing, write times of shape (M, {legs}), such as {[(1.0,) * legs]}")
+        grid = _array("times", times)
+    if grid.ndim != 2 or grid.shape[1] != legs or not len(grid):
+        raise InputError(f"times have shape {grid.shape}, wanted (M, {legs}), such as {[(1.0,) * legs]}")
+    if len(grid) > MAX_TIMES:
+        raise InputError(f"{len(grid)} times, wanted at most {MAX_TIMES}; split the request")
+    if not theory.stationary and (grid < 0).any():
+        raise InputError(f"times={short(grid.min())} lies before the start; from rest write times ≥ 0")
+    return tuple(tuple(row) for row in grid.tolist())
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf":
+            raise TypeError
+        array = array.astype(float)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name}={short(value)}: wanted numbers in a regular array") from None
+    if not np.isfinite(array).all():
+        raise InputError(f"{name}={short(value)}: wanted finite numbers")
+    return array

@@ -1,0 +1,285 @@
+"""What a computation hands back: numbers over the times, by order and width, and diagram by diagram."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnqft.diagram import Diagram, DiagramSet
+from nnqft.errors import InputError, short
+from nnqft.estimate import Estimate, Series, collect
+from nnqft.interfaces import Outcome, Work
+from nnqft.request import Request
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FORMAT = 1
+"""Version of the JSON file."""
+
+
+@dataclass(frozen=True, eq=False)
+class DiagramRow:
+    """One diagram and its integral.
+
+    `integral` and `error` are (M,) arrays, without the weight; `chi2` is per degree of freedom, nan where a
+    single chunk leaves none; `dim` is the number of internal times.
+    """
+
+    drawing: str
+    family: str
+    order: int
+    width: int
+    weight: float
+    symmetry_factor: int
+    dim: int
+    integrator: str
+    integral: np.ndarray
+    error: np.ndarray
+    chi2: float
+    samples: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """An observable over its times, with everything it was made of.
+
+    Attributes
+    ----------
+    request : Request
+    series : Series
+        Estimates by (order, width), couplings included.
+    by_coupling : dict
+        Estimates by monomial of the couplings, such as ``"sigma_w^4 N^-1"``.
+    diagrams : tuple of DiagramRow
+    converged : bool
+        The target was met, or only a budget was set and it was spent.
+    reason : str
+        Why the computation stopped.
+    notes : tuple of str
+        What a reader should know: a diverging series, a missed target.
+    seconds : float
+        From start to end, by the clock.
+    versions : dict
+        Of nnqft and of what it stands on.
+
+    """
+
+    request: Request
+    series: Series
+    by_coupling: dict[str, Estimate]
+    diagrams: tuple[DiagramRow, ...]
+    converged: bool
+    reason: str
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def times(self) -> np.ndarray:
+        """(M, legs) external times."""
+        return np.array(self.request.times)
+
+    @cached_property
+    def total(self) -> Estimate:
+        """The sum of all orders and widths."""
+        return self.series.total
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(M,) the observable, couplings included, all orders and widths summed."""
+        return self.total.mean
+
+    @property
+    def sdev(self) -> np.ndarray:
+        """(M,) its standard deviation."""
+        return self.total.sdev
+
+    @property
+    def cov(self) -> np.ndarray:
+        """(M, M) its covariance over the times."""
+        return self.total.cov
+
+    def contribution(self, order: int, width: int) -> Estimate:
+        """The σ_w^{2·order} N^{−width} part, couplings included; zero where no diagram has it.
+
+        Raises
+        ------
+        InputError
+            If the part lies outside what was computed.
+
+        """
+        limit = self.request.width_order
+        if not 0 <= order <= self.request.order or width < 0 or (limit is not None and width > limit):
+            asked = "all widths" if limit is None else f"width ≤ {limit}"
+            raise InputError(
+                f"contribution({short(order)}, {short(width)}) was not computed, only order ≤ {self.request.order}"
+                f" and {asked}; compute again with a higher order or width_order"
+            )
+        zero = Estimate.exact(np.zeros(len(self.request.times)))
+        return self.series.get((order, width), zero)
+
+    def table(self) -> str:
+        """The result as plain text: by (order, width), then the sum over the times."""
+        from nnqft.report import result_table  # report.py reads Result, so it is imported late
+
+        return result_table(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Plot the sum with error bars over the first time column (τ for pairs (τ, 0)); returns the axes."""
+        from nnqft.report import plot_result  # matplotlib is imported only when something is drawn
+
+        return plot_result(self, ax)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a JSON file, whole or not at all."""
+        data = {
+            "format": FORMAT,
+            "request": json.loads(self.request.to_json()),
+            "converged": self.converged,
+            "reason": self.reason,
+            "notes": list(self.notes),
+            "seconds": self.seconds,
+            "versions": self.versions,
+            "mean": self.mean.tolist(),
+            "sdev": self.sdev.tolist(),
+            "cov": self.cov.tolist(),
+            "series": [{"order": n, "width": k} | _plain(e) for (n, k), e in self.series.items()],
+            "by_coupling": {name: _plain(e) for name, e in self.by_coupling.items()},
+            "diagrams": [_plain(row) for row in self.diagrams],
+        }
+        target = Path(path)
+        partial = target.with_name(target.name + f".{os.getpid()}.part")
+        try:
+            partial.write_text(json.dumps(data, allow_nan=False) + "\n", encoding="utf-8")
+            partial.replace(target)
+        except OSError as error:
+            raise InputError(f"cannot write {str(target)!r}: {error.strerror or error}") from None
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """Read a Result that `Result.save` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is not such a file.
+
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read a result from {str(path)!r}: {error}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise InputError(f"{str(path)!r} is not a result of this version; write one with Result.save(path)")
+    try:
+        return Result(
+            request=Request.from_json(json.dumps(data["request"])),
+            series=Series({(e.pop("order"), e.pop("width")): _estimate(e) for e in data["series"]}),
+            by_coupling={name: _estimate(e) for name, e in data["by_coupling"].items()},
+            diagrams=tuple(_row(row) for row in data["diagrams"]),
+            converged=data["converged"],
+            reason=data["reason"],
+            notes=tuple(data["notes"]),
+            seconds=data["seconds"],
+            versions=data["versions"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{str(path)!r} is damaged: {type(error).__name__} {error}") from None
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    """A dataclass as JSON values; nan, which JSON lacks, becomes null."""
+    plain = {}
+    for name, value in asdict(record).items():
+        if isinstance(value, np.ndarray):
+            plain[name] = value.tolist()
+        elif isinstance(value, float) and not math.isfinite(value):
+            plain[name] = None
+        else:
+            plain[name] = value
+    return plain
+
+
+def _estimate(data: dict[str, Any]) -> Estimate:
+    return Estimate(**data | {name: np.array(data[name]) for name in ("mean", "cov")})
+
+
+def _row(data: dict[str, Any]) -> DiagramRow:
+    arrays = {name: np.array(data[name]) for name in ("integral", "error")}
+    chi2 = math.nan if data["chi2"] is None else data["chi2"]
+    return DiagramRow(**data | arrays | {"chi2": chi2})
+
+
+def make_result(
+    request: Request, diagrams: DiagramSet, work: Sequence[Work], outcome: Outcome, seconds: float
+) -> Result:
+    """Add up what an executor handed back; diagrams without an estimate are left out and noted."""
+    rows, keys, monomials, parts = [], [], [], []
+    for diagram, task, estimate in zip(diagrams, work, outcome.estimates, strict=True):
+        if estimate is not None:
+            rows.append(_diagram_row(diagram, task, estimate))
+            keys.append((diagram.order, diagram.width))
+            monomials.append(_monomial(diagram))
+            parts.append(estimate.scaled(diagram.weight))
+    notes = list(diagrams.theory.remarks)
+    if not outcome.converged:
+        notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
+    if missing := len(work) - len(rows):
+        notes.append(f"{missing} of {len(work)} diagrams were not evaluated and are missing from the sum")
+    if not parts:
+        parts = [Estimate.exact(np.zeros(len(request.times)))]
+        keys, monomials = [(0, 0)], ["1"]
+    return Result(
+        request=request,
+        series=Series(collect(keys, parts)),
+        by_coupling=collect(monomials, parts),
+        diagrams=tuple(rows),
+        converged=outcome.converged,
+        reason=outcome.reason,
+        notes=tuple(notes),
+        seconds=seconds,
+        versions=versions(),
+    )
+
+
+def _diagram_row(diagram: Diagram, work: Work, estimate: Estimate) -> DiagramRow:
+    return DiagramRow(
+        drawing=str(diagram),
+        family=diagram.family,
+        order=diagram.order,
+        width=diagram.width,
+        weight=diagram.weight,
+        symmetry_factor=diagram.symmetry_factor,
+        dim=work.integral.dim,
+        integrator=work.integrator.name,
+        integral=estimate.mean,
+        error=estimate.sdev,
+        chi2=estimate.chi2,
+        samples=estimate.samples,
+        seconds=estimate.seconds,
+    )
+
+
+def _monomial(diagram: Diagram) -> str:
+    powers = [f"{name}^{power}" if power != 1 else name for name, power in diagram.couplings]
+    powers += [f"N^{-diagram.width}"] if diagram.width else []
+    return " ".join(powers) or "1"
+
+
+def versions() -> dict[str, str]:
+    """Versions of nnqft and of what its numbers depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in ("nnqft", "numpy", "vegas")}

@@ -1,0 +1,84 @@
+"""Print the Feynman rules of a theory the way one writes them on a blackboard."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from nnqft.theory import Leg, Theory, Vertex
+
+GREEK = {"gamma": "γ", "kappa": "κ", "sigma_w": "σ_w", "sigma_b": "σ_b", "sigma_u": "σ_u", "lambda": "λ"}
+_SUPERSCRIPTS = str.maketrans("0123456789-/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᐟ")
+
+
+def print_rules(theory: Theory) -> str:
+    """Fields, propagators and vertices, one a line, then the vertices with the bilocal lines contracted."""
+    parameters = ", ".join(f"{GREEK.get(name, name)} = {_value(value)}" for name, value in theory.parameters.items())
+    sections = [
+        f"{theory.model}, {'stationary' if theory.stationary else 'from rest'}: {parameters}",
+        _section("fields", [(f.symbol, f.meaning) for f in theory.fields]),
+        _section("propagators", _propagators(theory)),
+        _section("vertices (terms of −S)", [(v.name, _term(theory, v)) for v in theory.vertices]),
+    ]
+    if any(f.bilocal for f in theory.fields):
+        contracted = [(v.name, _term(theory, v)) for v in theory.interactions]
+        sections.append(_section("vertices with the 𝔚 line contracted (what diagrams are made of)", contracted))
+    sections += [f"note: {remark}" for remark in theory.remarks]
+    return "\n\n".join(sections)
+
+
+def _value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def _section(title: str, rows: list[tuple[str, str]]) -> str:
+    width = max((len(left) for left, _ in rows), default=0)
+    return "\n".join([title, *(f"  {left:<{width}}   {right}" for left, right in rows)])
+
+
+def _letter(theory: Theory, name: str) -> str:
+    return theory.field_named[name].symbol.split("(")[0].removesuffix("_i")
+
+
+def _propagators(theory: Theory) -> list[tuple[str, str]]:
+    """Each line as it is drawn; a response is listed in both reading directions, as in the talk."""
+    rows = []
+    for p in theory.propagators:
+        a, b = _letter(theory, p.left), _letter(theory, p.right)
+        if theory.field_named[p.right].response:
+            rows.append((f"{a}(t) ◂──── {b}(s)", f"G_{{{a}{b}}} = {p.formula}"))
+            rows.append((f"{b}(t) ────▸ {a}(s)", f"G_{{{b}{a}}}(t,s) = G_{{{a}{b}}}(s,t)"))
+        elif p.delta:
+            rows.append((f"{a}(t1,t2) ═════ {b}(t3,t4)", f"{p.name} = {p.formula}"))
+        else:
+            rows.append((f"{a}(t) ───── {b}(s)", f"G_{{{a}{b}}} = {p.formula}"))
+    return rows
+
+
+def _term(theory: Theory, vertex: Vertex) -> str:
+    factors = [_number(vertex.coefficient)]
+    factors += [GREEK.get(name, name) + _power(Fraction(power)) for name, power in vertex.couplings]
+    if vertex.width:
+        factors.append("N" + _power(-Fraction(vertex.width)))
+    points = [f"dt{n + 1}" for n in range(vertex.points)]
+    legs = [_leg(theory, leg) for leg in vertex.legs]
+    sums = sorted({leg.index for leg in vertex.legs if leg.index is not None})
+    total = f"Σ_{{{','.join(sums)}}} " if sums else ""
+    return f"{' '.join(f for f in factors if f)} {total}∫ {' '.join(points)} {' '.join(legs)}"
+
+
+def _number(value: Fraction | float) -> str:
+    exact = Fraction(value).limit_denominator(10**6)
+    if abs(float(exact) - float(value)) > 1e-15 * abs(float(value)):
+        return f"{float(value):.6g}"
+    return "" if exact == 1 else str(exact)
+
+
+def _power(power: Fraction) -> str:
+    return "" if power == 1 else str(power).translate(_SUPERSCRIPTS)
+
+
+def _leg(theory: Theory, leg: Leg) -> str:
+    index = f"_{leg.index}" if leg.index else ""
+    points = leg.point if isinstance(leg.point, tuple) else (leg.point,)
+    power = _power(Fraction(leg.power))
+    return f"{_letter(theory, leg.field)}{index}{power}({','.join(f't{p + 1}' for p in points)})"

@@ -1,0 +1,279 @@
+"""Feynman rules as frozen data: fields, propagators, vertices, and the theory they make.
+
+Source of the conventions: Helias & Dahmen, arXiv:1901.10416; Grosvenor & Jefferson, arXiv:2109.13247.
+The weight of a configuration is e^{−S}, a vertex is a term of −S, and ⟨h(t) z̃(s)⟩ = +G(t, s).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+import numpy
+
+from nnqft.errors import TheoryError, short
+
+Array = Any
+"""An array of whichever array-API namespace `xp` the caller works in (numpy, jax.numpy, …)."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the action.
+
+    Parameters
+    ----------
+    name
+        ASCII name, used in vertices and propagators: ``"h"``, ``"z"``.
+    symbol
+        How it is printed: ``"h"``, ``"z̃"``.
+    meaning
+        A few words for the printed rules.
+    response
+        True for the field conjugate to the equation of motion; ⟨z̃ z̃⟩ = 0.
+    bilocal
+        True for an auxiliary field of two times, such as 𝔚(t1, t2).
+
+    """
+
+    name: str
+    symbol: str
+    meaning: str = ""
+    response: bool = False
+    bilocal: bool = False
+
+
+@dataclass(frozen=True)
+class Term:
+    """amplitude · e^{−rate·(later − earlier)} · e^{−early·earlier}, one term of a sum of exponentials.
+
+    `early` is zero in a stationary theory; from rest it carries the memory of the start at time 0.
+    """
+
+    amplitude: float
+    rate: float
+    early: float = 0.0
+
+
+@dataclass(frozen=True)
+class Propagator:
+    """A line of a diagram: ⟨left(t) right(s)⟩.
+
+    A response propagator (right is a response field) vanishes unless t > s; θ(0) = 0 (Itô).
+    Give either `terms`, for a sum of exponentials, or `kernel`.
+
+    Parameters
+    ----------
+    name, left, right
+        Its name in diagrams and the names of the two fields it joins.
+    formula
+        How it is printed in the rules.
+    terms
+        The line as a sum of exponentials of |t − s|.
+    kernel
+        ``kernel(t, s, params, xp)`` → array: any other line, written for an array-API namespace `xp`.
+        For a response it is only called at t > s.
+    params
+        What `kernel` and `delay` receive.
+    delay
+        How to sample the delay of a response that is not a single exponential:
+        ``delay(u, room, params, xp)`` → (delay, density) for u uniform in (0, 1) and 0 < delay < room.
+        Without it the delay is exponential, with the first term's rate.
+    delta
+        True for the bilocal line ⟨𝔚 𝔚̃⟩ = δδ + δδ, which is contracted before anything is generated.
+
+    """
+
+    name: str
+    left: str
+    right: str
+    formula: str = ""
+    terms: tuple[Term, ...] = ()
+    kernel: Callable[[Array, Array, Mapping[str, Any], ModuleType], Array] | None = None
+    params: tuple[tuple[str, Any], ...] = ()
+    delay: Callable[[Array, Array, Mapping[str, Any], ModuleType], tuple[Array, Array]] | None = None
+    delta: bool = False
+
+    def __call__(self, t: Array, s: Array, xp: ModuleType = numpy) -> Array:
+        """Value at times t and s (broadcast), without the θ of a response."""
+        if self.kernel is not None:
+            return self.kernel(t, s, dict(self.params), xp)
+        gap = xp.abs(t - s)
+        total: Array = 0.0
+        for term in self.terms:
+            value = term.amplitude * xp.exp(-term.rate * gap) if term.rate else term.amplitude
+            if term.early:
+                value = value * xp.exp(-term.early * xp.minimum(t, s))
+            total = total + value
+        return total
+
+    @property
+    def exponential_rate(self) -> float | None:
+        """Rate of the delay when it is sampled exponentially, else None."""
+        if self.delay is not None:
+            return None
+        return self.terms[0].rate if self.terms else 1.0
+
+
+@dataclass(frozen=True)
+class Leg:
+    """`power` equal legs of a vertex: which field, at which of its points, in which index slot.
+
+    A bilocal field sits at two points: ``Leg("W", (0, 1))``.
+    """
+
+    field: str
+    point: int | tuple[int, int] = 0
+    index: str | None = None
+    power: int = 1
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """One term of −S: coefficient × couplings × N^{−width} × the fields of its legs, integrated over its points.
+
+    Parameters
+    ----------
+    name
+        Unique within the theory.
+    legs
+        See `Leg`. Points are numbered from 0; legs with the same `index` are summed over one index.
+    coefficient
+        The number in front, without couplings.
+    couplings
+        Powers of parameters that multiply it, ``(("sigma_w", 2),)``.
+    width
+        Power of 1/N.
+    order
+        What it adds to the order n of a diagram.
+
+    """
+
+    name: str
+    legs: tuple[Leg, ...]
+    coefficient: float | Fraction
+    couplings: tuple[tuple[str, int], ...] = ()
+    width: Fraction = Fraction(0)
+    order: Fraction = Fraction(1)
+
+    @property
+    def points(self) -> int:
+        """Number of points (times) of the vertex."""
+        return 1 + max(max(p) if isinstance(p := leg.point, tuple) else p for leg in self.legs)
+
+
+@dataclass(frozen=True)
+class Theory:
+    """The Feynman rules of one model at one set of parameters.
+
+    Parameters
+    ----------
+    model, start
+        Name of the model plugin; ``"stationary"`` or ``"rest"``.
+    parameters
+        Name → value, by the names of the model.
+    fields, propagators, vertices
+        The rules. Vertices may contain bilocal fields; see `interactions`.
+    remarks
+        One line each: what a user should know of these parameters (a diverging series, …).
+
+    """
+
+    model: str
+    start: str
+    parameters: Mapping[str, Any] = field(hash=False)
+    fields: tuple[Field, ...]
+    propagators: tuple[Propagator, ...]
+    vertices: tuple[Vertex, ...]
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def rules(self) -> str:
+        """The Feynman rules as text: fields, propagators, vertices."""
+        from nnqft.rules import print_rules  # rules.py reads Theory, so it is imported late
+
+        return print_rules(self)
+
+    @property
+    def stationary(self) -> bool:
+        """True when the process begins at −∞."""
+        return self.start == "stationary"
+
+    @property
+    def N(self) -> int:
+        """The width; 1 for a theory without index."""
+        return int(self.parameters.get("N", 1))
+
+    @cached_property
+    def field_named(self) -> dict[str, Field]:
+        """Fields by name."""
+        return {f.name: f for f in self.fields}
+
+    @cached_property
+    def lines(self) -> dict[tuple[str, str], Propagator]:
+        """Propagator by the fields at its two ends, in both orders; bilocal ones left out."""
+        table: dict[tuple[str, str], Propagator] = {}
+        for propagator in self.propagators:
+            if not propagator.delta:
+                table[propagator.left, propagator.right] = propagator
+                table[propagator.right, propagator.left] = propagator
+        return table
+
+    @cached_property
+    def interactions(self) -> tuple[Vertex, ...]:
+        """The vertices with every bilocal line contracted: what diagrams are generated from."""
+        from nnqft.bilocal import contract_bilocal  # bilocal.py reads Vertex, so it is imported late
+
+        return contract_bilocal(self)
+
+    def coupling_value(self, couplings: tuple[tuple[str, int], ...]) -> float:
+        """Product of the parameters to their powers."""
+        return math.prod(float(self.parameters[name]) ** power for name, power in couplings)
+
+
+def _check(theory: Theory) -> None:
+    """Raise TheoryError on rules that contradict themselves, naming the model."""
+    who = f"model {theory.model!r}"
+    known = {f.name for f in theory.fields}
+    if duplicates := [n for n, c in Counter(f.name for f in theory.fields).items() if c > 1]:
+        raise TheoryError(f"{who}: field {duplicates[0]!r} is declared twice; name each field once")
+    for propagator in theory.propagators:
+        for end in (propagator.left, propagator.right):
+            if end not in known:
+                raise TheoryError(f"{who}: propagator {propagator.name!r} joins an unknown field {end!r}")
+        if not (propagator.delta or propagator.terms or propagator.kernel):
+            raise TheoryError(f"{who}: propagator {propagator.name!r} has neither terms nor a kernel")
+    pairs = Counter(frozenset((p.left, p.right)) for p in theory.propagators)
+    if any(count > 1 for count in pairs.values()):
+        raise TheoryError(f"{who}: two propagators join the same fields; add them into one")
+    if duplicates := [n for n, c in Counter(v.name for v in theory.vertices).items() if c > 1]:
+        raise TheoryError(f"{who}: vertex {duplicates[0]!r} is declared twice; name each vertex once")
+    for vertex in theory.vertices:
+        _check_vertex(who, vertex, known, theory.parameters)
+
+
+def _check_vertex(who: str, vertex: Vertex, known: set[str], parameters: Mapping[str, Any]) -> None:
+    where = f"{who}: vertex {vertex.name!r}"
+    if not vertex.legs:
+        raise TheoryError(f"{where} has no legs")
+    for leg in vertex.legs:
+        if leg.field not in known:
+            raise TheoryError(f"{where} has a leg of unknown field {leg.field!r}; declare it in fields")
+        if leg.power < 1:
+            raise TheoryError(f"{where}: leg power {short(leg.power)} must be a positive integer")
+    if not math.isfinite(vertex.coefficient):
+        raise TheoryError(f"{where}: coefficient {vertex.coefficient} is not a finite number")
+    for name, _ in vertex.couplings:
+        if name not in parameters:
+            raise TheoryError(f"{where}: coupling {name!r} is not a parameter of the model")
+    if vertex.order <= 0:
+        raise TheoryError(f"{where}: order {vertex.order} must be positive, or the series never ends")

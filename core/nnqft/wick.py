@@ -1,0 +1,283 @@
+"""Generate diagrams by Wick contraction, leg by leg, merging isomorphic partial diagrams.
+
+The unit is the *socket*: the equal legs of a vertex (same point, same field, same index slot). All partial
+diagrams with the same number of lines are held in one batch of arrays and extended together. In each, one free
+leg is chosen and joined to every leg it can reach, of the diagram or of a new vertex; the number of ways
+multiplies the count. Isomorphic results are merged and their counts added, so that in the end
+
+    count = Π (symmetry of each vertex) / |Aut(diagram)|.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from nnqft.canonical import apply_order, canonical_order
+from nnqft.errors import InputError
+from nnqft.plan import LINES, SAME_POINT, Plan, VertexPlan
+
+
+@dataclass
+class Batch:
+    """Partial diagrams, one a row, each with room for S sockets.
+
+    Attributes
+    ----------
+    kind, free : (B, S) uint8
+        Kind of each socket and its legs still free.
+    code : (B, S, S) uint8
+        Lines between sockets, and what they share.
+    loop : (B, S) int16
+        Index class: the first socket of those whose indices are equal.
+    before : (B, S, S) bool
+        before[a, b]: the point of a is that of b, or earlier along response lines.
+    size, order : (B,) integers
+        Sockets in use; order so far, in units of the theory's smallest step.
+    width : (B,) integers
+        Power of 1/N of the vertices.
+    count : (B,) int64
+        Wick contractions, with vertices of a type taken as equal.
+
+    """
+
+    kind: np.ndarray
+    free: np.ndarray
+    code: np.ndarray
+    loop: np.ndarray
+    before: np.ndarray
+    size: np.ndarray
+    order: np.ndarray
+    width: np.ndarray
+    count: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def take(self, rows: np.ndarray) -> Batch:
+        """These rows, copied."""
+        return Batch(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    @staticmethod
+    def join(batches: list[Batch]) -> Batch:
+        """One batch of all rows."""
+        return Batch(*(np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(Batch)))
+
+
+def contract(
+    plan: Plan,
+    order: int,
+    width_order: int | None,
+    connected: bool,
+    check: Callable[[Batch], None] = lambda partial: None,
+) -> Iterator[Batch]:
+    """Yield batches of finished diagrams in canonical form, of every order up to `order`.
+
+    Parameters
+    ----------
+    plan
+        From `make_plan`.
+    order
+        Highest sum of the vertices' orders.
+    width_order
+        Highest width order k to keep; None keeps all.
+    connected
+        True: every diagram is connected. False: each of its parts holds an external leg.
+    check
+        Called with the partial diagrams of each step; may raise to stop the generation.
+
+    """
+    batch = _start(plan, order)
+    first = True
+    while len(batch):
+        chosen = _choose(plan, batch)
+        done = chosen < 0
+        if done.any():
+            yield _finish(batch.take(np.flatnonzero(done)))
+        going = ~done
+        if connected and not first:
+            # Only an external leg is left to choose: the part that holds the first one is closed.
+            going &= chosen >= len(plan.externals)
+        first = False
+        rows = np.flatnonzero(going)
+        batch, chosen = batch.take(rows), chosen[rows]
+        extended = [*_join_inside(plan, batch, chosen), *_join_new(plan, batch, chosen, order)]
+        if not extended:
+            return
+        batch = Batch.join(extended)
+        if width_order is not None:
+            batch = batch.take(np.flatnonzero(_least_width(plan, batch) <= width_order))
+        batch = _merge(batch)
+        check(batch)
+
+
+def index_loops(plan: Plan, batch: Batch) -> np.ndarray:
+    """Number of index classes of each finished diagram that no external leg ties."""
+    return _classes(plan, batch)[0].sum(axis=1)
+
+
+def _start(plan: Plan, order: int) -> Batch:
+    sockets = [len(v.sockets) / int(v.vertex.order) for v in plan.vertices]
+    externals = len(plan.externals)
+    room = externals + int(order * max(sockets, default=0))
+    if room > 250:
+        raise InputError(f"order {order} makes diagrams of {room} sockets, more than the generator's 250")
+    batch = Batch(
+        kind=np.zeros((1, room), np.uint8),
+        free=np.zeros((1, room), np.uint8),
+        code=np.zeros((1, room, room), np.uint8),
+        loop=np.arange(room, dtype=np.int16)[None],
+        before=np.eye(room, dtype=bool)[None],
+        size=np.array([externals]),
+        order=np.zeros(1, np.int64),
+        width=np.zeros(1, np.int64),
+        count=np.ones(1, np.int64),
+    )
+    batch.kind[0, :externals] = np.arange(1, externals + 1)
+    batch.free[0, :externals] = 1
+    for a, leg in enumerate(plan.externals):
+        batch.loop[0, a] = [other.index for other in plan.externals].index(leg.index)
+    return batch
+
+
+def _choose(plan: Plan, batch: Batch) -> np.ndarray:
+    """The socket to contract next, −1 where none is free: internal ones first, then external ones in order."""
+    room = batch.kind.shape[1]
+    place = np.arange(room)
+    rank = np.where(place < len(plan.externals), place + room, place)
+    rank = np.where(batch.free > 0, rank, 4 * room)
+    chosen = rank.argmin(axis=1)
+    return np.where(batch.free.any(axis=1), chosen, -1)
+
+
+def _join_inside(plan: Plan, batch: Batch, chosen: np.ndarray) -> Iterator[Batch]:
+    """Join the chosen leg to each free leg of the same diagram."""
+    rows = np.arange(len(batch))
+    kind = batch.kind[rows, chosen]
+    spare = batch.free.astype(np.int64)
+    spare[rows, chosen] -= 1
+    possible = (spare > 0) & plan.joins[kind[:, None], batch.kind]
+    # θ(0) = 0 and no closed response loops: the later end must not lie before the earlier one.
+    forward = plan.directed[kind[:, None], batch.kind]
+    backward = plan.directed[batch.kind, kind[:, None]]
+    possible &= ~(forward & batch.before[rows, :, chosen])
+    possible &= ~(backward & batch.before[rows, chosen, :])
+    for target in range(batch.kind.shape[1]):
+        hit = np.flatnonzero(possible[:, target])
+        if len(hit):
+            new = batch.take(hit)
+            new.count *= spare[hit, target]
+            _add_line(plan, new, chosen[hit], np.full(len(hit), target))
+            yield new
+
+
+def _join_new(plan: Plan, batch: Batch, chosen: np.ndarray, order: int) -> Iterator[Batch]:
+    """Join the chosen leg to each kind of leg of each vertex that still fits."""
+    kind = batch.kind[np.arange(len(batch)), chosen]
+    for vertex in plan.vertices:
+        fits = batch.order + int(vertex.vertex.order) <= order
+        for entry, ways in vertex.entries:
+            hit = np.flatnonzero(fits & plan.joins[kind, vertex.kinds[entry]])
+            if len(hit):
+                new = batch.take(hit)
+                place = new.size.copy()
+                _add_vertex(plan, new, vertex)
+                new.count *= ways * vertex.sockets[entry].power
+                _add_line(plan, new, chosen[hit], place + entry)
+                yield new
+
+
+def _add_vertex(plan: Plan, batch: Batch, vertex: VertexPlan) -> None:
+    rows = np.arange(len(batch))[:, None]
+    place = batch.size[:, None] + np.arange(len(vertex.sockets))
+    batch.kind[rows, place] = vertex.kinds
+    batch.free[rows, place] = plan.free[list(vertex.kinds)]
+    block = rows[:, :, None], place[:, :, None], place[:, None, :]
+    batch.code[block] = vertex.codes
+    batch.before[block] |= (vertex.codes & SAME_POINT) > 0
+    slots = [s.index for s in vertex.sockets]
+    batch.loop[rows, place] = batch.size[:, None] + [slots.index(i) for i in slots]
+    batch.size += len(vertex.sockets)
+    batch.order += int(vertex.vertex.order)
+    batch.width += int(vertex.vertex.width)
+
+
+def _add_line(plan: Plan, batch: Batch, one: np.ndarray, two: np.ndarray) -> None:
+    rows = np.arange(len(batch))
+    batch.free[rows, one] -= 1
+    batch.free[rows, two] -= 1
+    batch.code[rows, one, two] += 1
+    batch.code[rows, two, one] += one != two
+    if ((batch.code[rows, one, two] & LINES) == LINES).any():
+        raise InputError(f"more than {LINES - 1} lines join one pair of legs: lower the order")
+    first, second = batch.loop[rows, one], batch.loop[rows, two]
+    np.copyto(batch.loop, first[:, None], where=batch.loop == second[:, None])
+    kinds = batch.kind[rows, one], batch.kind[rows, two]
+    forward, backward = plan.directed[kinds], plan.directed[kinds[::-1]]
+    start, end = np.where(forward, one, two), np.where(forward, two, one)
+    hit = np.flatnonzero(forward | backward)
+    earlier = batch.before[hit, :, start[hit]]
+    later = batch.before[hit, end[hit], :]
+    batch.before[hit] |= earlier[:, :, None] & later[:, None, :]
+
+
+def _classes(plan: Plan, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Index classes without an external leg, by (B, S) masks of their first sockets.
+
+    Returns the closed ones, the open ones, and the open ones whose free legs are all response legs.
+    """
+    place = np.arange(batch.kind.shape[1])
+    member = batch.loop[:, :, None] == place
+    own = (batch.loop == place) & (place < batch.size[:, None]) & plan.indexed[batch.kind]
+    own &= ~member[:, : len(plan.externals)].any(axis=1)
+    free = batch.free > 0
+    is_open = own & (member & free[:, :, None]).any(axis=1)
+    unwilling = is_open & ~(member & (free & ~plan.response[batch.kind])[:, :, None]).any(axis=1)
+    return own & ~is_open, is_open, unwilling
+
+
+def _least_width(plan: Plan, batch: Batch) -> np.ndarray:
+    """Lower bound of the width order of everything that can grow from each row.
+
+    Each open class closes at best on its own, except those with only response legs free: ⟨z̃ z̃⟩ = 0, so each
+    of them merges with another class. A new vertex adds no more classes than powers of 1/N (see `make_plan`).
+    """
+    closed, is_open, unwilling = (mask.sum(axis=1) for mask in _classes(plan, batch))
+    return batch.width - closed - is_open + (unwilling + 1) // 2
+
+
+def _merge(batch: Batch) -> Batch:
+    """Merge isomorphic rows, adding their counts."""
+    _, keys = _canonical_keys(batch)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    count = np.zeros(len(first), np.int64)
+    np.add.at(count, inverse, batch.count)
+    merged = batch.take(first)
+    merged.count = count
+    return merged
+
+
+def _finish(batch: Batch) -> Batch:
+    """Put finished rows into canonical node order."""
+    order, _ = _canonical_keys(batch)
+    batch.kind, batch.code = apply_order(batch.kind, batch.code, order)
+    where = np.argsort(order, axis=1)
+    rows = np.arange(len(batch))[:, None]
+    batch.loop = np.take_along_axis(where[rows, batch.loop].astype(np.int16), order, axis=1)
+    return batch
+
+
+def _canonical_keys(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Canonical node order of each row, and a comparable key of its canonical form."""
+    room = batch.kind.shape[1]
+    place = np.arange(room)
+    colours = batch.kind.astype(np.uint64) << np.uint64(8) | batch.free
+    # Empty sockets are told apart, so that they cost the refinement nothing; they sort by place.
+    empty = place >= batch.size[:, None]
+    colours = np.where(empty, (np.uint64(1) << np.uint64(32)) + place.astype(np.uint64), colours)
+    order = canonical_order(colours, batch.code)
+    kinds, codes = apply_order(colours, batch.code, order)
+    flat = np.concatenate([kinds.view(np.uint8).reshape(len(batch), -1), codes.reshape(len(batch), -1)], axis=1)
+    return order, np.ascontiguousarray(flat).view(np.dtype((np.void, flat.shape[1]))).ravel()

@@ -1,0 +1,64 @@
+"""Where work runs: in this process, in several, or on a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nnqft import AbstractExecutor, InputError, Outcome, Target, Work, hookimpl
+from nnqft_workers.pool import AbstractPool
+
+
+@dataclass
+class PoolExecutor(AbstractExecutor):
+    """The scheduler on some pool of workers."""
+
+    name: str
+    pool: AbstractPool
+
+    def evaluate(self, work: Sequence[Work], target: Target, progress: Callable[[Mapping[str, Any]], None]) -> Outcome:
+        """Sample all work until the weighted sum meets the target."""
+        from nnqft_workers.scheduler import schedule
+
+        return schedule(work, target, self.pool, progress)
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self.pool.close()
+
+
+def _no_address(name: str, address: str | None) -> None:
+    if address is not None:
+        raise InputError(f"executor {name!r} takes no address; write executor='ray', address={address!r}")
+
+
+def local(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
+    """Run in this process."""
+    from nnqft_workers.local import LocalPool
+
+    _no_address("local", address)
+    if workers not in (None, 1):
+        raise InputError(f"executor 'local' has one worker, not {workers}; write executor='processes'")
+    return PoolExecutor("local", LocalPool())
+
+
+def processes(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
+    """Run in processes of this machine, by default one a core."""
+    from nnqft_workers.processes import ProcessPool
+
+    _no_address("processes", address)
+    return PoolExecutor("processes", ProcessPool(workers))
+
+
+def ray(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
+    """Run on Ray: an embedded cluster with the machine's cores, or the one at `address`."""
+    from nnqft_workers.ray_executor import RayPool
+
+    return PoolExecutor("ray", RayPool(workers, address))
+
+
+@hookimpl
+def nnqft_executors() -> Mapping[str, Callable[..., AbstractExecutor]]:
+    """local, processes, ray."""
+    return {"local": local, "processes": processes, "ray": ray}

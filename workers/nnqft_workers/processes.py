@@ -1,0 +1,34 @@
+"""Run in processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from nnqft import ExecutorError
+from nnqft_workers.pool import AbstractPool, batches
+
+
+class ProcessPool(AbstractPool):
+    """A pool of fresh interpreters (spawned, so that no lock or thread of the caller is inherited)."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or os.cpu_count() or 1
+        self._pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        """Results in order; several small items travel together."""
+        try:
+            yield from self._pool.map(function, items, chunksize=batches(len(items), self.workers))
+        except BrokenProcessPool as error:
+            raise ExecutorError(
+                "a worker process died; was it out of memory? write executor='local' to see why"
+            ) from error
+
+    def close(self) -> None:
+        """Stop the processes, without waiting for work that nobody wants any more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,199 @@
+"""Share samples among integrals so that their weighted sum meets one target.
+
+Everything is decided from estimates and sample counts, never from the clock or the number of workers: the same
+request takes the same chunks, with the same seeds, wherever it runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnqft import InputError
+from nnqft.estimate import Estimate, add_all, merge_all
+from nnqft.interfaces import Outcome, Target, Work
+from nnqft_workers.pool import AbstractPool
+
+LEAST = 64
+"""Fewest samples an integral may get: with fewer, its error bar is itself too uncertain to quote."""
+PILOT = 2048
+CHUNK = 1 << 15
+"""Samples of a first look, and the most in one chunk (less for large grids of times)."""
+_GRID_VALUES = 1 << 20
+"""Values of an integrand, samples × times, that a chunk may hold in memory at once."""
+BUDGET = 10**8
+"""Samples after which a target counts as missed, unless `neval` says otherwise."""
+_GROWTH = 4
+"""A round may multiply the samples by this at most, so that an early wrong variance is seen before it costs much."""
+
+Progress = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Learn the state of one integral."""
+
+    work: Work
+    seed: int
+
+    def run(self) -> Any:
+        """The integrator's state."""
+        entropy = (self.seed, *self.work.map_key)
+        return self.work.integrator.prepare(self.work.integral, np.random.SeedSequence(entropy))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Sample one integral once. Its seed is (request, diagram, chunk number), and nothing else."""
+
+    work: Work
+    state: Any
+    samples: int
+    number: int
+    seed: int
+
+    def run(self) -> Estimate:
+        """An estimate independent of every other chunk."""
+        entropy = (self.seed, *self.work.key, self.number)
+        seed = np.random.SeedSequence(entropy)
+        estimate = self.work.integrator.sample(self.work.integral, self.state, self.samples, seed)
+        if not np.isfinite(estimate.mean).all():
+            raise FloatingPointError(f"integrand of {self.work.label} is not finite")
+        return estimate
+
+
+def run_task(task: Prepare | Chunk) -> Any:
+    """What a pool runs."""
+    return task.run()
+
+
+def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress) -> Outcome:
+    """Sample all work on the pool until the target is met, the budget is spent, or the user interrupts.
+
+    Raises
+    ------
+    InputError
+        If the budget cannot give every integral the fewest samples that make an honest error bar.
+
+    """
+    run = _Run(work, target, pool, progress)
+    try:
+        converged, reason = run.until_done()
+    except KeyboardInterrupt:
+        return Outcome(run.estimates(), False, "interrupted")
+    except InputError:
+        raise
+    except Exception as error:
+        return Outcome(run.estimates(), False, "failed", failure=error)
+    return Outcome(run.estimates(), converged, reason)
+
+
+class _Run:
+    """One computation: the chunks finished so far, and what to sample next."""
+
+    def __init__(self, work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress) -> None:
+        self.work, self.target, self.pool, self.progress = work, target, pool, progress
+        self.sampled = [n for n, w in enumerate(work) if not w.integrator.exact and w.integral.dim > 0]
+        self.budget = BUDGET if target.neval is None else target.neval
+        grid = max((len(w.integral.times) for w in work), default=1)
+        self.largest = max(LEAST, min(CHUNK, _GRID_VALUES // grid))
+        self.finished: list[list[Estimate]] = [[] for _ in work]
+        self.states: dict[tuple[int, tuple[int, ...]], Any] = {}
+        self.spent = 0
+
+    def until_done(self) -> tuple[bool, str]:
+        """Rounds of samples; whether the target was met, and why it stopped."""
+        count = len(self.sampled)
+        if self.budget < LEAST * count:
+            raise InputError(
+                f"neval={self.budget} is too few for {count} diagrams, which need {LEAST} samples each;"
+                f" write neval={LEAST * count} or more"
+            )
+        self._prepare()
+        pilot = max(LEAST, min(PILOT, self.largest, self.budget // (4 * max(1, count))))
+        shares = dict.fromkeys(range(len(self.work)), 1) | dict.fromkeys(self.sampled, pilot)
+        excess = math.inf
+        while shares:
+            self._sample(shares, excess)
+            excess, shares = self._allocate()
+            if excess <= 1.0:
+                return True, "target met"
+        only_budget = self.target.rtol is None and self.target.atol is None
+        return only_budget, f"budget of {self.budget:,} samples spent"
+
+    def estimates(self) -> list[Estimate | None]:
+        """One for each piece of work, its chunks merged in order; None where none is finished."""
+        return [merge_all(chunks) if chunks else None for chunks in self.finished]
+
+    def _prepare(self) -> None:
+        tasks = {self._map_of(w): Prepare(w, self.target.seed) for w in self.work}
+        self.progress({"samples": 0, "expected": None, "error": math.inf})
+        for key, state in zip(tasks, self.pool.map(run_task, list(tasks.values())), strict=True):
+            self.states[key] = state
+
+    @staticmethod
+    def _map_of(work: Work) -> tuple[int, tuple[int, ...]]:
+        return id(work.integrator), work.map_key
+
+    def _sample(self, shares: Mapping[int, int], excess: float) -> None:
+        """One round: `shares` samples of each integral, in chunks."""
+        chunks = [chunk for n, samples in shares.items() for chunk in self._chunks(n, samples)]
+        expected = self.spent + sum(chunk.samples for _, chunk in chunks)
+        results = self.pool.map(run_task, [chunk for _, chunk in chunks])
+        for (n, _), estimate in zip(chunks, results, strict=True):
+            self.finished[n].append(estimate)
+            self.spent += estimate.samples
+            self.progress({"samples": self.spent, "expected": expected, "error": excess})
+
+    def _chunks(self, n: int, samples: int) -> Iterator[tuple[int, Chunk]]:
+        pieces = math.ceil(samples / self.largest)
+        work, first = self.work[n], len(self.finished[n])
+        for piece in range(pieces):
+            share = samples * (piece + 1) // pieces - samples * piece // pieces
+            yield n, Chunk(work, self.states[self._map_of(work)], share, first + piece, self.target.seed)
+
+    def _allocate(self) -> tuple[float, dict[int, int]]:
+        """Largest error over tolerance, and how many samples each integral gets next.
+
+        For a sum of independent integrals the cheapest way to an error is to sample each in proportion to its
+        weight times its standard deviation per sample (Neyman, J. R. Stat. Soc. 97, 558 (1934)).
+        """
+        now = [merge_all(chunks).scaled(w.weight) for w, chunks in zip(self.work, self.finished, strict=True)]
+        total = add_all(now)
+        variance = np.diagonal(total.cov)
+        bound = self.target.tolerance(total.mean)
+        missed = variance > np.maximum(bound, 0.0) ** 2
+        only_budget = self.target.rtol is None and self.target.atol is None
+        if only_budget:
+            bound = np.abs(total.mean)
+        scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
+        scale[scale == 0.0] = 1.0
+        excess = 0.0 if not missed.any() else float(np.sqrt((variance / scale)[missed].max()))
+        if only_budget:
+            excess = math.inf
+        left = self.budget - self.spent
+        if excess <= 1.0 or left < LEAST or not self.sampled:
+            return excess, {}
+        wanted = missed if missed.any() else np.ones_like(missed)
+        need = np.array([(now[n].variance_per_sample / scale)[wanted].sum() for n in self.sampled])
+        return excess, self._shares(np.sqrt(need), int(wanted.sum()), left, math.inf if only_budget else excess)
+
+    def _shares(self, deviation: np.ndarray, times: int, left: int, excess: float) -> dict[int, int]:
+        """Samples for the next round, so that the shares approach the ideal ones."""
+        have = np.array([merge_all(self.finished[n]).samples for n in self.sampled], dtype=float)
+        if deviation.sum() == 0.0:
+            return {}
+        ideal = deviation / deviation.sum()
+        # The variance of the sum over N samples, ideally shared, is (Σ deviation)²/N.
+        needed = 1.1 * deviation.sum() ** 2 / times if math.isfinite(excess) else math.inf
+        size = min(max(needed, have.sum() * 1.25), have.sum() * _GROWTH, have.sum() + left)
+        extra = np.maximum(ideal * size - have, 0.0)
+        extra *= min(1.0, left / extra.sum()) if extra.sum() > 0 else 0.0
+        shares = {n: int(share) for n, share in zip(self.sampled, extra, strict=True) if share >= LEAST}
+        if not shares and left >= LEAST:
+            shares = {self.sampled[int(deviation.argmax())]: min(left, self.largest)}
+        return shares
