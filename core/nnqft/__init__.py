@@ -33,6 +33,7 @@ from nnqft.interfaces import (
     Target,
     Work,
     finite_number,
+    whole_number,
 )
 from nnqft.request import Request
 from nnqft.result import DiagramRow, Result, load
@@ -81,4 +82,5 @@ __all__ = [
     "short",
     "theory",
     "time_integral",
+    "whole_number",
 ]

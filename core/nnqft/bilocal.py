@@ -21,7 +21,6 @@ def contract_bilocal(theory: Theory) -> tuple[Vertex, ...]:
     ------
     TheoryError
         If a vertex has several bilocal legs: such a theory is not a sum of bilocal vertices.
-
     """
     bilocal = {f.name for f in theory.fields if f.bilocal}
     ends: dict[str, list[tuple[Vertex, Leg]]] = {name: [] for name in bilocal}

@@ -21,9 +21,13 @@ FAMILIES = {0: "cactus", 1: "mushroom"}
 
 
 class Point(NamedTuple):
-    """One time of a diagram: which of the diagram's vertices it belongs to, −1 for an external leg."""
+    """One time of a diagram: which of the diagram's vertices it belongs to, and which point of that vertex it is.
+
+    External legs have vertex −1. Points of a vertex that are equivalent are numbered as they come.
+    """
 
     vertex: int
+    number: int
 
 
 class Line(NamedTuple):
@@ -58,7 +62,6 @@ class Diagram:
         What multiplies the time integral: coefficient × couplings × N^{−width}.
     digest : str
         Equal for isomorphic diagrams of theories with the same vertices, and only for those.
-
     """
 
     vertices: tuple[str, ...]
@@ -181,8 +184,8 @@ def _build(diagrams: DiagramSet, n: int) -> Diagram:
     inner = {first for first, t in zip(first_of_vertex, type_of, strict=True) if t >= 0}
     vertex_number = {s: v for v, s in enumerate(sorted(inner))}
     point_number = {s: p for p, s in enumerate(sorted(set(first_of_point)))}
-    points = tuple(Point(vertex_number.get(first_of_vertex[s], -1)) for s in point_number)
     types = [type_of[s] for s in vertex_number]
+    points = _points(plan, sockets, first_of_vertex, list(point_number), vertex_number, types)
     lines = _lines(plan, sockets, [point_number[f] for f in first_of_point], diagrams.codes[n])
     vertices = [plan.vertices[t] for t in types]
     coefficient: Fraction | float = Fraction(int(diagrams.ways[n]))
@@ -207,6 +210,27 @@ def _build(diagrams: DiagramSet, n: int) -> Diagram:
         weight=float(coefficient) * theory.coupling_value(powers) * float(theory.N) ** -width,
         digest=_digest(diagrams.observable, vertices, diagrams.codes[n, :used, :used]),
     )
+
+
+def _points(
+    plan: Plan,
+    kinds: list[int],
+    first_of_vertex: list[int],
+    first_of_point: list[int],
+    vertex_number: dict[int, int],
+    types: list[int],
+) -> tuple[Point, ...]:
+    points: list[Point] = []
+    for socket in first_of_point:
+        vertex = vertex_number.get(first_of_vertex[socket], -1)
+        number = sum(point.vertex == vertex for point in points)
+        if vertex >= 0 and plan.vertices[types[vertex]].vertex.kernel is not None:
+            here = plan.vertices[types[vertex]]
+            leg = here.sockets[here.kinds.index(kinds[socket])]
+            assert isinstance(leg.point, int)
+            number = leg.point
+        points.append(Point(vertex, number))
+    return tuple(points)
 
 
 def _lines(plan: Plan, kinds: list[int], points: list[int], codes: np.ndarray) -> tuple[Line, ...]:

@@ -60,7 +60,6 @@ class IntegrationError(NnqftError):
     ----------
     result : Result or None
         The estimate of everything finished before the failure.
-
     """
 
     def __init__(self, message: str, result: Any = None) -> None:

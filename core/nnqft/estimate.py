@@ -28,7 +28,6 @@ class Estimate:
         Sum of the χ² of every merge (averaged over times) and their number.
     seconds : float
         Processor time spent.
-
     """
 
     mean: np.ndarray

@@ -51,7 +51,6 @@ def generate(
     ------
     InputError
         If there would be more diagrams than the limit.
-
     """
     plan = make_plan(theory, externals)
     request = (plan, order, width_order, connected)

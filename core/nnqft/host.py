@@ -51,7 +51,6 @@ class Host:
         kind → name → (object, name of the plugin that brought it).
     broken : dict
         Plugin name → why it, or part of it, was skipped.
-
     """
 
     found: dict[str, dict[str, tuple[Any, str]]] = field(default_factory=dict)
@@ -95,7 +94,6 @@ class Host:
             With the nearest name.
         PluginError
             If a plugin of that name is broken, with the cause.
-
         """
         table = self.found[kind]
         if isinstance(name, str) and name in table:

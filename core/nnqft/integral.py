@@ -8,6 +8,7 @@ between an external h and an external z̃ (the trunk) are confined to an interva
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnqft.diagram import Diagram, Line
-from nnqft.errors import TheoryError
+from nnqft.errors import PluginError, TheoryError
 from nnqft.theory import Array, Propagator, Theory
 
 
@@ -41,26 +42,25 @@ class TimeIntegral:
 
     Attributes
     ----------
-    propagators : dict
-        Lines by name.
-    stationary : bool
-        Times reach back to −∞; otherwise to 0.
+    theory : Theory
+        Whose lines and vertices these are; times reach back to −∞ if it is stationary, else to 0.
     times : (M, E) float array
         External times, in units of the theory's time.
     branches : tuple of Branch
         Internal points E, E+1, …, each after its parent.
     lines : tuple of Line
         All lines but those to parents outside the trunk.
+    factors : tuple of (vertex name, points)
+        Vertices with a kernel over their times.
     key : str
         Equal for integrals that are equal point by point (whatever diagram they came from).
-
     """
 
-    propagators: dict[str, Propagator]
-    stationary: bool
+    theory: Theory
     times: np.ndarray
     branches: tuple[Branch, ...]
     lines: tuple[Line, ...]
+    factors: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
     def dim(self) -> int:
@@ -70,7 +70,12 @@ class TimeIntegral:
     @cached_property
     def key(self) -> str:
         """Text that two integrals share when they are the same function on the same cube."""
-        return repr((self.branches, self.lines))
+        return repr((self.branches, self.lines, self.factors))
+
+    @cached_property
+    def propagators(self) -> dict[str, Propagator]:
+        """The theory's lines by name."""
+        return {p.name: p for p in self.theory.propagators if not p.delta}
 
     def __call__(self, u: Array, xp: ModuleType = np) -> Array:
         """Integrand at points u, shape (n, dim) → (n, M)."""
@@ -84,10 +89,12 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
     ------
     TheoryError
         If an internal point has no response leg, so that nothing bounds its time.
-
     """
-    propagators = {p.name: p for p in theory.propagators if not p.delta}
+    times = np.asarray(times, float)
     externals = diagram.externals
+    if theory.timeless:
+        lines = tuple(sorted(line._replace(end=0, start=0) for line in diagram.lines))
+        return TimeIntegral(theory, times, (), lines)
     parents: dict[int, Line] = {}
     for line in diagram.lines:
         if line.response and line.start >= externals:
@@ -106,8 +113,20 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
     for v in order:
         if not below[v]:
             kept.remove(parents[v])
-    lines = sorted(_oriented(line._replace(end=new[line.end], start=new[line.start])) for line in kept)
-    return TimeIntegral(propagators, theory.stationary, np.asarray(times, float), branches, tuple(lines))
+    lines = tuple(sorted(_oriented(line._replace(end=new[line.end], start=new[line.start])) for line in kept))
+    return TimeIntegral(theory, times, branches, lines, _factors(diagram, theory, new))
+
+
+def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """The vertices whose kernel multiplies the integrand, with their points in the vertex's own order."""
+    named = {vertex.name for vertex in theory.interactions if vertex.kernel is not None}
+    points: dict[int, dict[int, int]] = {}
+    for n, point in enumerate(diagram.points):
+        if point.vertex >= 0 and diagram.vertices[point.vertex] in named:
+            points.setdefault(point.vertex, {})[point.number] = new[n]
+    return tuple(
+        sorted((diagram.vertices[v], tuple(p for _, p in sorted(where.items()))) for v, where in points.items())
+    )
 
 
 def _oriented(line: Line) -> Line:
@@ -179,6 +198,8 @@ class _Evaluation:
             self._place(branch, self.u[:, v, None])
         for line in self.integral.lines:
             self._multiply(line)
+        for name, points in self.integral.factors:
+            self._multiply_vertex(name, points)
         factor = self.factor * xp.exp(self.exponent) * xp.exp(self.grid_exponent)
         return xp.broadcast_to(factor, (self.u.shape[0], self.integral.times.shape[0]))
 
@@ -188,7 +209,7 @@ class _Evaluation:
         parent = branch.parent
         if branch.below:
             self._place_in_trunk(branch, u)
-        elif self.integral.stationary:
+        elif self.integral.theory.stationary:
             delay, weight = sample_delay(response, u, None, self.xp)
             self.factor = self.factor * weight
             self._append(self.root[parent], self.offset[parent] - delay)
@@ -223,7 +244,7 @@ class _Evaluation:
     def _multiply(self, line: Line) -> None:
         """Multiply the integrand by one line; single exponentials are collected into one exponent."""
         xp, propagator = self.xp, self.integral.propagators[line.propagator]
-        one_base = self.integral.stationary and self.root[line.end] == self.root[line.start]
+        one_base = self.integral.theory.stationary and self.root[line.end] == self.root[line.start]
         if one_base:
             t, s = self.offset[line.end], self.offset[line.start]
         else:
@@ -231,7 +252,7 @@ class _Evaluation:
         if line.response:
             later = t > s
             gap = xp.where(later, t - s, 1.0)
-            self.factor = self.factor * xp.where(later, propagator(s + gap, s, xp), 0.0)
+            self.factor = self.factor * xp.where(later, self._line(propagator, s + gap, s), 0.0)
         elif len(propagator.terms) == 1 and not propagator.terms[0].early and propagator.kernel is None:
             term = propagator.terms[0]
             self.factor = self.factor * term.amplitude
@@ -241,7 +262,40 @@ class _Evaluation:
             else:
                 self.grid_exponent = self.grid_exponent + exponent
         else:
-            self.factor = self.factor * propagator(t, s, xp)
+            self.factor = self.factor * self._line(propagator, t, s)
+
+    def _multiply_vertex(self, name: str, points: tuple[int, ...]) -> None:
+        """Multiply the integrand by a vertex's kernel over the absolute times of its points."""
+        theory = self.integral.theory
+        vertex = next(v for v in theory.interactions if v.name == name)
+        assert vertex.kernel is not None
+        times = tuple(self.time(p) for p in points)
+        shape = np.broadcast_shapes(*(t.shape for t in times))
+        kernel, xp = vertex.kernel, self.xp
+        what = f"model {theory.model!r}: kernel of vertex {name!r}"
+        self.factor = self.factor * call_kernel(what, lambda: kernel(times, theory.parameters, xp), shape, xp)
+
+    def _line(self, propagator: Propagator, t: Array, s: Array) -> Array:
+        """A line's value; a stranger's kernel is checked."""
+        if propagator.kernel is None:
+            return propagator(t, s, self.xp)
+        t, s = self.xp.asarray(t), self.xp.asarray(s)
+        what = f"model {self.integral.theory.model!r}: kernel of propagator {propagator.name!r}"
+        shape = np.broadcast_shapes(t.shape, s.shape)
+        return call_kernel(what, lambda: propagator(t, s, self.xp), shape, self.xp)
+
+
+def call_kernel(what: str, call: Callable[[], Array], shape: tuple[int, ...], xp: ModuleType) -> Array:
+    """The kernel's value, or PluginError if it raises, has another shape than its times, or is not finite."""
+    try:
+        value = xp.asarray(call())
+    except Exception as error:  # a stranger's code may raise anything
+        raise PluginError(f"{what} raised {type(error).__name__}: {error}") from error
+    if value.shape not in ((), shape):
+        raise PluginError(f"{what} returned shape {tuple(value.shape)} for times of shape {shape}")
+    if not bool(xp.isfinite(value).all()):
+        raise PluginError(f"{what} returned a value that is not finite")
+    return value
 
 
 def sample_delay(response: Propagator, u: Array, room: Array | None, xp: ModuleType) -> tuple[Array, Array]:

@@ -32,7 +32,6 @@ class Parameter:
         Only whole numbers.
     check
         ``check(name, value)`` → value, for anything that is not a number; raises InputError.
-
     """
 
     default: Any
@@ -87,7 +86,6 @@ class AbstractModel(ABC):
         Name → Parameter.
     starts : tuple of str
         Which of ``"stationary"`` and ``"rest"`` it supports.
-
     """
 
     name: str
@@ -106,18 +104,23 @@ class AbstractObservable(ABC):
     Attributes
     ----------
     name, summary : str
+    arity : int or None
+        Columns of the times; None for any number.
     connected : bool
         True: connected diagrams only. False: the moment, each part of a diagram holding an external leg.
-
     """
 
     name: str
     summary: str = ""
+    arity: int | None = 2
     connected: bool = False
 
     @abstractmethod
-    def legs(self, theory: Theory) -> tuple[Leg, ...]:
-        """The external legs, one for each column of the times; legs of equal `index` carry the same index."""
+    def legs(self, theory: Theory, arity: int) -> tuple[Leg, ...]:
+        """The external legs for that many times.
+
+        The `point` of a leg is the column of its time, and legs of equal `index` carry the same index.
+        """
 
 
 class AbstractIntegrator(ABC):
@@ -131,7 +134,6 @@ class AbstractIntegrator(ABC):
     name, summary : str
     exact : bool
         Its estimates carry no statistical error, and one call of `sample` settles an integral.
-
     """
 
     name: str
@@ -165,7 +167,6 @@ class Work:
         Words of entropy that, with the request's seed and the chunk number, seed its samples.
     map_key
         The same for `prepare`; equal for integrals that are equal, so that these share one state.
-
     """
 
     label: str
@@ -209,7 +210,6 @@ class Outcome:
         Why it stopped, in a few words.
     failure
         The exception that ended the computation early, if one did.
-
     """
 
     estimates: list[Estimate | None]

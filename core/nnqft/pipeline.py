@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from nnqft.diagram import DiagramSet
-from nnqft.errors import IntegrationError
+from nnqft.errors import InputError, IntegrationError, short
 from nnqft.generate import MAX_DIAGRAMS, generate
 from nnqft.host import default_host, open_executor
-from nnqft.interfaces import AbstractExecutor, whole_number
+from nnqft.interfaces import AbstractExecutor, AbstractObservable, whole_number
 from nnqft.progress import progress_bar
 from nnqft.request import check_theory, make_request, make_theory
 from nnqft.result import Result, make_result
@@ -35,33 +35,50 @@ def theory(model: str, *, start: str = "stationary", **parameters: Any) -> Theor
     ------
     InputError
         On an unknown name or a value that makes no sense.
-
     """
     return make_theory(model, start, parameters)
 
 
 def diagrams(
-    theory: Theory, observable: str, *, order: int, width_order: int | None = None, max_diagrams: int = MAX_DIAGRAMS
+    theory: Theory,
+    observable: str,
+    *,
+    order: int,
+    width_order: int | None = None,
+    arity: int | None = None,
+    max_diagrams: int = MAX_DIAGRAMS,
 ) -> DiagramSet:
     """All diagrams of an observable, of orders 0 to `order` and width orders 0 to `width_order` (None: all).
+
+    Parameters
+    ----------
+    arity
+        Number of times of an observable that takes any number, such as ``"cumulant"``; 2 if not given.
 
     Raises
     ------
     InputError
         On an unknown observable, a bad order, or more than `max_diagrams` diagrams (predicted beforehand).
-
     """
     check_theory(theory)
     plugin = default_host().get("observable", observable)
     return generate(
         theory,
         observable,
-        plugin.legs(theory),
+        plugin.legs(theory, _arity(plugin, arity)),
         order=whole_number("order", order, 0),
         width_order=None if width_order is None else whole_number("width_order", width_order, 0),
         connected=plugin.connected,
         max_diagrams=whole_number("max_diagrams", max_diagrams, 1),
     )
+
+
+def _arity(plugin: AbstractObservable, arity: int | None) -> int:
+    if arity is None:
+        return 2 if plugin.arity is None else plugin.arity
+    if plugin.arity not in (None, arity):
+        raise InputError(f"arity={short(arity)}: observable {plugin.name!r} has {plugin.arity} times; leave it out")
+    return whole_number("arity", arity, 1)
 
 
 def compute(
@@ -119,7 +136,6 @@ def compute(
         If the executor cannot be reached.
     IntegrationError
         If an integral failed; its `result` holds what was finished.
-
     """
     began = time.monotonic()
     request = make_request(
@@ -127,7 +143,12 @@ def compute(
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed,
     )  # fmt: skip
     found = diagrams(
-        theory, observable, order=request.order, width_order=request.width_order, max_diagrams=max_diagrams
+        theory,
+        observable,
+        order=request.order,
+        width_order=request.width_order,
+        arity=len(request.times[0]),
+        max_diagrams=max_diagrams,
     )
     work = make_work(found, np.array(request.times), request.integrator)
     place = open_executor(executor, workers, address)

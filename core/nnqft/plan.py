@@ -59,7 +59,6 @@ def make_plan(theory: Theory, externals: tuple[Leg, ...]) -> Plan:
     ------
     TheoryError
         If a vertex has a power of 1/N or an order that is not an integer after contraction.
-
     """
     for leg in externals:
         if leg.field not in theory.field_named:
@@ -107,9 +106,11 @@ def _plan_vertex(vertex: Vertex, first_kind: int) -> VertexPlan:
                 codes[a, b] = SAME_VERTEX
                 codes[a, b] |= SAME_POINT if one.point == two.point else 0
                 codes[a, b] |= SAME_INDEX if one.index is not None and one.index == two.index else 0
-    # Equivalent sockets must share a kind, or isomorphic diagrams would look different.
-    looks = sorted({(s.field, s.power) for s in sockets})
-    kinds = tuple(first_kind + looks.index((s.field, s.power)) for s in sockets)
+    # Equivalent sockets must share a kind, or isomorphic diagrams would look different; a kernel over the times
+    # tells the points of a vertex apart.
+    look = [(s.field, s.power, s.point if vertex.kernel else 0) for s in sockets]
+    looks = sorted(set(look))
+    kinds = tuple(first_kind + looks.index(each) for each in look)
     permutations, orbits = automorphism_orbits(np.array(kinds), codes)
     entries = tuple((a, orbits.count(a)) for a in sorted(set(orbits)))
     symmetry = permutations * math.prod(math.factorial(s.power) for s in sockets)

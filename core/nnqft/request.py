@@ -31,7 +31,6 @@ class Request:
         The quantity; times as tuples of floats.
     integrator, rtol, atol, neval, seed
         How it is computed and how well.
-
     """
 
     model: str
@@ -64,7 +63,6 @@ class Request:
         ------
         InputError
             If the text is not such a request.
-
         """
         try:
             data = json.loads(text)
@@ -115,7 +113,7 @@ def make_request(
 ) -> Request:
     """Check everything a user may have got wrong, before anything is computed."""
     check_theory(theory)
-    legs = len(default_host().get("observable", observable).legs(theory))
+    arity = default_host().get("observable", observable).arity
     if integrator != "auto":
         default_host().get("integrator", integrator)
     if rtol is None and atol is None and neval is None:
@@ -127,7 +125,7 @@ def make_request(
         observable=observable,
         order=whole_number("order", order, 0),
         width_order=None if width_order is None else whole_number("width_order", width_order, 0),
-        times=check_times(theory, legs, times, tau),
+        times=check_times(theory, arity, times, tau),
         integrator=integrator,
         rtol=None if rtol is None else _positive("rtol", rtol),
         atol=None if atol is None else _positive("atol", atol),
@@ -149,32 +147,44 @@ def _positive(name: str, value: Any) -> float:
     return number
 
 
-def check_times(theory: Theory, legs: int, times: Any, tau: Any) -> tuple[tuple[float, ...], ...]:
-    """External times as M tuples of `legs` floats, from `times` (M, legs) or from `tau` for pairs (τ, 0)."""
+def check_times(theory: Theory, arity: int | None, times: Any, tau: Any) -> tuple[tuple[float, ...], ...]:
+    """External times as M tuples of `arity` floats (None: any), from `times` or from `tau` for pairs (τ, 0)."""
     if times is not None and tau is not None:
         raise InputError("both times and tau were given; write one of them")
-    if tau is not None or (times is None and legs == 2 and theory.stationary):
-        if not theory.stationary:
-            raise InputError("tau needs a stationary start; from rest write times=[(t, s), …]")
-        if legs != 2:
-            raise InputError(
-                f"tau is for observables of two times, this one has {legs}; write times of shape (M, {legs})"
-            )
-        lags = _array("tau", [0.0] if tau is None else tau)
-        if lags.ndim not in (0, 1):
-            raise InputError(f"tau has shape {lags.shape}, wanted (M,), write for example tau=[0.0, 0.5, 1.0]")
-        grid = np.stack([np.atleast_1d(lags), np.zeros(lags.size)], axis=1)
-    else:
-        if times is None:
-            raise InputError(f"times are missing, write times of shape (M, {legs}), such as {[(1.0,) * legs]}")
+    if times is None and tau is None and (theory.stationary and arity is not None):
+        grid = np.zeros((1, arity))
+    elif times is not None:
         grid = _array("times", times)
-    if grid.ndim != 2 or grid.shape[1] != legs or not len(grid):
-        raise InputError(f"times have shape {grid.shape}, wanted (M, {legs}), such as {[(1.0,) * legs]}")
+    elif tau is None:
+        raise InputError(f"times are missing, write times of shape {_shape(arity)}, such as {_example(arity)}")
+    else:
+        grid = _lags(theory, arity, tau)
+    if grid.ndim != 2 or not grid.size or (arity is not None and grid.shape[1] != arity):
+        raise InputError(f"times have shape {grid.shape}, wanted {_shape(arity)}, such as {_example(arity)}")
     if len(grid) > MAX_TIMES:
         raise InputError(f"{len(grid)} times, wanted at most {MAX_TIMES}; split the request")
     if not theory.stationary and (grid < 0).any():
-        raise InputError(f"times={short(grid.min())} lies before the start; from rest write times ≥ 0")
+        raise InputError(f"times={short(float(grid.min()))} lies before the start; from rest write times ≥ 0")
     return tuple(tuple(row) for row in grid.tolist())
+
+
+def _lags(theory: Theory, arity: int | None, tau: Any) -> np.ndarray:
+    if not theory.stationary:
+        raise InputError("tau needs a stationary start; from rest write times=[(t, s), …]")
+    if arity not in (2, None):
+        raise InputError(f"tau is for observables of two times, this one has {arity}; write times={_example(arity)}")
+    lags = _array("tau", tau)
+    if lags.ndim > 1 or not lags.size:
+        raise InputError(f"tau has shape {lags.shape}, wanted (M,), write for example tau=[0.0, 0.5, 1.0]")
+    return np.stack([np.atleast_1d(lags), np.zeros(lags.size)], axis=1)
+
+
+def _shape(arity: int | None) -> str:
+    return f"(M, {'k' if arity is None else arity})"
+
+
+def _example(arity: int | None) -> str:
+    return str([(1.0,) * (2 if arity is None else arity)])
 
 
 def _array(name: str, value: Any) -> np.ndarray:

@@ -73,7 +73,6 @@ class Result:
         From start to end, by the clock.
     versions : dict
         Of nnqft and of what it stands on.
-
     """
 
     request: Request
@@ -118,7 +117,6 @@ class Result:
         ------
         InputError
             If the part lies outside what was computed.
-
         """
         limit = self.request.width_order
         if not 0 <= order <= self.request.order or width < 0 or (limit is not None and width > limit):
@@ -177,7 +175,6 @@ def load(path: str | os.PathLike[str]) -> Result:
     ------
     InputError
         If the file cannot be read or is not such a file.
-
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -39,7 +39,6 @@ class Field:
         True for the field conjugate to the equation of motion; ⟨z̃ z̃⟩ = 0.
     bilocal
         True for an auxiliary field of two times, such as 𝔚(t1, t2).
-
     """
 
     name: str
@@ -87,7 +86,6 @@ class Propagator:
         Without it the delay is exponential, with the first term's rate.
     delta
         True for the bilocal line ⟨𝔚 𝔚̃⟩ = δδ + δδ, which is contracted before anything is generated.
-
     """
 
     name: str
@@ -152,15 +150,18 @@ class Vertex:
         Power of 1/N.
     order
         What it adds to the order n of a diagram.
-
+    kernel
+        ``kernel(times, params, xp)`` → array: an optional smooth factor over the times of its points (a tuple of
+        arrays that broadcast), with the theory's parameters. The points then count as distinguishable.
     """
 
     name: str
     legs: tuple[Leg, ...]
     coefficient: float | Fraction
     couplings: tuple[tuple[str, int], ...] = ()
-    width: Fraction = Fraction(0)
-    order: Fraction = Fraction(1)
+    width: Fraction | int = 0
+    order: Fraction | int = 1
+    kernel: Callable[[tuple[Array, ...], Mapping[str, Any], ModuleType], Array] | None = None
 
     @property
     def points(self) -> int:
@@ -182,7 +183,10 @@ class Theory:
         The rules. Vertices may contain bilocal fields; see `interactions`.
     remarks
         One line each: what a user should know of these parameters (a diverging series, …).
-
+    couplings
+        Values of couplings of vertices that are not parameters themselves, such as one coefficient of a drift.
+    timeless
+        True for a plain integral over field values: every line is taken at time 0 and nothing is integrated.
     """
 
     model: str
@@ -192,6 +196,8 @@ class Theory:
     propagators: tuple[Propagator, ...]
     vertices: tuple[Vertex, ...]
     remarks: tuple[str, ...] = ()
+    couplings: Mapping[str, float] = field(default_factory=dict, hash=False)
+    timeless: bool = False
 
     def __post_init__(self) -> None:
         _check(self)
@@ -236,8 +242,9 @@ class Theory:
         return contract_bilocal(self)
 
     def coupling_value(self, couplings: tuple[tuple[str, int], ...]) -> float:
-        """Product of the parameters to their powers."""
-        return math.prod(float(self.parameters[name]) ** power for name, power in couplings)
+        """Product of the couplings to their powers."""
+        values = {**self.parameters, **self.couplings}
+        return math.prod(float(values[name]) ** power for name, power in couplings)
 
 
 def _check(theory: Theory) -> None:
@@ -258,10 +265,10 @@ def _check(theory: Theory) -> None:
     if duplicates := [n for n, c in Counter(v.name for v in theory.vertices).items() if c > 1]:
         raise TheoryError(f"{who}: vertex {duplicates[0]!r} is declared twice; name each vertex once")
     for vertex in theory.vertices:
-        _check_vertex(who, vertex, known, theory.parameters)
+        _check_vertex(who, vertex, known, {**theory.parameters, **theory.couplings})
 
 
-def _check_vertex(who: str, vertex: Vertex, known: set[str], parameters: Mapping[str, Any]) -> None:
+def _check_vertex(who: str, vertex: Vertex, known: set[str], couplings: Mapping[str, Any]) -> None:
     where = f"{who}: vertex {vertex.name!r}"
     if not vertex.legs:
         raise TheoryError(f"{where} has no legs")
@@ -273,7 +280,7 @@ def _check_vertex(who: str, vertex: Vertex, known: set[str], parameters: Mapping
     if not math.isfinite(vertex.coefficient):
         raise TheoryError(f"{where}: coefficient {vertex.coefficient} is not a finite number")
     for name, _ in vertex.couplings:
-        if name not in parameters:
+        if name not in couplings:
             raise TheoryError(f"{where}: coupling {name!r} is not a parameter of the model")
     if vertex.order <= 0:
         raise TheoryError(f"{where}: order {vertex.order} must be positive, or the series never ends")

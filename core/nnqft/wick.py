@@ -40,7 +40,6 @@ class Batch:
         Power of 1/N of the vertices.
     count : (B,) int64
         Wick contractions, with vertices of a type taken as equal.
-
     """
 
     kind: np.ndarray
@@ -87,7 +86,6 @@ def contract(
         True: every diagram is connected. False: each of its parts holds an external leg.
     check
         Called with the partial diagrams of each step; may raise to stop the generation.
-
     """
     batch = _start(plan, order)
     first = True

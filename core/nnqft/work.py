@@ -21,17 +21,17 @@ def make_work(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> list[
     ------
     InputError
         If no integrator supports one of the integrals, with the reasons.
-
     """
     candidates = _candidates(integrator)
+    times = times[:, [leg.point for leg in diagrams.plan.externals]]
     work = []
-    for diagram in diagrams:
+    for number, diagram in enumerate(diagrams):
         integral = time_integral(diagram, diagrams.theory, times)
-        chosen = _choose(candidates, integral, str(diagram))
+        chosen = _choose(candidates, integral, number)
         map_key = hashlib.blake2b(integral.key.encode(), digest_size=16).digest()
         work.append(
             Work(
-                label=f"diagram {diagram}",
+                label=f"diagram {number} (order {diagram.order}, width {diagram.width})",
                 integral=integral,
                 integrator=chosen,
                 weight=diagram.weight,
@@ -51,11 +51,11 @@ def _candidates(integrator: str) -> list[AbstractIntegrator]:
     return sorted(everyone, key=lambda i: not i.exact)
 
 
-def _choose(candidates: Sequence[AbstractIntegrator], integral: TimeIntegral, drawing: str) -> AbstractIntegrator:
+def _choose(candidates: Sequence[AbstractIntegrator], integral: TimeIntegral, number: int) -> AbstractIntegrator:
     reasons = []
     for candidate in candidates:
         answer = candidate.supports(integral)
         if answer is True:
             return candidate
         reasons.append(f"{candidate.name}: {answer}")
-    raise InputError(f"no integrator for diagram {drawing} ({'; '.join(reasons) or 'none is installed'})")
+    raise InputError(f"no integrator for diagram {number} ({'; '.join(reasons) or 'none is installed'})")

@@ -9,19 +9,27 @@ from nnqft import AbstractIntegrator, AbstractModel, AbstractObservable, hookimp
 
 @hookimpl
 def nnqft_models() -> Sequence[AbstractModel]:
-    """The random networks."""
+    """Random networks, a site without disorder, and a plain integral."""
+    from nnqft_plugins.models.cubic_tanh import CubicTanh
+    from nnqft_plugins.models.feedforward import Feedforward
+    from nnqft_plugins.models.langevin import Langevin
     from nnqft_plugins.models.linear import Linear
+    from nnqft_plugins.models.quintic import Quintic
+    from nnqft_plugins.models.taylor import Taylor
+    from nnqft_plugins.models.toy import Toy
 
-    return [Linear()]
+    return [Linear(), CubicTanh(), Quintic(), Taylor(), Feedforward(), Langevin(), Toy()]
 
 
 @hookimpl
 def nnqft_observables() -> Sequence[AbstractObservable]:
-    """Two-point function and response."""
+    """Two-point function, response, mean, cumulants."""
+    from nnqft_plugins.observables.cumulant import Cumulant
+    from nnqft_plugins.observables.mean import Mean
     from nnqft_plugins.observables.response import Response
     from nnqft_plugins.observables.two_point import TwoPoint
 
-    return [TwoPoint(), Response()]
+    return [TwoPoint(), Response(), Mean(), Cumulant()]
 
 
 @hookimpl

@@ -78,7 +78,6 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
     ------
     InputError
         If the budget cannot give every integral the fewest samples that make an honest error bar.
-
     """
     run = _Run(work, target, pool, progress)
     try:

@@ -6,12 +6,14 @@ adapted first and then frozen; nothing seen during adaptation enters the estimat
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import vegas
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from nnqft import AbstractIntegrator, Estimate, TimeIntegral
 
@@ -33,11 +35,10 @@ class VegasIntegrator(AbstractIntegrator):
         Increments of the map along each axis.
     alpha
         Damping of the adaptation.
-
     """
 
-    iterations: int = 6
-    training: int = 3000
+    iterations: int = 5
+    training: int = 1000
     increments: int = 64
     alpha: float = 0.7
 
@@ -58,7 +59,7 @@ class VegasIntegrator(AbstractIntegrator):
         rng = np.random.Generator(np.random.Philox(seed))
         grid = vegas.AdaptiveMap([[0.0, 1.0]] * integral.dim, ninc=self.increments)
         for _ in range(self.iterations):
-            y = _stratified(rng, self.training, integral.dim)
+            y = rng.random((self.training, integral.dim))
             values = _mapped(few, grid, y)
             scale = np.abs(values).mean(axis=0)
             squares = (values[:, scale > 0] / scale[scale > 0]) ** 2
@@ -77,7 +78,7 @@ class VegasIntegrator(AbstractIntegrator):
         rng = np.random.Generator(np.random.Philox(seed))
         y = _stratified(rng, neval, integral.dim)
         # One thread: the bits of a matrix product depend on how many share it.
-        with threadpool_limits(limits=1):
+        with _threads().limit(limits=1):
             values = _mapped(integral, vegas.AdaptiveMap(list(state)), y)
             half = len(values) // 2
             gap = (values[:half] - values[half:]) / 2
@@ -88,13 +89,19 @@ class VegasIntegrator(AbstractIntegrator):
         return Estimate.of_chunk(len(values), mean, cov, time.process_time() - began)
 
 
+@cache
+def _threads() -> ThreadpoolController:
+    """Finding the thread pools of a process takes a millisecond, so it is done once."""
+    return ThreadpoolController()
+
+
 def _strata(neval: int, dim: int) -> list[int]:
     """Strata along each axis, as equal as can be, with no more than neval/2 in all."""
     cubes = max(1, neval // 2)
     strata = [max(1, int(cubes ** (1.0 / dim) + 1e-9))] * dim
     for axis in range(dim):
         grown = [*strata[:axis], strata[axis] + 1, *strata[axis + 1 :]]
-        if np.prod(grown, dtype=float) <= cubes:
+        if math.prod(grown) <= cubes:
             strata = grown
     return strata
 

@@ -54,6 +54,11 @@ FIELDS = (
 )
 
 
+def phi_phi_of(phi: Mapping[int, Fraction | float]) -> dict[tuple[int, int], Fraction | float]:
+    """φ(h1) φ(h2) for φ(h) = Σ phi[p] h^p, over pairs p ≤ q."""
+    return {(p, q): phi[p] * phi[q] for p in sorted(phi) for q in sorted(phi) if p <= q}
+
+
 def network_theory(
     model: str, start: str, values: Mapping[str, Any], phi_phi: Mapping[tuple[int, int], Fraction | float]
 ) -> Theory:
@@ -73,7 +78,12 @@ def network_theory(
             HALF,
         )
         for (p, q), coefficient in phi_phi.items()
+        if q > 0
     ]
+    if (0, 0) in phi_phi:
+        # φ(0)² has no field left to carry the index j: its sum cancels the 1/N.
+        legs = (Leg("z", 0, "i"), Leg("z", 1, "i"))
+        activations.append(Vertex("(0,0)", legs, HALF * phi_phi[0, 0], (("sigma_w", 2),)))
     return Theory(
         model=model,
         start=start,

@@ -11,6 +11,6 @@ class Response(AbstractObservable):
     name = "response"
     summary = "R(t,s) = ⟨h_i(t) z̃_i(s)⟩, zero for t ≤ s"
 
-    def legs(self, theory: Theory) -> tuple[Leg, ...]:
+    def legs(self, theory: Theory, arity: int) -> tuple[Leg, ...]:
         """H at t and z̃ at s, of one index."""
         return Leg("h", 0, "i"), Leg("z", 1, "i")

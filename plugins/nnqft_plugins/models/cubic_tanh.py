@@ -1,0 +1,22 @@
+"""The network with φ(h) = h − h³/3, tanh to third order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from nnqft import AbstractModel, Theory
+from nnqft_plugins.models.network import PARAMETERS, network_theory, phi_phi_of
+
+
+class CubicTanh(AbstractModel):
+    """φ(h) = h − h³/3 taken as it is: vertices (1,1), (1,3) and (3,3)."""
+
+    name = "cubic_tanh"
+    summary = "random network with φ(h) = h − h³/3"
+    parameters = PARAMETERS
+
+    def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
+        """Three vertices."""
+        return network_theory(self.name, start, values, phi_phi_of({1: Fraction(1), 3: Fraction(-1, 3)}))

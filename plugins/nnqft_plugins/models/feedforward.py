@@ -1,0 +1,75 @@
+"""Deep networks: weights drawn anew in every layer.
+
+    h_{l+1} = (1 − γη) h_l + √η [W_l φ(h_l) + b_l + √κ ξ_l],   W_l,ij ~ N(0, σ_w²/N),   t = η l, η → 0
+
+becomes dh_i = −γ h_i dt + (σ_w/√N) Σ_j dW_ij φ(h_j) + σ_b db_i + √κ dB_i with white dW, db, dB. Averaged over
+them the interaction is local in time, (σ_w²/2N) ∫ z̃_i² φ(h_j)²: two response legs on one point, and corrections
+that grow as depth over width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nnqft import AbstractModel, Field, Leg, Parameter, Propagator, Term, Theory, Vertex
+from nnqft_plugins.models.taylor import ACTIVATION, phi_of
+
+FEEDFORWARD: dict[str, Parameter] = {
+    "gamma": Parameter(1.0, "leak rate γ, 1/time", low=0.0, open_low=True),
+    "kappa": Parameter(1.0, "noise strength κ, 1/time", low=0.0),
+    "sigma_w": Parameter(1.0, "weights σ_w, 1/√time", low=0.0),
+    "sigma_b": Parameter(0.0, "bias σ_b of each layer, 1/√time", low=0.0),
+    "C_0": Parameter(0.0, "variance of h at the first layer (from rest)", low=0.0),
+    "N": Parameter(1, "width", low=1, integer=True),
+}
+
+
+class Feedforward(AbstractModel):
+    """A stack of layers as a stochastic process in depth; φ(h) = h unless an activation is given."""
+
+    name = "feedforward"
+    summary = "deep network, new weights in every layer: local interaction (σ_w²/2N) z̃_i² φ_j²"
+    parameters = FEEDFORWARD | ACTIVATION | {"degree": Parameter(3, ACTIVATION["degree"].meaning, low=1, integer=True)}
+
+    def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
+        """One local vertex for each power of h in φ²."""
+        linear = values["activation"] is None and values["coefficients"] is None
+        phi = {1: 1.0} if linear else phi_of(values)
+        square: dict[int, float] = {}
+        for p, a in phi.items():
+            for q, b in phi.items():
+                square[p + q] = square.get(p + q, 0.0) + a * b
+        gamma, noise = values["gamma"], values["kappa"] + values["sigma_b"] ** 2
+        variance = noise / (2 * gamma)
+        terms: tuple[Term, ...] = (Term(variance, gamma),)
+        formula = "((κ+σ_b²)/2γ) e^{−γ|t−s|}"
+        if start == "rest":
+            terms += (Term(values["C_0"] - variance, gamma, 2 * gamma),)
+            formula += " + (C_0 − (κ+σ_b²)/2γ) e^{−γ(t+s)}"
+        return Theory(
+            model=self.name,
+            start=start,
+            parameters=dict(values),
+            fields=(Field("h", "h_i(t)", "state at depth t"), Field("z", "z̃_i(t)", "response field", response=True)),
+            propagators=(
+                Propagator("C", "h", "h", formula, terms),
+                Propagator("G", "h", "z", "θ(t−s) e^{−γ(t−s)},  θ(0) = 0", (Term(1.0, gamma),)),
+            ),
+            vertices=tuple(_vertex(power, coefficient) for power, coefficient in sorted(square.items())),
+            remarks=_remarks(start, values, phi),
+        )
+
+
+def _vertex(power: int, coefficient: float) -> Vertex:
+    """½ σ_w² z̃_i² h_j^power/N; without h the sum over j cancels the 1/N."""
+    legs = (Leg("z", 0, "i", 2), *([Leg("h", 0, "j", power)] if power else []))
+    return Vertex(f"z²h^{power}", legs, coefficient / 2, (("sigma_w", 2),), width=1 if power else 0)
+
+
+def _remarks(start: str, values: Mapping[str, Any], phi: Mapping[int, float]) -> tuple[str, ...]:
+    gain = values["sigma_w"] ** 2 * phi.get(1, 0.0) ** 2
+    if gain < 2 * values["gamma"]:
+        return ()
+    where = "" if start == "stationary" else " as t → ∞"
+    return (f"σ_w² φ'(0)² = {gain:g} ≥ 2γ = {2 * values['gamma']:g}: the series in σ_w² diverges{where}",)
