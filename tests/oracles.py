@@ -1,4 +1,4 @@
-"""Answers computed without diagrams: the oracles of PHYSICS.md, section 7.
+"""Answers computed without diagrams: the oracles of docs/physics.md.
 
 Nothing here knows of Feynman diagrams or imports the package, so a number that agrees with one
 of these functions agrees with something independent.  Averages are over weights, bias and noise;
@@ -59,7 +59,7 @@ def _pairings(items: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], ...]]:
 def trace_moment(a: int, b: int) -> tuple[int, ...]:
     """(1/N)<tr W^a (W^T)^b> at sigma_w = 1: the coefficients of N^-k, k = 0 .. (a+b)/2.
 
-    Each of the (a+b-1)!! pairings gives N^(index loops - 1 - (a+b)/2); PHYSICS.md section 7, 1.
+    Each of the (a+b-1)!! pairings gives N^(index loops - 1 - (a+b)/2); docs/physics.md.
     """
     if a + b == 0:
         return (1,)
@@ -102,7 +102,7 @@ def linear_two_point(
     times: ArrayLike, *, order: int, gamma: float, kappa: float, sigma_b: float = 0.0,
     sigma_u: float = 0.0, q: float = 0.0, start: str = "stationary",
 ) -> Array:  # fmt: skip
-    """C(t, s) of the linear network, exact in 1/N (PHYSICS.md section 7, oracle 1).
+    """C(t, s) of the linear network, exact in 1/N (docs/physics.md, oracle 1).
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def linear_two_point(
 def linear_response(times: ArrayLike, *, order: int, gamma: float) -> Array:
     """R(t, s) of the linear network: e^{-gamma tau} tau^{2n}/(2n)! (1/N)<tr W^{2n}>, tau = t - s.
 
-    PHYSICS.md section 6.  `times` is (M, 2); zero for t <= s (Ito).  Returns
+    docs/physics.md.  `times` is (M, 2); zero for t <= s (Ito).  Returns
     (order+1, order+1, M): [n, k, m] is the coefficient of sigma_w^{2n} N^{-k}.
     """
     pairs = _pairs_of_times(times, "stationary")
@@ -216,7 +216,7 @@ def one_site(
     phi: Mapping[int, float], times: ArrayLike, *, order: int, gamma: float, kappa: float,
     sigma_b: float = 0.0, start: str = "stationary",
 ) -> Array:  # fmt: skip
-    """<h(t) h(s)> at N = 1, not the connected part (PHYSICS.md section 7, oracle 2).
+    """<h(t) h(s)> at N = 1, not the connected part (docs/physics.md, oracle 2).
 
     Parameters
     ----------
@@ -328,7 +328,7 @@ def infinite_width(
     phi: Mapping[int, float] | None, tau: ArrayLike, *, order: int, gamma: float, kappa: float,
     sigma_b: float = 0.0, quintic_truncation: bool = False,
 ) -> Array:  # fmt: skip
-    """The k = 0 part of the stationary C(tau), order by order (PHYSICS.md section 7, oracle 3).
+    """The k = 0 part of the stationary C(tau), order by order (docs/physics.md, oracle 3).
 
     Solves (gamma^2 - d^2/dtau^2) C = kappa delta + sigma_b^2 + sigma_w^2 <phi phi>_C in closed
     form.

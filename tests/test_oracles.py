@@ -1,4 +1,4 @@
-"""The oracles against each other and against the numbers of PHYSICS.md, sections 6 and 7."""
+"""The oracles against each other and against the numbers of docs/physics.md."""
 
 from __future__ import annotations
 

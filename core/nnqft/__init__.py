@@ -9,7 +9,8 @@ The shortest use::
     print(result.table())
 """
 
-from nnqft.diagram import Diagram, DiagramSet, Line, Point
+from nnqft.diagram import Diagram, Line, Point
+from nnqft.diagram_set import DiagramSet
 from nnqft.errors import (
     ExecutorError,
     InputError,

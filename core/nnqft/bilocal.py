@@ -29,17 +29,28 @@ def contract_bilocal(theory: Theory) -> tuple[Vertex, ...]:
         legs = [leg for leg in vertex.legs if leg.field in bilocal]
         if not legs:
             contracted.append(vertex)
-        elif len(legs) == 1 and legs[0].power == 1:
-            ends[legs[0].field].append((vertex, legs[0]))
         else:
-            raise TheoryError(f"model {theory.model!r}: vertex {vertex.name!r} has more than one bilocal leg")
+            _check_bilocal(f"model {theory.model!r}: vertex {vertex.name!r}", vertex, legs)
+            ends[legs[0].field].append((vertex, legs[0]))
     for propagator in theory.propagators:
         if propagator.delta:
-            contracted += _join(ends, propagator)
+            contracted += _join(ends, propagator, {vertex.name for vertex in contracted})
     return tuple(contracted)
 
 
-def _join(ends: dict[str, list[tuple[Vertex, Leg]]], line: Propagator) -> list[Vertex]:
+def _check_bilocal(where: str, vertex: Vertex, legs: list[Leg]) -> None:
+    if len(legs) != 1 or legs[0].power != 1:
+        raise TheoryError(f"{where} has more than one bilocal leg")
+    points = legs[0].point
+    if not isinstance(points, tuple):
+        raise TheoryError(f"{where}: the bilocal field {legs[0].field!r} needs two points, such as (0, 1)")
+    if stray := [leg.point for leg in vertex.legs if leg is not legs[0] and leg.point not in points]:
+        raise TheoryError(f"{where}: a leg at point {stray[0]}, wanted one of the bilocal field's points {points}")
+    if vertex.kernel is not None:
+        raise TheoryError(f"{where} has a bilocal leg and a kernel; give the kernel to a local vertex instead")
+
+
+def _join(ends: dict[str, list[tuple[Vertex, Leg]]], line: Propagator, taken: set[str]) -> list[Vertex]:
     joined: list[Vertex] = []
     for (one, its_leg), (two, other_leg) in product(ends[line.left], ends[line.right]):
         first, second = _points(its_leg), _points(other_leg)
@@ -51,13 +62,14 @@ def _join(ends: dict[str, list[tuple[Vertex, Leg]]], line: Propagator) -> list[V
                 old = joined[same[0]]
                 joined[same[0]] = replace(old, coefficient=old.coefficient + vertex.coefficient)
             else:
-                joined.append(vertex)
+                name = vertex.name if vertex.name not in taken else f"{one.name} × {two.name}"
+                joined.append(replace(vertex, name=name if name not in taken else f"{name} (crossed)"))
+                taken.add(joined[-1].name)
     return joined
 
 
 def _points(leg: Leg) -> tuple[int, int]:
-    if not isinstance(leg.point, tuple):
-        raise TheoryError(f"the bilocal field {leg.field!r} needs two points, such as (0, 1)")
+    assert isinstance(leg.point, tuple)  # checked by _check_bilocal
     return leg.point
 
 

@@ -14,7 +14,7 @@ import pynauty
 Colours = np.ndarray
 """Unsigned integers, shape (B, S)."""
 Codes = np.ndarray
-"""uint8, shape (B, S, S)."""
+"""Unsigned integers, shape (B, S, S); bytes are fastest."""
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _BLOCK = 1 << 22
@@ -27,7 +27,7 @@ def canonical_order(colours: Colours, codes: Codes) -> np.ndarray:
     Parameters
     ----------
     colours : (B, S) unsigned integers
-    codes : (B, S, S) uint8
+    codes : (B, S, S) unsigned integers
 
     Returns
     -------
@@ -59,6 +59,13 @@ def apply_order(colours: Colours, codes: Codes, order: np.ndarray) -> tuple[Colo
     )
 
 
+def row_keys(*tables: np.ndarray) -> np.ndarray:
+    """(B,) opaque keys, equal and ordered as the bytes of the rows of the tables, each of shape (B, …)."""
+    parts = [np.ascontiguousarray(table).reshape(len(table), -1).view(np.uint8) for table in tables]
+    flat = np.concatenate(parts, axis=1)
+    return flat.view(np.dtype((np.void, flat.shape[1]))).ravel()
+
+
 def _block_order(colours: Colours, codes: Codes) -> np.ndarray:
     hashes = _refine(colours, codes)
     order = np.argsort(hashes, axis=1, kind="stable")
@@ -76,14 +83,22 @@ def _mix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-_CODE_WORDS = _mix(np.arange(256, dtype=np.uint64) * _ODD) | np.uint64(1)
-_CODE_WORDS[0] = 0
+def _hash_codes(codes: np.ndarray) -> np.ndarray:
+    return np.where(codes == 0, np.uint64(0), _mix(codes.astype(np.uint64) * _ODD) | np.uint64(1))
+
+
+_BYTE_WORDS = _hash_codes(np.arange(256))
+
+
+def _words(codes: Codes) -> np.ndarray:
+    """An odd 64-bit word for each code, 0 for no relation; looked up where the codes are bytes."""
+    return _BYTE_WORDS[codes] if codes.dtype == np.uint8 else _hash_codes(codes)
 
 
 def _refine(colours: Colours, codes: Codes) -> np.ndarray:
     """Hash every node with its neighbourhood until no graph gains another distinct node."""
-    words = _CODE_WORDS[codes]
-    own = _CODE_WORDS[np.diagonal(codes, axis1=1, axis2=2)]
+    words = _words(codes)
+    own = _words(np.diagonal(codes, axis1=1, axis2=2))
     hashes = _mix(_mix((colours.astype(np.uint64) + np.uint64(1)) * _ODD) + own)
     cells = _distinct(hashes)
     active = np.flatnonzero(cells < colours.shape[1])

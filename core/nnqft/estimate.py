@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -28,6 +28,8 @@ class Estimate:
         Sum of the χ² of every merge (averaged over times) and their number.
     seconds : float
         Processor time spent.
+    rounding : (M,) array
+        Bound of the rounding error of an exact value; 0 where sampling dominates it by far.
     """
 
     mean: np.ndarray
@@ -37,6 +39,7 @@ class Estimate:
     chi2_sum: float = 0.0
     dof: int = 0
     seconds: float = 0.0
+    rounding: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     @classmethod
     def of_chunk(cls, samples: int, mean: np.ndarray, cov: np.ndarray, seconds: float = 0.0) -> Estimate:
@@ -44,9 +47,10 @@ class Estimate:
         return cls(mean, cov, samples, 1, seconds=seconds)
 
     @classmethod
-    def exact(cls, value: np.ndarray, seconds: float = 0.0) -> Estimate:
+    def exact(cls, value: np.ndarray, seconds: float = 0.0, rounding: np.ndarray | None = None) -> Estimate:
         """A value without statistical error."""
-        return cls(value, np.zeros((len(value), len(value))), 0, 0, seconds=seconds)
+        none = np.broadcast_to(0.0, (len(value), len(value)))  # takes no memory, and there may be thousands
+        return cls(value, none, 0, 0, seconds=seconds, rounding=np.zeros(1) if rounding is None else rounding)
 
     @property
     def sdev(self) -> np.ndarray:
@@ -89,7 +93,8 @@ class Estimate:
 
     def scaled(self, weight: float) -> Estimate:
         """The estimate of weight × integral."""
-        return replace(self, mean=weight * self.mean, cov=weight**2 * self.cov)
+        cov = weight**2 * self.cov if self.samples else self.cov
+        return replace(self, mean=weight * self.mean, cov=cov, rounding=abs(weight) * self.rounding)
 
 
 def merge_all(estimates: Iterable[Estimate]) -> Estimate:
@@ -100,14 +105,20 @@ def merge_all(estimates: Iterable[Estimate]) -> Estimate:
 def add_all(estimates: Iterable[Estimate]) -> Estimate:
     """The sum of independent estimates of different integrals."""
     parts = list(estimates)
+    mean = np.sum([e.mean for e in parts], axis=0)
+    cov = np.zeros((len(mean), len(mean)))
+    for part in parts:
+        if part.samples:
+            cov += part.cov
     return Estimate(
-        mean=np.sum([e.mean for e in parts], axis=0),
-        cov=np.sum([e.cov for e in parts], axis=0),
+        mean=mean,
+        cov=cov,
         samples=sum(e.samples for e in parts),
         chunks=sum(e.chunks for e in parts),
         chi2_sum=sum(e.chi2_sum for e in parts),
         dof=sum(e.dof for e in parts),
         seconds=sum(e.seconds for e in parts),
+        rounding=sum((e.rounding for e in parts), np.zeros(1)),
     )
 
 
@@ -132,9 +143,24 @@ class Series(Mapping[tuple[int, int], Estimate]):
         return add_all(self.contributions.values())
 
 
-def collect(keys: Iterable[Any], estimates: Iterable[Estimate]) -> dict[Any, Estimate]:
-    """Add independent estimates that share a key; sorted by key."""
-    groups: dict[Any, list[Estimate]] = {}
-    for key, estimate in zip(keys, estimates, strict=True):
-        groups.setdefault(key, []).append(estimate)
-    return {key: add_all(groups[key]) for key in sorted(groups)}
+def collect(
+    keys: Iterable[Any], weights: Iterable[float], which: Iterable[int], estimates: Mapping[int, Estimate]
+) -> dict[Any, Estimate]:
+    """Σ weight × estimate for each key, sorted by key.
+
+    Parameters
+    ----------
+    keys, weights, which
+        For each diagram its group, its weight, and the number of its estimate.
+    estimates
+        By number, independent of each other. Diagrams of a group that share one add their weights first, as
+        their errors are the same.
+    """
+    groups: dict[Any, dict[int, float]] = {}
+    for key, weight, number in zip(keys, weights, which, strict=True):
+        group = groups.setdefault(key, {})
+        group[number] = group.get(number, 0.0) + weight
+    return {
+        key: add_all(estimates[number].scaled(weight) for number, weight in groups[key].items())
+        for key in sorted(groups)
+    }

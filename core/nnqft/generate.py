@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from nnqft.diagram import DiagramSet
+from nnqft.canonical import row_keys
+from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
 from nnqft.plan import Plan, make_plan
 from nnqft.theory import Leg, Theory
@@ -98,14 +99,16 @@ def predict_count(counts: list[int], order: int) -> float:
     """Total number of diagrams up to `order`, from the counts of the first orders.
 
     The ratio of neighbouring counts is continued as a straight line, which is exact for (2n+1)!! and close for
-    the factorial growth of any local theory.
+    the factorial growth of any local theory. Orders without diagrams (φ³ has every other one) are passed over.
     """
-    known = [float(c) for c in counts if c > 0]
+    orders = [n for n, c in enumerate(counts) if c > 0]
+    known = [float(counts[n]) for n in orders]
     ratios = [b / a for a, b in pairwise(known)]
     slope = max(0.0, ratios[-1] - ratios[-2]) if len(ratios) > 1 else 2.0
     ratio = ratios[-1] if ratios else 3.0
+    stride = orders[-1] - orders[-2] if len(orders) > 1 else 1
     total, last = sum(known), known[-1] if known else 1.0
-    for _ in range(order + 1 - len(counts)):
+    for _ in range((order - (orders[-1] if orders else 0)) // stride):
         ratio += slope
         last *= ratio
         total += last
@@ -127,9 +130,7 @@ def _assemble(plan: Plan, observable: str, found: list[Batch]) -> DiagramSet:
         none = np.zeros((0, 1), np.uint8)
         return DiagramSet(plan.theory, observable, plan, empty, empty, none, none[:, :, None], empty)
     widths = batch.width - index_loops(plan, batch)
-    codes = batch.code.reshape(len(batch), -1)
-    keys = np.concatenate([batch.kind, codes], axis=1)
-    rank = np.argsort(np.ascontiguousarray(keys).view(np.dtype((np.void, keys.shape[1]))).ravel(), kind="stable")
+    rank = np.argsort(row_keys(batch.kind, batch.code), kind="stable")
     rank = rank[np.lexsort((widths[rank], batch.order[rank]))]
     return DiagramSet(
         theory=plan.theory,

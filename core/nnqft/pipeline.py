@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnqft.diagram import DiagramSet
+from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, IntegrationError, short
 from nnqft.generate import MAX_DIAGRAMS, generate
 from nnqft.host import default_host, open_executor
@@ -16,7 +16,7 @@ from nnqft.progress import progress_bar
 from nnqft.request import check_theory, make_request, make_theory
 from nnqft.result import Result, make_result
 from nnqft.theory import Theory
-from nnqft.work import make_work
+from nnqft.work import make_job
 
 
 def theory(model: str, *, start: str = "stationary", **parameters: Any) -> Theory:
@@ -150,15 +150,15 @@ def compute(
         arity=len(request.times[0]),
         max_diagrams=max_diagrams,
     )
-    work = make_work(found, np.array(request.times), request.integrator)
+    job = make_job(found, np.array(request.times), request.integrator)
     place = open_executor(executor, workers, address)
     try:
         with progress_bar(progress) as report:
-            outcome = place.evaluate(work, request.target, report)
+            outcome = place.evaluate(job.work, request.target, report)
     finally:
         if place is not executor:
             place.close()
-    result = make_result(request, found, work, outcome, time.monotonic() - began)
+    result = make_result(request, found, job, outcome, time.monotonic() - began)
     if outcome.failure is not None:
         raise IntegrationError(f"{type(outcome.failure).__name__}: {outcome.failure}", result) from outcome.failure
     return result

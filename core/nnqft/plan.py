@@ -50,6 +50,7 @@ class Plan:
     response: np.ndarray  # (K,) bool
     indexed: np.ndarray  # (K,) bool: carries an index
     free: np.ndarray  # (K,) legs of a socket of this kind
+    pure_slots: bool  # no index is shared by response legs and others within a vertex
 
 
 def make_plan(theory: Theory, externals: tuple[Leg, ...]) -> Plan:
@@ -68,12 +69,7 @@ def make_plan(theory: Theory, externals: tuple[Leg, ...]) -> Plan:
     for vertex in theory.interactions:
         if Fraction(vertex.width).denominator != 1 or Fraction(vertex.order).denominator != 1:
             raise TheoryError(f"model {theory.model!r}: vertex {vertex.name!r} has a fractional order or width")
-        slots = len({leg.index for leg in vertex.legs if leg.index is not None})
-        if slots - 1 > vertex.width:
-            raise TheoryError(
-                f"model {theory.model!r}: vertex {vertex.name!r} sums over {slots} indices and has only"
-                f" N^-{vertex.width}: its diagrams would grow without bound as N does"
-            )
+        _check_growth(theory, vertex)
         plans.append(_plan_vertex(vertex, first_kind=len(kinds)))
         kinds += _kind_legs(plans[-1], len(kinds))
     names = [leg.field for leg in kinds]
@@ -89,7 +85,27 @@ def make_plan(theory: Theory, externals: tuple[Leg, ...]) -> Plan:
         response=response,
         indexed=np.array([leg.index is not None for leg in kinds]),
         free=np.array([leg.power if leg.field else 0 for leg in kinds], dtype=np.uint8),
+        pure_slots=all(_pure_slots(theory, vertex) for vertex in theory.interactions),
     )
+
+
+def _check_growth(theory: Theory, vertex: Vertex) -> None:
+    """Refuse vertices whose diagrams would grow with N without bound: each sum over an index needs its 1/N."""
+    slots = len({leg.index for leg in vertex.legs if leg.index is not None})
+    # One slot is that by which the vertex hangs on the rest, unless it can hang by a leg without index.
+    tied = all(leg.index is not None for leg in vertex.legs)
+    if slots - tied > vertex.width:
+        raise TheoryError(
+            f"model {theory.model!r}: vertex {vertex.name!r} sums over {slots} indices and has only"
+            f" N^-{vertex.width}: its diagrams would grow without bound as N does"
+        )
+
+
+def _pure_slots(theory: Theory, vertex: Vertex) -> bool:
+    kinds: dict[str | None, set[bool]] = {}
+    for leg in vertex.legs:
+        kinds.setdefault(leg.index, set()).add(theory.field_named[leg.field].response)
+    return all(len(responses) == 1 for responses in kinds.values())
 
 
 def _plan_vertex(vertex: Vertex, first_kind: int) -> VertexPlan:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nnqft.diagram import family_name
 from nnqft.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -65,12 +66,8 @@ def _contributions(result: Result):  # type: ignore[no-untyped-def]
     )
     for column in table.columns:
         column.justify = "right"
-    families = {row.width: row.family for row in result.diagrams}
-    counts: dict[tuple[int, int], int] = {}
-    for row in result.diagrams:
-        counts[row.order, row.width] = counts.get((row.order, row.width), 0) + 1
     for (n, k), part in result.series.items():
-        table.add_row(str(n), str(k), families.get(k, ""), str(counts.get((n, k), 0)), *_cells(part))
+        table.add_row(str(n), str(k), family_name(k), str(result.count(n, k)), *_cells(part))
     table.add_section()
     table.add_row("sum", "", "", str(len(result.diagrams)), *_cells(result.total))
     return table

@@ -6,20 +6,22 @@ import json
 import math
 import os
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from nnqft.diagram import Diagram, DiagramSet
+from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, short
 from nnqft.estimate import Estimate, Series, collect
-from nnqft.interfaces import Outcome, Work
+from nnqft.interfaces import Outcome
 from nnqft.request import Request
+from nnqft.work import Job
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +64,7 @@ class Result:
         Estimates by (order, width), couplings included.
     by_coupling : dict
         Estimates by monomial of the couplings, such as ``"sigma_w^4 N^-1"``.
-    diagrams : tuple of DiagramRow
+    diagrams : sequence of DiagramRow
     converged : bool
         The target was met, or only a budget was set and it was spent.
     reason : str
@@ -78,7 +80,7 @@ class Result:
     request: Request
     series: Series
     by_coupling: dict[str, Estimate]
-    diagrams: tuple[DiagramRow, ...]
+    diagrams: Sequence[DiagramRow]
     converged: bool
     reason: str
     notes: tuple[str, ...] = ()
@@ -127,6 +129,16 @@ class Result:
             )
         zero = Estimate.exact(np.zeros(len(self.request.times)))
         return self.series.get((order, width), zero)
+
+    def count(self, order: int, width: int) -> int:
+        """Number of diagrams of an order and width."""
+        return self._counts.get((order, width), 0)
+
+    @cached_property
+    def _counts(self) -> dict[tuple[int, int], int]:
+        if isinstance(self.diagrams, DiagramRows):
+            return self.diagrams.found.counts
+        return dict(Counter((row.order, row.width) for row in self.diagrams))
 
     def table(self) -> str:
         """The result as plain text: by (order, width), then the sum over the times."""
@@ -212,7 +224,7 @@ def _plain(record: Any) -> dict[str, Any]:
 
 
 def _estimate(data: dict[str, Any]) -> Estimate:
-    return Estimate(**data | {name: np.array(data[name]) for name in ("mean", "cov")})
+    return Estimate(**data | {name: np.array(data[name]) for name in ("mean", "cov", "rounding")})
 
 
 def _row(data: dict[str, Any]) -> DiagramRow:
@@ -221,30 +233,26 @@ def _row(data: dict[str, Any]) -> DiagramRow:
     return DiagramRow(**data | arrays | {"chi2": chi2})
 
 
-def make_result(
-    request: Request, diagrams: DiagramSet, work: Sequence[Work], outcome: Outcome, seconds: float
-) -> Result:
+def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outcome, seconds: float) -> Result:
     """Add up what an executor handed back; diagrams without an estimate are left out and noted."""
-    rows, keys, monomials, parts = [], [], [], []
-    for diagram, task, estimate in zip(diagrams, work, outcome.estimates, strict=True):
-        if estimate is not None:
-            rows.append(_diagram_row(diagram, task, estimate))
-            keys.append((diagram.order, diagram.width))
-            monomials.append(_monomial(diagram))
-            parts.append(estimate.scaled(diagram.weight))
+    estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
+    have = np.flatnonzero(np.isin(job.which, list(estimates)))
+    which, weights = job.which[have].tolist(), diagrams.weights[have].tolist()
+    keys = list(zip(diagrams.orders[have].tolist(), diagrams.widths[have].tolist(), strict=True))
+    monomials = [diagrams.monomials[n] for n in have]
     notes = list(diagrams.theory.remarks)
     if not outcome.converged:
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
-    if missing := len(work) - len(rows):
-        notes.append(f"{missing} of {len(work)} diagrams were not evaluated and are missing from the sum")
-    if not parts:
-        parts = [Estimate.exact(np.zeros(len(request.times)))]
-        keys, monomials = [(0, 0)], ["1"]
+    if missing := len(diagrams) - len(have):
+        notes.append(f"{missing} of {len(diagrams)} diagrams were not evaluated and are missing from the sum")
+    if not which:
+        keys, monomials, which, weights = [(0, 0)], ["1"], [-1], [0.0]
+        estimates = {-1: Estimate.exact(np.zeros(len(request.times)))}
     return Result(
         request=request,
-        series=Series(collect(keys, parts)),
-        by_coupling=collect(monomials, parts),
-        diagrams=tuple(rows),
+        series=Series(collect(keys, weights, which, estimates)),
+        by_coupling=collect(monomials, weights, which, estimates),
+        diagrams=DiagramRows(diagrams, job, outcome.estimates, have),
         converged=outcome.converged,
         reason=outcome.reason,
         notes=tuple(notes),
@@ -253,28 +261,44 @@ def make_result(
     )
 
 
-def _diagram_row(diagram: Diagram, work: Work, estimate: Estimate) -> DiagramRow:
-    return DiagramRow(
-        drawing=str(diagram),
-        family=diagram.family,
-        order=diagram.order,
-        width=diagram.width,
-        weight=diagram.weight,
-        symmetry_factor=diagram.symmetry_factor,
-        dim=work.integral.dim,
-        integrator=work.integrator.name,
-        integral=estimate.mean,
-        error=estimate.sdev,
-        chi2=estimate.chi2,
-        samples=estimate.samples,
-        seconds=estimate.seconds,
-    )
+@dataclass(frozen=True, eq=False)
+class DiagramRows(Sequence[DiagramRow]):
+    """Rows of a result, each made when it is asked for: drawing a hundred thousand diagrams takes a while."""
 
+    found: DiagramSet
+    job: Job
+    estimates: Sequence[Estimate | None]
+    have: np.ndarray
 
-def _monomial(diagram: Diagram) -> str:
-    powers = [f"{name}^{power}" if power != 1 else name for name, power in diagram.couplings]
-    powers += [f"N^{-diagram.width}"] if diagram.width else []
-    return " ".join(powers) or "1"
+    def __len__(self) -> int:
+        return len(self.have)
+
+    @overload
+    def __getitem__(self, at: int) -> DiagramRow: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[DiagramRow, ...]: ...
+    def __getitem__(self, at: int | slice) -> DiagramRow | tuple[DiagramRow, ...]:
+        if isinstance(at, slice):
+            return tuple(self[n] for n in range(*at.indices(len(self))))
+        n = int(self.have[at])
+        diagram, number = self.found[n], int(self.job.which[n])
+        work, estimate = self.job.work[number], self.estimates[number]
+        assert estimate is not None
+        return DiagramRow(
+            drawing=str(diagram),
+            family=diagram.family,
+            order=diagram.order,
+            width=diagram.width,
+            weight=diagram.weight,
+            symmetry_factor=diagram.symmetry_factor,
+            dim=work.integral.dim,
+            integrator=work.integrator.name,
+            integral=estimate.mean,
+            error=estimate.sdev,
+            chi2=estimate.chi2,
+            samples=estimate.samples,
+            seconds=estimate.seconds,
+        )
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from fractions import Fraction
 
 from nnqft.theory import Leg, Theory, Vertex
@@ -31,8 +32,13 @@ def _value(value: object) -> str:
 
 
 def _section(title: str, rows: list[tuple[str, str]]) -> str:
-    width = max((len(left) for left, _ in rows), default=0)
-    return "\n".join([title, *(f"  {left:<{width}}   {right}" for left, right in rows)])
+    width = max((_columns(left) for left, _ in rows), default=0)
+    return "\n".join([title, *(f"  {left}{' ' * (width - _columns(left))}   {right}" for left, right in rows)])
+
+
+def _columns(text: str) -> int:
+    """Columns on a terminal: combining marks, such as the tilde of z̃, take none."""
+    return sum(not unicodedata.combining(character) for character in text)
 
 
 def _letter(theory: Theory, name: str) -> str:

@@ -19,6 +19,9 @@ import numpy
 
 from nnqft.errors import TheoryError, short
 
+MAX_POWER = 14
+"""Most equal legs on a point: more lines between two points cannot be told apart by the generator."""
+
 Array = Any
 """An array of whichever array-API namespace `xp` the caller works in (numpy, jax.numpy, …)."""
 
@@ -265,22 +268,24 @@ def _check(theory: Theory) -> None:
     if duplicates := [n for n, c in Counter(v.name for v in theory.vertices).items() if c > 1]:
         raise TheoryError(f"{who}: vertex {duplicates[0]!r} is declared twice; name each vertex once")
     for vertex in theory.vertices:
-        _check_vertex(who, vertex, known, {**theory.parameters, **theory.couplings})
+        _check_vertex(who, vertex, theory.field_named, {**theory.parameters, **theory.couplings})
 
 
-def _check_vertex(who: str, vertex: Vertex, known: set[str], couplings: Mapping[str, Any]) -> None:
+def _check_vertex(who: str, vertex: Vertex, fields: Mapping[str, Field], couplings: Mapping[str, Any]) -> None:
     where = f"{who}: vertex {vertex.name!r}"
     if not vertex.legs:
         raise TheoryError(f"{where} has no legs")
     for leg in vertex.legs:
-        if leg.field not in known:
+        if leg.field not in fields:
             raise TheoryError(f"{where} has a leg of unknown field {leg.field!r}; declare it in fields")
-        if leg.power < 1:
-            raise TheoryError(f"{where}: leg power {short(leg.power)} must be a positive integer")
+        if isinstance(leg.power, bool) or not isinstance(leg.power, int) or not 1 <= leg.power <= MAX_POWER:
+            raise TheoryError(f"{where}: leg power {short(leg.power)} must be a whole number from 1 to {MAX_POWER}")
+        if isinstance(leg.point, tuple) and not fields[leg.field].bilocal:
+            raise TheoryError(f"{where}: field {leg.field!r} has one time; write point={leg.point[0]}")
     if not math.isfinite(vertex.coefficient):
         raise TheoryError(f"{where}: coefficient {vertex.coefficient} is not a finite number")
     for name, _ in vertex.couplings:
         if name not in couplings:
             raise TheoryError(f"{where}: coupling {name!r} is not a parameter of the model")
-    if vertex.order <= 0:
+    if not vertex.order > 0 or not math.isfinite(vertex.order):
         raise TheoryError(f"{where}: order {vertex.order} must be positive, or the series never ends")

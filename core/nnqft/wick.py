@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from nnqft.canonical import apply_order, canonical_order
+from nnqft.canonical import apply_order, canonical_order, row_keys
 from nnqft.errors import InputError
 from nnqft.plan import LINES, SAME_POINT, Plan, VertexPlan
 
@@ -26,7 +26,7 @@ class Batch:
 
     Attributes
     ----------
-    kind, free : (B, S) uint8
+    kind, free : (B, S) uint16, uint8
         Kind of each socket and its legs still free.
     code : (B, S, S) uint8
         Lines between sockets, and what they share.
@@ -123,7 +123,7 @@ def _start(plan: Plan, order: int) -> Batch:
     if room > 250:
         raise InputError(f"order {order} makes diagrams of {room} sockets, more than the generator's 250")
     batch = Batch(
-        kind=np.zeros((1, room), np.uint8),
+        kind=np.zeros((1, room), np.uint16),
         free=np.zeros((1, room), np.uint8),
         code=np.zeros((1, room, room), np.uint8),
         loop=np.arange(room, dtype=np.int16)[None],
@@ -239,15 +239,19 @@ def _classes(plan: Plan, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def _least_width(plan: Plan, batch: Batch) -> np.ndarray:
     """Lower bound of the width order of everything that can grow from each row.
 
-    Each open class closes at best on its own, except those with only response legs free: ⟨z̃ z̃⟩ = 0, so each
-    of them merges with another class. A new vertex adds no more classes than powers of 1/N (see `make_plan`).
+    Each open class closes at best on its own, except those with only response legs free: as ⟨z̃ z̃⟩ = 0, each of
+    these merges with a class that has other legs, or takes in those of a new vertex, which leaves that vertex's
+    own response legs in the same need. A new vertex adds no more classes than powers of 1/N (see `make_plan`).
     """
     closed, is_open, unwilling = (mask.sum(axis=1) for mask in _classes(plan, batch))
-    return batch.width - closed - is_open + (unwilling + 1) // 2
+    bound = batch.width - closed - is_open
+    return bound + unwilling if plan.pure_slots else bound
 
 
 def _merge(batch: Batch) -> Batch:
     """Merge isomorphic rows, adding their counts."""
+    if not len(batch):
+        return batch
     _, keys = _canonical_keys(batch)
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     count = np.zeros(len(first), np.int64)
@@ -277,5 +281,4 @@ def _canonical_keys(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     colours = np.where(empty, (np.uint64(1) << np.uint64(32)) + place.astype(np.uint64), colours)
     order = canonical_order(colours, batch.code)
     kinds, codes = apply_order(colours, batch.code, order)
-    flat = np.concatenate([kinds.view(np.uint8).reshape(len(batch), -1), codes.reshape(len(batch), -1)], axis=1)
-    return order, np.ascontiguousarray(flat).view(np.dtype((np.void, flat.shape[1]))).ravel()
+    return order, row_keys(kinds, codes)

@@ -1,21 +1,44 @@
-"""From diagrams to pieces of work: the time integral of each, who computes it, and its seeds."""
+"""From diagrams to pieces of work: their time integrals, who computes each, and its seeds."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from nnqft.diagram import DiagramSet
+from nnqft.canonical import apply_order, canonical_order, row_keys
+from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
 from nnqft.host import default_host
 from nnqft.integral import TimeIntegral, time_integral
 from nnqft.interfaces import AbstractIntegrator, Work
+from nnqft.plan import LINES
+
+_COUNT_BITS = 4
+"""Bits that count the lines of one kind between two points."""
 
 
-def make_work(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> list[Work]:
-    """One piece of work for each diagram, in their order.
+@dataclass(frozen=True, eq=False)
+class Job:
+    """All work of a computation.
+
+    Attributes
+    ----------
+    work
+        What an executor gets.
+    which : (D,) integers
+        The piece of work that holds each diagram's integral. Exact integrators compute equal integrals once;
+        sampled diagrams have a piece each, so that their errors are independent.
+    """
+
+    work: list[Work]
+    which: np.ndarray
+
+
+def make_job(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> Job:
+    """The work of all diagrams at the times of their external legs.
 
     Raises
     ------
@@ -23,23 +46,93 @@ def make_work(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> list[
         If no integrator supports one of the integrals, with the reasons.
     """
     candidates = _candidates(integrator)
-    times = times[:, [leg.point for leg in diagrams.plan.externals]]
-    work = []
-    for number, diagram in enumerate(diagrams):
-        integral = time_integral(diagram, diagrams.theory, times)
-        chosen = _choose(candidates, integral, number)
-        map_key = hashlib.blake2b(integral.key.encode(), digest_size=16).digest()
-        work.append(
-            Work(
-                label=f"diagram {number} (order {diagram.order}, width {diagram.width})",
-                integral=integral,
-                integrator=chosen,
-                weight=diagram.weight,
-                key=(int(diagram.digest, 16),),
-                map_key=(int.from_bytes(map_key),),
-            )
-        )
-    return work
+    integrals, same = distinct_integrals(diagrams, times)
+    chosen = [_choose(candidates, integral) for integral in integrals]
+    keys = [_words(integral.key) for integral in integrals]
+    work: list[Work] = []
+    which = np.empty(len(diagrams), np.int64)
+    place: dict[int, int] = {}
+    weights = diagrams.weights.tolist()
+    for number, n in enumerate(same.tolist()):
+        if chosen[n].exact and n in place:
+            which[number] = place[n]
+            continue
+        label = f"diagram {number} (order {diagrams.orders[number]}, width {diagrams.widths[number]})"
+        key = (0,) if chosen[n].exact else (int(diagrams.digest(number), 16),)
+        place[n] = which[number] = len(work)
+        work.append(Work(label, integrals[n], chosen[n], weights[number], key, keys[n]))
+    return Job(work, which)
+
+
+def distinct_integrals(diagrams: DiagramSet, times: np.ndarray) -> tuple[list[TimeIntegral], np.ndarray]:
+    """The different time integrals among the diagrams, and for each diagram the number of its own.
+
+    Diagrams that differ only in how their indices run have one integral: the (2n+1)!! diagrams of the linear
+    network have 2n+1.
+    """
+    columns = [leg.point for leg in diagrams.plan.externals]
+    legs = times[:, columns]
+    if not len(diagrams):
+        return [], np.zeros(0, np.int64)
+    theory = diagrams.theory
+    wide = 2 * len(theory.propagators) * _COUNT_BITS > 64
+    if theory.timeless or wide or any(v.kernel is not None for v in theory.interactions):
+        first = inverse = np.arange(len(diagrams))
+    else:
+        keys = _integral_keys(diagrams)
+        _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    found = [time_integral(diagrams[n], theory, legs) for n in first.tolist()]
+    return found, inverse
+
+
+def _integral_keys(diagrams: DiagramSet) -> np.ndarray:
+    """(D,) comparable keys, equal where points and lines look alike once vertices and indices are forgotten."""
+    points, codes = _point_codes(diagrams)
+    externals = len(diagrams.plan.externals)
+    place = np.arange(codes.shape[1])
+    # External points keep their order, empty ones their place; internal ones are alike.
+    colours = np.where(place < externals, place, np.where(place < points[:, None], externals, externals + 1 + place))
+    order = canonical_order(colours.astype(np.uint64), codes)
+    colours, codes = apply_order(colours, codes, order)
+    return row_keys(colours, codes)
+
+
+def _point_codes(diagrams: DiagramSet) -> tuple[np.ndarray, np.ndarray]:
+    """Number of points of each diagram, and (D, P, P) uint64: how many lines of each kind join two points."""
+    sockets = diagrams.kinds.shape[1]
+    first = diagrams.point_of
+    is_first = (first == np.arange(sockets)) & (diagrams.kinds > 0)
+    number = np.cumsum(is_first, axis=1) - 1
+    point = np.take_along_axis(number, first, axis=1)
+    kinds = _line_kinds(diagrams)
+    counts = diagrams.codes & LINES
+    rows, a, b = np.nonzero(counts)
+    # A line inside one point is met twice unless it joins a socket with itself.
+    p, q = point[rows, a], point[rows, b]
+    once = (p != q) | (a <= b)
+    rows, a, b, p, q = rows[once], a[once], b[once], p[once], q[once]
+    shift = kinds[diagrams.kinds[rows, a], diagrams.kinds[rows, b]] * _COUNT_BITS
+    points = is_first.sum(axis=1)
+    codes = np.zeros((len(diagrams), points.max(), points.max()), np.uint64)
+    np.add.at(codes, (rows, p, q), counts[rows, a, b].astype(np.uint64) << shift.astype(np.uint64))
+    return points, codes
+
+
+def _line_kinds(diagrams: DiagramSet) -> np.ndarray:
+    """(K, K): which kind of line joins two kinds of sockets, seen from the first; both ends of a response differ."""
+    plan = diagrams.plan
+    seen: dict[tuple[str, bool], int] = {}
+    table = np.zeros((len(plan.field_of),) * 2, np.int64)
+    for a, one in enumerate(plan.field_of):
+        for b, two in enumerate(plan.field_of):
+            line = plan.theory.lines.get((one, two))
+            if line is not None:
+                table[a, b] = seen.setdefault((line.name, one == line.left), len(seen))
+    return table
+
+
+def _words(key: str) -> tuple[int, ...]:
+    return (int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest()),)
 
 
 def _candidates(integrator: str) -> list[AbstractIntegrator]:
@@ -51,11 +144,13 @@ def _candidates(integrator: str) -> list[AbstractIntegrator]:
     return sorted(everyone, key=lambda i: not i.exact)
 
 
-def _choose(candidates: Sequence[AbstractIntegrator], integral: TimeIntegral, number: int) -> AbstractIntegrator:
+def _choose(candidates: Sequence[AbstractIntegrator], integral: TimeIntegral) -> AbstractIntegrator:
     reasons = []
     for candidate in candidates:
         answer = candidate.supports(integral)
         if answer is True:
             return candidate
         reasons.append(f"{candidate.name}: {answer}")
-    raise InputError(f"no integrator for diagram {number} ({'; '.join(reasons) or 'none is installed'})")
+    raise InputError(
+        f"no integrator for an integral of {integral.dim} times ({'; '.join(reasons) or 'none is installed'})"
+    )

@@ -34,7 +34,8 @@ def nnqft_observables() -> Sequence[AbstractObservable]:
 
 @hookimpl
 def nnqft_integrators() -> Sequence[AbstractIntegrator]:
-    """VEGAS."""
+    """Exact where it can be, VEGAS for everything."""
+    from nnqft_plugins.integrators.exact import ExactIntegrator
     from nnqft_plugins.integrators.vegas import VegasIntegrator
 
-    return [VegasIntegrator()]
+    return [ExactIntegrator(), VegasIntegrator()]

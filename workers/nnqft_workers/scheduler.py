@@ -7,13 +7,14 @@ request takes the same chunks, with the same seeds, wherever it runs.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nnqft import InputError
+from nnqft import AbstractIntegrator, InputError, TimeIntegral
 from nnqft.estimate import Estimate, add_all, merge_all
 from nnqft.interfaces import Outcome, Target, Work
 from nnqft_workers.pool import AbstractPool
@@ -27,6 +28,8 @@ _GRID_VALUES = 1 << 20
 """Values of an integrand, samples × times, that a chunk may hold in memory at once."""
 BUDGET = 10**8
 """Samples after which a target counts as missed, unless `neval` says otherwise."""
+_SETTLED = 2048
+"""Integrals that travel together to an exact integrator."""
 _GROWTH = 4
 """A round may multiply the samples by this at most, so that an early wrong variance is seen before it costs much."""
 
@@ -66,7 +69,21 @@ class Chunk:
         return estimate
 
 
-def run_task(task: Prepare | Chunk) -> Any:
+@dataclass(frozen=True)
+class Settle:
+    """Compute many integrals exactly."""
+
+    integrator: AbstractIntegrator
+    integrals: Sequence[TimeIntegral]
+
+    def run(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Values and rounding bounds, (n, M) each, and the processor seconds of one integral."""
+        began = time.process_time()
+        values, bounds = self.integrator.settle(self.integrals)
+        return values, bounds, (time.process_time() - began) / len(self.integrals)
+
+
+def run_task(task: Prepare | Chunk | Settle) -> Any:
     """What a pool runs."""
     return task.run()
 
@@ -96,7 +113,8 @@ class _Run:
 
     def __init__(self, work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress) -> None:
         self.work, self.target, self.pool, self.progress = work, target, pool, progress
-        self.sampled = [n for n, w in enumerate(work) if not w.integrator.exact and w.integral.dim > 0]
+        self.open = [n for n, w in enumerate(work) if not w.integrator.exact]
+        self.sampled = [n for n in self.open if work[n].integral.dim > 0]
         self.budget = BUDGET if target.neval is None else target.neval
         grid = max((len(w.integral.times) for w in work), default=1)
         self.largest = max(LEAST, min(CHUNK, _GRID_VALUES // grid))
@@ -112,9 +130,12 @@ class _Run:
                 f"neval={self.budget} is too few for {count} diagrams, which need {LEAST} samples each;"
                 f" write neval={LEAST * count} or more"
             )
+        self._settle()
         self._prepare()
         pilot = max(LEAST, min(PILOT, self.largest, self.budget // (4 * max(1, count))))
-        shares = dict.fromkeys(range(len(self.work)), 1) | dict.fromkeys(self.sampled, pilot)
+        if not self.open:
+            return True, "all integrals are exact"
+        shares = dict.fromkeys(self.open, 1) | dict.fromkeys(self.sampled, pilot)
         excess = math.inf
         while shares:
             self._sample(shares, excess)
@@ -128,8 +149,20 @@ class _Run:
         """One for each piece of work, its chunks merged in order; None where none is finished."""
         return [merge_all(chunks) if chunks else None for chunks in self.finished]
 
+    def _settle(self) -> None:
+        """Everything that has an exact integrator."""
+        groups: dict[int, list[int]] = {}
+        for n, work in enumerate(self.work):
+            if work.integrator.exact:
+                groups.setdefault(id(work.integrator), []).append(n)
+        batches = [ns[i : i + _SETTLED] for ns in groups.values() for i in range(0, len(ns), _SETTLED)]
+        tasks = [Settle(self.work[ns[0]].integrator, [self.work[n].integral for n in ns]) for ns in batches]
+        for ns, (values, bounds, seconds) in zip(batches, self.pool.map(run_task, tasks), strict=True):
+            for n, value, bound in zip(ns, values, bounds, strict=True):
+                self.finished[n] = [Estimate.exact(value, seconds, bound)]
+
     def _prepare(self) -> None:
-        tasks = {self._map_of(w): Prepare(w, self.target.seed) for w in self.work}
+        tasks = {self._map_of(self.work[n]): Prepare(self.work[n], self.target.seed) for n in self.open}
         self.progress({"samples": 0, "expected": None, "error": math.inf})
         for key, state in zip(tasks, self.pool.map(run_task, list(tasks.values())), strict=True):
             self.states[key] = state

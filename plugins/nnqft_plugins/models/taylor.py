@@ -8,8 +8,8 @@ from typing import Any
 from nnqft import AbstractModel, InputError, Parameter, Theory, UnknownNameError, finite_number, short, whole_number
 from nnqft_plugins.models.network import PARAMETERS, network_theory, phi_phi_of
 
-MAX_DEGREE = 15
-"""Highest power of h: a vertex of two such powers has more lines than any diagram can be generated with."""
+MAX_DEGREE = 14
+"""Highest power of h: a point holds no more equal legs."""
 
 
 def _activations() -> dict[str, Callable[[Any], Any]]:
