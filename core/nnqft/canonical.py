@@ -123,18 +123,25 @@ def _nauty_order(colours: Colours, codes: Codes) -> np.ndarray:
 
 
 def _nauty_graph(colours: Colours, codes: Codes) -> tuple[pynauty.Graph, int]:
-    """Edge codes become layers: layer l holds the edges whose code has bit l, with a ladder between the layers."""
+    """Codes become layers: layer l holds the edges whose code's number has bit l, with a ladder between the layers.
+
+    Codes are numbered by their rank among those of the graph, which isomorphic graphs share.
+    """
     size = len(colours)
-    layers = max(1, int(codes.max(initial=0)).bit_length())
-    neighbours: dict[int, list[int]] = {}
+    values, rank = np.unique(codes, return_inverse=True)
+    number = rank.reshape(size, size) + (values[0] != 0)
+    layers = max(1, int(number.max()).bit_length())
+    neighbours: dict[int, list[int]] = {
+        node: [node + size] if node + size < layers * size else [] for node in range(layers * size)
+    }
     for layer in range(layers):
-        for i in range(size):
-            targets = np.flatnonzero(codes[i] >> layer & 1) + layer * size
-            neighbours[i + layer * size] = targets.tolist()
-            if layer + 1 < layers:
-                neighbours[i + layer * size].append(i + (layer + 1) * size)
-    values = np.unique(colours)
-    cells = [
-        set((np.flatnonzero(colours == value) + layer * size).tolist()) for layer in range(layers) for value in values
-    ]
-    return pynauty.Graph(size * layers, directed=True, adjacency_dict=neighbours, vertex_coloring=cells), size
+        sources, targets = np.nonzero(number >> layer & 1)
+        for source, target in zip((sources + layer * size).tolist(), (targets + layer * size).tolist(), strict=True):
+            neighbours[source].append(target)
+    cells: dict[int, set[int]] = {}
+    for node, colour in enumerate(colours.tolist()):
+        cells.setdefault(colour, set()).add(node)
+    ordered = [cells[colour] for colour in sorted(cells)]
+    coloring = [{node + layer * size for node in cell} for layer in range(layers) for cell in ordered]
+    graph = pynauty.Graph(size * layers, directed=True, adjacency_dict=neighbours, vertex_coloring=coloring)
+    return graph, size
