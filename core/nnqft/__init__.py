@@ -9,6 +9,7 @@ The shortest use::
     print(result.table())
 """
 
+from nnqft.closed_form import ClosedForm
 from nnqft.diagram import Diagram, Line, Point
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import (
@@ -21,7 +22,7 @@ from nnqft.errors import (
     UnknownNameError,
     short,
 )
-from nnqft.estimate import Estimate, Series
+from nnqft.estimate import Estimate
 from nnqft.hookspecs import hookimpl
 from nnqft.integral import TimeIntegral, time_integral
 from nnqft.interfaces import (
@@ -38,7 +39,8 @@ from nnqft.interfaces import (
 )
 from nnqft.request import Request
 from nnqft.result import DiagramRow, Result, load
-from nnqft.theory import Field, Leg, Propagator, Term, Theory, Vertex
+from nnqft.series import Series, Singularity
+from nnqft.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
 
 # Last, because `nnqft.theory` the function takes the place of the module's name in this package.
 from nnqft.pipeline import compute, diagrams, theory  # isort: skip
@@ -48,6 +50,7 @@ __all__ = [
     "AbstractIntegrator",
     "AbstractModel",
     "AbstractObservable",
+    "ClosedForm",
     "Diagram",
     "DiagramRow",
     "DiagramSet",
@@ -58,6 +61,7 @@ __all__ = [
     "IntegrationError",
     "Leg",
     "Line",
+    "Memory",
     "NnqftError",
     "Outcome",
     "Parameter",
@@ -67,6 +71,7 @@ __all__ = [
     "Request",
     "Result",
     "Series",
+    "Singularity",
     "Target",
     "Term",
     "Theory",

@@ -170,7 +170,7 @@ def _points(
     for socket in first_of_point:
         vertex = vertex_number.get(first_of_vertex[socket], -1)
         number = sum(point.vertex == vertex for point in points)
-        if vertex >= 0 and plan.vertices[types[vertex]].vertex.kernel is not None:
+        if vertex >= 0 and plan.vertices[types[vertex]].vertex.ordered:
             here = plan.vertices[types[vertex]]
             leg = here.sockets[here.kinds.index(kinds[socket])]
             assert isinstance(leg.point, int)

@@ -1,9 +1,9 @@
-"""Estimates with their covariance over times, and the series they add up to."""
+"""Estimates with their covariance over times."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
@@ -120,27 +120,6 @@ def add_all(estimates: Iterable[Estimate]) -> Estimate:
         seconds=sum(e.seconds for e in parts),
         rounding=sum((e.rounding for e in parts), np.zeros(1)),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Series(Mapping[tuple[int, int], Estimate]):
-    """Estimates keyed by (order, width), couplings included."""
-
-    contributions: dict[tuple[int, int], Estimate]
-
-    def __getitem__(self, key: tuple[int, int]) -> Estimate:
-        return self.contributions[key]
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter(self.contributions)
-
-    def __len__(self) -> int:
-        return len(self.contributions)
-
-    @property
-    def total(self) -> Estimate:
-        """The sum of all contributions; diagrams are sampled independently of each other."""
-        return add_all(self.contributions.values())
 
 
 def collect(

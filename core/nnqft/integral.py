@@ -18,7 +18,7 @@ import numpy as np
 
 from nnqft.diagram import Diagram, Line
 from nnqft.errors import PluginError, TheoryError
-from nnqft.theory import Array, Propagator, Theory
+from nnqft.theory import Array, Memory, Propagator, Theory, Vertex
 
 
 class Branch(NamedTuple):
@@ -60,7 +60,7 @@ class TimeIntegral:
     times: np.ndarray
     branches: tuple[Branch, ...]
     lines: tuple[Line, ...]
-    factors: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    factors: tuple[Factor, ...] = ()
 
     @property
     def dim(self) -> int:
@@ -74,8 +74,13 @@ class TimeIntegral:
 
     @cached_property
     def propagators(self) -> dict[str, Propagator]:
-        """The theory's lines by name."""
-        return {p.name: p for p in self.theory.propagators if not p.delta}
+        """The theory's lines by name, and the memories of its vertices, which act like lines."""
+        lines = {p.name: p for p in self.theory.propagators if not p.delta}
+        for vertex in self.theory.interactions:
+            for memory in vertex.memory:
+                name = _memory_name(vertex, memory)
+                lines[name] = Propagator(name, "", "", terms=memory.terms)
+        return lines
 
     def __call__(self, u: Array, xp: ModuleType = np) -> Array:
         """Integrand at points u, shape (n, dim) → (n, M)."""
@@ -113,20 +118,34 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
     for v in order:
         if not below[v]:
             kept.remove(parents[v])
-    lines = tuple(sorted(_oriented(line._replace(end=new[line.end], start=new[line.start])) for line in kept))
-    return TimeIntegral(theory, times, branches, lines, _factors(diagram, theory, new))
+    kept = [line._replace(end=new[line.end], start=new[line.start]) for line in kept]
+    factors, memories = _factors(diagram, theory, new)
+    return TimeIntegral(theory, times, branches, tuple(sorted(_oriented(line) for line in kept + memories)), factors)
 
 
-def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """The vertices whose kernel multiplies the integrand, with their points in the vertex's own order."""
-    named = {vertex.name for vertex in theory.interactions if vertex.kernel is not None}
+Factor = tuple[str, tuple[int, ...]]
+"""A vertex with a kernel, and its points in the vertex's own order."""
+
+
+def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tuple[Factor, ...], list[Line]]:
+    """The vertices whose kernel multiplies the integrand, and the memories of vertices as lines."""
+    ordered = {vertex.name: vertex for vertex in theory.interactions if vertex.ordered}
     points: dict[int, dict[int, int]] = {}
     for n, point in enumerate(diagram.points):
-        if point.vertex >= 0 and diagram.vertices[point.vertex] in named:
+        if point.vertex >= 0 and diagram.vertices[point.vertex] in ordered:
             points.setdefault(point.vertex, {})[point.number] = new[n]
-    return tuple(
-        sorted((diagram.vertices[v], tuple(p for _, p in sorted(where.items()))) for v, where in points.items())
-    )
+    factors, memories = [], []
+    for number, where in points.items():
+        vertex = ordered[diagram.vertices[number]]
+        if vertex.kernel is not None:
+            factors.append((vertex.name, tuple(p for _, p in sorted(where.items()))))
+        for memory in vertex.memory:
+            memories.append(Line(_memory_name(vertex, memory), where[memory.one], where[memory.two], False))
+    return tuple(sorted(factors)), memories
+
+
+def _memory_name(vertex: Vertex, memory: Memory) -> str:
+    return f"{vertex.name}[{memory.one},{memory.two}]"
 
 
 def _oriented(line: Line) -> Line:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnqft.closed_form import ClosedForm
 from nnqft.errors import InputError, short
 from nnqft.estimate import Estimate
 from nnqft.integral import TimeIntegral
@@ -151,6 +152,16 @@ class AbstractIntegrator(ABC):
     @abstractmethod
     def sample(self, integral: TimeIntegral, state: Any, neval: int, seed: np.random.SeedSequence) -> Estimate:
         """An independent estimate from at most `neval` evaluations; zero samples if it is exact."""
+
+    def closed_form(self, integral: TimeIntegral) -> ClosedForm:
+        """The integral as a function of γτ, its first time being later by τ than the others; exact integrators may.
+
+        Raises
+        ------
+        InputError
+            If it has no such form.
+        """
+        raise InputError(f"integrator {self.name!r} gives no closed forms")
 
     def settle(self, integrals: Sequence[TimeIntegral]) -> tuple[np.ndarray, np.ndarray]:
         """Values of many integrals and bounds of their rounding errors, (n, M) each; only asked of exact integrators.

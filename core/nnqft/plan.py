@@ -124,7 +124,7 @@ def _plan_vertex(vertex: Vertex, first_kind: int) -> VertexPlan:
                 codes[a, b] |= SAME_INDEX if one.index is not None and one.index == two.index else 0
     # Equivalent sockets must share a kind, or isomorphic diagrams would look different; a kernel over the times
     # tells the points of a vertex apart.
-    look = [(s.field, s.power, s.point if vertex.kernel else 0) for s in sockets]
+    look = [(s.field, s.power, s.point if vertex.ordered else 0) for s in sockets]
     looks = sorted(set(look))
     kinds = tuple(first_kind + looks.index(each) for each in look)
     permutations, orbits = automorphism_orbits(np.array(kinds), codes)

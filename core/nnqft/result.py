@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from nnqft.closed_form import ClosedForm
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, short
-from nnqft.estimate import Estimate, Series, collect
+from nnqft.estimate import Estimate, collect
 from nnqft.interfaces import Outcome
 from nnqft.request import Request
-from nnqft.work import Job
+from nnqft.series import Series
+from nnqft.work import Job, sum_closed_forms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,6 +132,13 @@ class Result:
         zero = Estimate.exact(np.zeros(len(self.request.times)))
         return self.series.get((order, width), zero)
 
+    def integrators(self) -> dict[str, int]:
+        """Number of diagrams that each integrator computed."""
+        if isinstance(self.diagrams, DiagramRows):
+            work = self.diagrams.job.work
+            return dict(Counter(work[n].integrator.name for n in self.diagrams.job.which[self.diagrams.have]))
+        return dict(Counter(row.integrator for row in self.diagrams))
+
     def count(self, order: int, width: int) -> int:
         """Number of diagrams of an order and width."""
         return self._counts.get((order, width), 0)
@@ -139,6 +148,38 @@ class Result:
         if isinstance(self.diagrams, DiagramRows):
             return self.diagrams.found.counts
         return dict(Counter((row.order, row.width) for row in self.diagrams))
+
+    def closed_form(self, order: int, width: int) -> ClosedForm:
+        """The σ_w^{2·order} N^{−width} part as Σ_c P_c(γτ) e^{−cγτ}, couplings included, in exact fractions.
+
+        The first time is later by τ ≥ 0 than all others.
+
+        Raises
+        ------
+        InputError
+            If the part was not computed or has no such form: only for a stationary theory whose lines are sums of
+            exponentials with rational amplitudes and rates that are multiples of γ.
+        """
+        self.contribution(order, width)
+        return sum_closed_forms(self._found, order, width)
+
+    @cached_property
+    def _found(self) -> DiagramSet:
+        """The diagrams; generated again for a result that was loaded."""
+        if isinstance(self.diagrams, DiagramRows):
+            return self.diagrams.found
+        from nnqft.pipeline import diagrams, theory  # the pipeline makes Results, so it is imported late
+
+        request = self.request
+        rules = theory(request.model, start=request.start, **dict(request.parameters))
+        return diagrams(
+            rules,
+            request.observable,
+            order=request.order,
+            width_order=request.width_order,
+            arity=len(request.times[0]),
+            max_diagrams=2**31,
+        )
 
     def table(self) -> str:
         """The result as plain text: by (order, width), then the sum over the times."""
@@ -162,6 +203,8 @@ class Result:
             "notes": list(self.notes),
             "seconds": self.seconds,
             "versions": self.versions,
+            "coupling": self.series.coupling,
+            "N": self.series.N,
             "mean": self.mean.tolist(),
             "sdev": self.sdev.tolist(),
             "cov": self.cov.tolist(),
@@ -197,7 +240,9 @@ def load(path: str | os.PathLike[str]) -> Result:
     try:
         return Result(
             request=Request.from_json(json.dumps(data["request"])),
-            series=Series({(e.pop("order"), e.pop("width")): _estimate(e) for e in data["series"]}),
+            series=Series(
+                {(e.pop("order"), e.pop("width")): _estimate(e) for e in data["series"]}, data["coupling"], data["N"]
+            ),
             by_coupling={name: _estimate(e) for name, e in data["by_coupling"].items()},
             diagrams=tuple(_row(row) for row in data["diagrams"]),
             converged=data["converged"],
@@ -241,6 +286,7 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
     keys = list(zip(diagrams.orders[have].tolist(), diagrams.widths[have].tolist(), strict=True))
     monomials = [diagrams.monomials[n] for n in have]
     notes = list(diagrams.theory.remarks)
+    notes += [f"{count} diagrams not by {why}" for why, count in job.passed_over.items()]
     if not outcome.converged:
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
     if missing := len(diagrams) - len(have):
@@ -250,7 +296,7 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
         estimates = {-1: Estimate.exact(np.zeros(len(request.times)))}
     return Result(
         request=request,
-        series=Series(collect(keys, weights, which, estimates)),
+        series=Series(collect(keys, weights, which, estimates), _coupling(diagrams), diagrams.theory.N),
         by_coupling=collect(monomials, weights, which, estimates),
         diagrams=DiagramRows(diagrams, job, outcome.estimates, have),
         converged=outcome.converged,
@@ -259,6 +305,13 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
         seconds=seconds,
         versions=versions(),
     )
+
+
+def _coupling(diagrams: DiagramSet) -> float:
+    """What one order brings, if all vertices bring the same couplings for each order; else 1."""
+    theory = diagrams.theory
+    brought = {(v.couplings, v.order) for v in theory.interactions}
+    return theory.coupling_value(next(iter(brought))[0]) if len(brought) == 1 else 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -136,6 +136,15 @@ class Leg:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """A factor of a vertex that depends on the distance of two of its points: Σ terms of |t_a − t_b|."""
+
+    one: int
+    two: int
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
 class Vertex:
     """One term of −S: coefficient × couplings × N^{−width} × the fields of its legs, integrated over its points.
 
@@ -156,6 +165,8 @@ class Vertex:
     kernel
         ``kernel(times, params, xp)`` → array: an optional smooth factor over the times of its points (a tuple of
         arrays that broadcast), with the theory's parameters. The points then count as distinguishable.
+    memory
+        Factors that are sums of exponentials of the distance of two points, which exact integrators know too.
     """
 
     name: str
@@ -165,6 +176,12 @@ class Vertex:
     width: Fraction | int = 0
     order: Fraction | int = 1
     kernel: Callable[[tuple[Array, ...], Mapping[str, Any], ModuleType], Array] | None = None
+    memory: tuple[Memory, ...] = ()
+
+    @property
+    def ordered(self) -> bool:
+        """Are its points told apart by a factor over their times?"""
+        return self.kernel is not None or bool(self.memory)
 
     @property
     def points(self) -> int:
@@ -282,6 +299,9 @@ def _check_vertex(who: str, vertex: Vertex, fields: Mapping[str, Field], couplin
             raise TheoryError(f"{where}: leg power {short(leg.power)} must be a whole number from 1 to {MAX_POWER}")
         if isinstance(leg.point, tuple) and not fields[leg.field].bilocal:
             raise TheoryError(f"{where}: field {leg.field!r} has one time; write point={leg.point[0]}")
+    for memory in vertex.memory:
+        if not (0 <= memory.one < vertex.points and 0 <= memory.two < vertex.points and memory.terms):
+            raise TheoryError(f"{where}: memory between points {memory.one} and {memory.two}, it has {vertex.points}")
     if not math.isfinite(vertex.coefficient):
         raise TheoryError(f"{where}: coefficient {vertex.coefficient} is not a finite number")
     for name, _ in vertex.couplings:

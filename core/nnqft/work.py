@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from nnqft.canonical import apply_order, canonical_order, row_keys
+from nnqft.closed_form import ClosedForm, combine, rational
+from nnqft.diagram import Diagram
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
 from nnqft.host import default_host
 from nnqft.integral import TimeIntegral, time_integral
 from nnqft.interfaces import AbstractIntegrator, Work
 from nnqft.plan import LINES
+from nnqft.theory import Leg, Theory
 
 _COUNT_BITS = 4
 """Bits that count the lines of one kind between two points."""
@@ -31,10 +36,13 @@ class Job:
     which : (D,) integers
         The piece of work that holds each diagram's integral. Exact integrators compute equal integrals once;
         sampled diagrams have a piece each, so that their errors are independent.
+    passed_over
+        Why preferred integrators did not take diagrams, and how many.
     """
 
     work: list[Work]
     which: np.ndarray
+    passed_over: dict[str, int]
 
 
 def make_job(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> Job:
@@ -47,7 +55,8 @@ def make_job(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> Job:
     """
     candidates = _candidates(integrator)
     integrals, same = distinct_integrals(diagrams, times)
-    chosen = [_choose(candidates, integral) for integral in integrals]
+    choices = [_choose(candidates, integral) for integral in integrals]
+    chosen = [integrator for integrator, _ in choices]
     keys = [_words(integral.key) for integral in integrals]
     work: list[Work] = []
     which = np.empty(len(diagrams), np.int64)
@@ -61,7 +70,8 @@ def make_job(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> Job:
         key = (0,) if chosen[n].exact else (int(diagrams.digest(number), 16),)
         place[n] = which[number] = len(work)
         work.append(Work(label, integrals[n], chosen[n], weights[number], key, keys[n]))
-    return Job(work, which)
+    passed_over = Counter(choices[n][1] for n in same.tolist() if choices[n][1])
+    return Job(work, which, dict(passed_over))
 
 
 def distinct_integrals(diagrams: DiagramSet, times: np.ndarray) -> tuple[list[TimeIntegral], np.ndarray]:
@@ -70,19 +80,62 @@ def distinct_integrals(diagrams: DiagramSet, times: np.ndarray) -> tuple[list[Ti
     Diagrams that differ only in how their indices run have one integral: the (2n+1)!! diagrams of the linear
     network have 2n+1.
     """
-    columns = [leg.point for leg in diagrams.plan.externals]
+    columns = [_column(leg) for leg in diagrams.plan.externals]
     legs = times[:, columns]
     if not len(diagrams):
         return [], np.zeros(0, np.int64)
     theory = diagrams.theory
     wide = 2 * len(theory.propagators) * _COUNT_BITS > 64
-    if theory.timeless or wide or any(v.kernel is not None for v in theory.interactions):
+    if theory.timeless or wide or any(v.ordered for v in theory.interactions):
         first = inverse = np.arange(len(diagrams))
     else:
         keys = _integral_keys(diagrams)
         _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     found = [time_integral(diagrams[n], theory, legs) for n in first.tolist()]
     return found, inverse
+
+
+def _column(leg: Leg) -> int:
+    """The column of the times that an external leg sits at."""
+    assert isinstance(leg.point, int)
+    return leg.point
+
+
+def sum_closed_forms(diagrams: DiagramSet, order: int, width: int) -> ClosedForm:
+    """Σ weight × closed form over the diagrams of an order and width, in fractions.
+
+    Raises
+    ------
+    InputError
+        If an integral has no closed form.
+    """
+    theory = diagrams.theory
+    arity = 1 + max(_column(leg) for leg in diagrams.plan.externals)
+    integrals, same = distinct_integrals(diagrams, np.zeros((1, arity)))
+    weights: dict[int, Fraction] = {}
+    for n in np.flatnonzero((diagrams.orders == order) & (diagrams.widths == width)).tolist():
+        exact = _exact_weight(diagrams[n], theory)
+        weights[int(same[n])] = weights.get(int(same[n]), Fraction(0)) + exact
+    exact_integrators = [i for i in _candidates("auto") if i.exact]
+    forms = []
+    for n, weight in weights.items():
+        chosen, _ = _choose(exact_integrators, integrals[n])
+        forms.append((weight, chosen.closed_form(integrals[n])))
+    return combine(forms, forms[0][1].gamma if forms else Fraction(1))
+
+
+def _exact_weight(diagram: Diagram, theory: Theory) -> Fraction:
+    """The weight with parameters taken as the decimal fractions they were written as."""
+    values = {**theory.parameters, **theory.couplings}
+    product = Fraction(diagram.coefficient) / Fraction(theory.N) ** diagram.width
+    if isinstance(diagram.coefficient, float):
+        exact = rational(diagram.coefficient)
+        if exact is None:
+            raise InputError(f"no closed form: a coefficient {diagram.coefficient!r} is not a fraction")
+        product = exact / Fraction(theory.N) ** diagram.width
+    for name, power in diagram.couplings:
+        product *= Fraction(repr(float(values[name]))) ** power
+    return product
 
 
 def _integral_keys(diagrams: DiagramSet) -> np.ndarray:
@@ -144,12 +197,13 @@ def _candidates(integrator: str) -> list[AbstractIntegrator]:
     return sorted(everyone, key=lambda i: not i.exact)
 
 
-def _choose(candidates: Sequence[AbstractIntegrator], integral: TimeIntegral) -> AbstractIntegrator:
-    reasons = []
+def _choose(candidates: Sequence[AbstractIntegrator], integral: TimeIntegral) -> tuple[AbstractIntegrator, str]:
+    """The first candidate that supports the integral, and why those before it did not."""
+    reasons: list[str] = []
     for candidate in candidates:
         answer = candidate.supports(integral)
         if answer is True:
-            return candidate
+            return candidate, "; ".join(reasons)
         reasons.append(f"{candidate.name}: {answer}")
     raise InputError(
         f"no integrator for an integral of {integral.dim} times ({'; '.join(reasons) or 'none is installed'})"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -48,10 +50,14 @@ class RayPool(AbstractPool):
 
         self._ray = ray
         self._owner = not ray.is_initialized()
+        self._folder: str | None = None
         if self._owner:
             if address is not None:
                 _probe(address)
-            _start(ray, workers, address)
+            else:
+                # Ray keeps its session folders for ever, and its sockets need a short path.
+                self._folder = tempfile.mkdtemp(prefix="nnqft-ray-", dir="/tmp")
+            _start(ray, workers, address, self._folder)
         self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._run = ray.remote(num_cpus=1)(_run_batch)
 
@@ -73,6 +79,8 @@ class RayPool(AbstractPool):
         """Leave the cluster; an embedded one ends."""
         if self._owner:
             self._ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _get(self, reference: Any) -> list[Any]:
         try:
@@ -87,16 +95,18 @@ def _run_batch(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any
     return [function(item) for item in items]
 
 
-def _start(ray: Any, workers: int | None, address: str | None) -> None:
+def _start(ray: Any, workers: int | None, address: str | None, folder: str | None) -> None:
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
         options |= {
             "num_cpus": workers or os.cpu_count(),
             "include_dashboard": False,
             "object_store_memory": _STORE_BYTES,
+            "_temp_dir": folder,
         }
     try:
-        ray.init(address=address, **options) if address else ray.init(address="local", **options)
+        # Not None: that would join a cluster that happens to run on this machine.
+        ray.init(address=address or "local", **options)
     except Exception as error:  # Ray raises a dozen types here, and none is ours
         where = f"connect to Ray at {address!r}" if address else "start an embedded Ray cluster"
         raise ExecutorError(f"cannot {where}: {str(error).splitlines()[0]}") from error

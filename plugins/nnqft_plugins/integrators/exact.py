@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import AbstractIntegrator, Estimate, Line, TimeIntegral
-from nnqft_plugins.integrators.ideals import Ideals, all_subsets, upper_sets
+from nnqft import AbstractIntegrator, ClosedForm, Estimate, Line, TimeIntegral
+from nnqft_plugins.integrators.ideals import Ideals, all_subsets, count_upper_sets, upper_sets
+from nnqft_plugins.integrators.rational import closed_form
 from nnqft_plugins.integrators.transfer import Transfer, expand_terms, order_patterns
 
 SMALL = 8
@@ -60,8 +61,9 @@ class ExactIntegrator(AbstractIntegrator):
         reach = integral.times.max() - (integral.times.min() if integral.theory.stationary else 0.0)
         if rates * reach > MAX_SPAN:
             return f"times too far apart for its rates ({rates * reach:.3g} > {MAX_SPAN:g})"
-        if integral.dim > SMALL and upper_sets(integral, MAX_STATES) is None:
-            return f"more than {MAX_STATES} upper sets in {integral.dim} dimensions"
+        states = count_upper_sets(integral)
+        if integral.dim > SMALL and states > MAX_STATES:
+            return f"{states} upper sets in {integral.dim} dimensions, more than {MAX_STATES}"
         return True
 
     def prepare(self, integral: TimeIntegral, seed: np.random.SeedSequence) -> None:
@@ -72,6 +74,13 @@ class ExactIntegrator(AbstractIntegrator):
         began = time.process_time()
         values, bounds = self.settle([integral])
         return Estimate.exact(values[0], time.process_time() - began, bounds[0])
+
+    def closed_form(self, integral: TimeIntegral) -> ClosedForm:
+        """The integral with rational coefficients, for a stationary theory whose rates are multiples of γ."""
+        # The slowest response sets the unit; for every model here it is γ.
+        rates = [integral.propagators[line.propagator].terms[0].rate for line in all_lines(integral) if line.response]
+        rates += [term.rate for p in integral.propagators.values() for term in p.terms if term.rate]
+        return closed_form(integral, all_lines(integral), min(rates, default=1.0), MAX_STATES)
 
     def settle(self, integrals: Sequence[TimeIntegral]) -> tuple[np.ndarray, np.ndarray]:
         """Values and rounding bounds, (n, M) each; integrals with equally many points go through together."""

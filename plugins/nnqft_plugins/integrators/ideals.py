@@ -45,6 +45,23 @@ def all_subsets(points: int) -> Ideals:
     return _table(points, sorted(range(1 << points), key=lambda mask: (mask.bit_count(), mask)))
 
 
+def count_upper_sets(integral: TimeIntegral) -> int:
+    """How many upper sets the response forest has: Π over roots of f, f(v) = 1 + Π over children of f.
+
+    An upper bound where points have further response lines, which only forbid some of them.
+    """
+    externals = integral.times.shape[1]
+    below = [1] * integral.dim
+    total = 1
+    for n in range(integral.dim - 1, -1, -1):
+        sets, parent = 1 + below[n], integral.branches[n].parent
+        if parent >= externals:
+            below[parent - externals] *= sets
+        else:
+            total *= sets
+    return total
+
+
 def upper_sets(integral: TimeIntegral, limit: int) -> Ideals | None:
     """Only the sets that hold with each point its parents; None if there are more than `limit`."""
     externals = integral.times.shape[1]

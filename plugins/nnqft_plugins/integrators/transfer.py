@@ -91,17 +91,17 @@ class Transfer:
         marks = np.array([times[:, group[0]] for group in self.groups])  # (groups, M), latest first
         bottom, steps = self._bottom(marks[-1])
         if len(self.groups) == 1:
-            return self._gate(0, bottom)[0], steps
+            return self.gate(0, bottom)[0], steps
         values = np.empty((len(self.rows.owner), len(times)))
         if len(self.groups) == 2:
-            bottom = self._gate(1, bottom)
+            bottom = self.gate(1, bottom)
             top, taken = self._top(marks[0] - marks[1], bottom)
             return top, steps + taken
         for m in range(len(times)):
-            vector = self._gate(len(self.groups) - 1, bottom[:, :, m % bottom.shape[2], None])
+            vector = self.gate(len(self.groups) - 1, bottom[:, :, m % bottom.shape[2], None])
             for level in range(len(self.groups) - 2, 0, -1):
                 vector, taken = self._down(level, marks[level, m : m + 1] - marks[level + 1, m : m + 1], vector)
-                vector = self._gate(level, vector)
+                vector = self.gate(level, vector)
                 steps = max(steps, taken * len(self.groups))
             top, taken = self._top(marks[0, m : m + 1] - marks[1, m : m + 1], vector)
             values[:, m] = top[:, 0]
@@ -114,7 +114,7 @@ class Transfer:
         outer[[e for group in self.groups[:groups] for e in group]] = True
         return np.concatenate([outer, self.states.inside])
 
-    def _rates(self, level: int) -> np.ndarray:
+    def rates(self, level: int) -> np.ndarray:
         """E below group `level`, (S, R): rates of the lines across the cut, and of what decays down to the start."""
         inside, rows = self._inside(level + 1), self.rows
         total = np.zeros((inside.shape[1], len(rows.owner)))
@@ -123,7 +123,7 @@ class Transfer:
             total += ((one ^ two) * rows.rate[:, n, None] + (one & two) * rows.early[:, n, None]).T
         return total
 
-    def _allowed(self, level: int) -> list[np.ndarray]:
+    def allowed(self, level: int) -> list[np.ndarray]:
         """For each point, (sources, R): may the set grow by it, its later neighbours being above?"""
         inside, rows = self._inside(level + 1), self.rows
         allowed = [np.ones((len(source), len(rows.owner)), bool) for source, _ in self.states.grown]
@@ -134,7 +134,7 @@ class Transfer:
                     allowed[p][:, hit] &= inside[rows.end[hit, n]][:, source].T
         return allowed
 
-    def _gate(self, level: int, vector: np.ndarray) -> np.ndarray:
+    def gate(self, level: int, vector: np.ndarray) -> np.ndarray:
         """Zero where an external z̃ of this group is passed before what it drives; vector (S, R, …)."""
         rows = self.rows
         above = self._inside(level)
@@ -147,12 +147,12 @@ class Transfer:
     def _bottom(self, lowest: np.ndarray) -> tuple[np.ndarray, int]:
         """F below the lowest external time, (S, R, 1 or M)."""
         level = len(self.groups) - 1
-        rates = self._rates(level)
+        rates = self.rates(level)
         if not self.stationary:
             full = np.zeros((*rates.shape, 1))
             full[-1] = 1.0
             return self._down(level, lowest, full)
-        allowed = self._allowed(level)
+        allowed = self.allowed(level)
         value = np.zeros_like(rates)
         value[-1] = 1.0
         # Sets are sorted by size: fill them from the largest down.
@@ -168,7 +168,7 @@ class Transfer:
 
     def _down(self, level: int, lengths: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, int]:
         """e^{M·length} vector below group `level`, for each of M lengths: (S, R, 1) → (S, R, M)."""
-        rates, allowed = self._rates(level), self._allowed(level)
+        rates, allowed = self.rates(level), self.allowed(level)
         scale = float(rates.max()) or 1.0
         weights = _poisson(scale * lengths)
         stay = (1.0 - rates / scale)[:, :, None]
@@ -186,7 +186,7 @@ class Transfer:
 
         The row of the exponential is built instead of its action on the vector, so that all lengths share it.
         """
-        rates, allowed = self._rates(0), self._allowed(0)
+        rates, allowed = self.rates(0), self.allowed(0)
         scale = float(rates.max()) or 1.0
         weights = _poisson(scale * lengths)
         stay = 1.0 - rates / scale
