@@ -20,10 +20,10 @@ _ROWS = 24
 """Times shown in the table; the JSON file holds all."""
 
 
-def value_with_error(mean: float, sdev: float) -> str:
-    """``0.73205(12)``; the plain number if it has no error."""
+def value_with_error(mean: float, sdev: float, rounding: float = 0.0) -> str:
+    """``0.73205(12)``; the plain number if it has no error, 0 if it is below its rounding bound."""
     if not math.isfinite(sdev) or sdev <= 0.0:
-        return f"{mean:.10g}"
+        return "0" if abs(mean) <= rounding else f"{mean:.10g}"
     digits = max(0, 1 - math.floor(math.log10(sdev)))
     error = round(sdev * 10**digits)
     return f"{mean:.{digits}f}({error})" if digits < 14 else f"{mean:.12g} ± {sdev:.2g}"
@@ -66,8 +66,9 @@ def _contributions(result: Result):  # type: ignore[no-untyped-def]
     )
     for column in table.columns:
         column.justify = "right"
+    indexed = any(name == "N" for name, _ in result.request.parameters)
     for (n, k), part in result.series.items():
-        table.add_row(str(n), str(k), family_name(k), str(result.count(n, k)), *_cells(part))
+        table.add_row(str(n), str(k), family_name(k) if indexed else "", str(result.count(n, k)), *_cells(part))
     table.add_section()
     table.add_row("sum", "", "", str(len(result.diagrams)), *_cells(result.total))
     return table
@@ -76,7 +77,7 @@ def _contributions(result: Result):  # type: ignore[no-untyped-def]
 def _cells(part: Estimate) -> list[str]:
     chi2 = "" if math.isnan(part.chi2) else f"{part.chi2:.2f}"
     samples = f"{part.samples:,}" if part.samples else "exact"
-    return [value_with_error(part.mean[0], part.sdev[0]), chi2, samples, f"{part.seconds:.2f}"]
+    return [value_with_error(part.mean[0], part.sdev[0], part.rounding.flat[0]), chi2, samples, f"{part.seconds:.2f}"]
 
 
 def _sums(result: Result):  # type: ignore[no-untyped-def]
@@ -87,12 +88,13 @@ def _sums(result: Result):  # type: ignore[no-untyped-def]
     for column in table.columns:
         column.justify = "right"
     count = len(result.mean)
+    rounding = np.broadcast_to(result.total.rounding, count)
     shown = range(count) if count <= _ROWS else np.unique(np.linspace(0, count - 1, _ROWS).astype(int))
     for m in shown:
         table.add_row(
             _label(result, m).split(" = ")[-1],
-            value_with_error(result.mean[m], result.sdev[m]),
-            f"{result.sdev[m]:.1e}",
+            value_with_error(result.mean[m], result.sdev[m], rounding[m]),
+            f"{result.sdev[m]:.1e}" if result.sdev[m] > 0 else "exact",
         )
     if count > _ROWS:
         table.add_row("", f"{_ROWS} of {count} times shown", "")
