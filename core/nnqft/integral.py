@@ -170,11 +170,14 @@ def _canonical_points(diagram: Diagram, parents: dict[int, Line]) -> list[int]:
     for line in diagram.lines:
         near[line.start].append((line.propagator, True, line.end))
         near[line.end].append((line.propagator, False, line.start))
-    rank = [min(v, externals) for v in points]
-    for _ in range(4):
-        looks = [(rank[v], depth[v], sorted((p, out, rank[w]) for p, out, w in near[v])) for v in points]
-        places = {repr(look): n for n, look in enumerate(sorted(looks))}
-        rank = [places[repr(look)] for look in looks]
+    rank, cells = [min(v, externals) for v in points], 0
+    while True:
+        looks = [(rank[v], depth[v], tuple(sorted((p, out, rank[w]) for p, out, w in near[v]))) for v in points]
+        places = {look: n for n, look in enumerate(sorted(set(looks)))}
+        rank = [places[look] for look in looks]
+        if len(places) == cells or len(places) == len(rank):
+            break
+        cells = len(places)
     return sorted(range(externals, len(points)), key=lambda v: (depth[v], rank[v], v))
 
 

@@ -27,8 +27,9 @@ class Parameter:
         Value when the user gives none.
     meaning
         A few words with the unit.
-    low
-        Smallest value; `open_low` excludes it.
+    low, high
+        Smallest value, which `open_low` excludes, and largest. The largest is far beyond any sensible unit, where
+        floating point would overflow.
     integer
         Only whole numbers.
     check
@@ -38,6 +39,7 @@ class Parameter:
     default: Any
     meaning: str = ""
     low: float = -math.inf
+    high: float = 1e9
     open_low: bool = False
     integer: bool = False
     check: Callable[[str, Any], Any] | None = None
@@ -47,6 +49,8 @@ class Parameter:
         if self.check is not None:
             return self.check(name, value)
         number = finite_number(name, value)
+        if number > self.high:
+            raise InputError(f"{name}={short(value)}: wanted a number ≤ {self.high:g}; choose another unit of time")
         if self.integer:
             return whole_number(name, value, int(self.low))
         if number < self.low or (self.open_low and number == self.low):

@@ -286,7 +286,7 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
     keys = list(zip(diagrams.orders[have].tolist(), diagrams.widths[have].tolist(), strict=True))
     monomials = [diagrams.monomials[n] for n in have]
     notes = list(diagrams.theory.remarks)
-    notes += [f"{count} diagrams not by {why}" for why, count in job.passed_over.items()]
+    notes += [f"{count} diagrams were left to another integrator by {why}" for why, count in job.passed_over.items()]
     if not outcome.converged:
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
     if missing := len(diagrams) - len(have):

@@ -33,7 +33,7 @@ def _no_address(name: str, address: str | None) -> None:
         raise InputError(f"executor {name!r} takes no address; write executor='ray', address={address!r}")
 
 
-def local(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
+def make_local(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
     """Run in this process."""
     from nnqft_workers.local import LocalPool
 
@@ -43,7 +43,7 @@ def local(workers: int | None = None, address: str | None = None) -> AbstractExe
     return PoolExecutor("local", LocalPool())
 
 
-def processes(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
+def make_processes(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
     """Run in processes of this machine, by default one a core."""
     from nnqft_workers.processes import ProcessPool
 
@@ -51,7 +51,7 @@ def processes(workers: int | None = None, address: str | None = None) -> Abstrac
     return PoolExecutor("processes", ProcessPool(workers))
 
 
-def ray(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
+def make_ray(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
     """Run on Ray: an embedded cluster with the machine's cores, or the one at `address`."""
     from nnqft_workers.ray_executor import RayPool
 
@@ -61,4 +61,4 @@ def ray(workers: int | None = None, address: str | None = None) -> AbstractExecu
 @hookimpl
 def nnqft_executors() -> Mapping[str, Callable[..., AbstractExecutor]]:
     """local, processes, ray."""
-    return {"local": local, "processes": processes, "ray": ray}
+    return {"local": make_local, "processes": make_processes, "ray": make_ray}

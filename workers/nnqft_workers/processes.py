@@ -12,6 +12,11 @@ from typing import Any
 from nnqft import ExecutorError
 from nnqft_workers.pool import AbstractPool, batches
 
+_DIED = (
+    "a worker process died; it may have been out of memory, or this script lacks"
+    " `if __name__ == '__main__':` around its computation; write executor='local' to see more"
+)
+
 
 class ProcessPool(AbstractPool):
     """A pool of fresh interpreters (spawned, so that no lock or thread of the caller is inherited)."""
@@ -25,9 +30,7 @@ class ProcessPool(AbstractPool):
         try:
             yield from self._pool.map(function, items, chunksize=batches(len(items), self.workers))
         except BrokenProcessPool as error:
-            raise ExecutorError(
-                "a worker process died; was it out of memory? write executor='local' to see why"
-            ) from error
+            raise ExecutorError(_DIED) from error
 
     def close(self) -> None:
         """Stop the processes, without waiting for work that nobody wants any more."""

@@ -13,15 +13,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnqft import AbstractModel, Field, Leg, Parameter, Propagator, Term, Theory, Vertex
+from nnqft_plugins.models.network import SLOWEST
 from nnqft_plugins.models.taylor import ACTIVATION, phi_of
 
 FEEDFORWARD: dict[str, Parameter] = {
-    "gamma": Parameter(1.0, "leak rate γ, 1/time", low=0.0, open_low=True),
+    "gamma": Parameter(1.0, "leak rate γ, 1/time", low=SLOWEST),
     "kappa": Parameter(1.0, "noise strength κ, 1/time", low=0.0),
     "sigma_w": Parameter(1.0, "weights σ_w, 1/√time", low=0.0),
     "sigma_b": Parameter(0.0, "bias σ_b of each layer, 1/√time", low=0.0),
     "C_0": Parameter(0.0, "variance of h at the first layer (from rest)", low=0.0),
-    "N": Parameter(1, "width", low=1, integer=True),
+    "N": Parameter(1, "width", low=1, high=1e15, integer=True),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnqft import AbstractModel, Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex
+from nnqft_plugins.models.network import SLOWEST
 from nnqft_plugins.models.taylor import check_coefficients
 
 
@@ -23,8 +24,8 @@ class Langevin(AbstractModel):
         """One local vertex −a_p z̃ x^p for each power but the first."""
         drift = dict(values["drift"] or ())
         mu = drift.pop(1, 0.0)
-        if mu <= 0:
-            raise InputError(f"drift[1]={mu:g}: wanted a number > 0, without which the free theory does not relax")
+        if mu < SLOWEST:
+            raise InputError(f"drift[1]={mu:g}: wanted at least {SLOWEST:g}, or the free theory does not relax")
         variance = values["noise"] / (2 * mu)
         terms: tuple[Term, ...] = (Term(variance, mu),)
         formula = "(noise/2μ) e^{−μ|t−s|}"

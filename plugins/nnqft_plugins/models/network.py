@@ -31,19 +31,22 @@ def input_correlation(name: str, value: Any) -> float | tuple[tuple[float, float
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{name}={short(value)}: wanted rates and weights, write {name}={{0.5: 1.0}}") from None
-    if any(rate < 0 or weight < 0 for rate, weight in pairs):
-        raise InputError(f"{name}={short(value)}: wanted numbers ≥ 0")
+    if any(not 0 <= number <= 1e9 for pair in pairs for number in pair):
+        raise InputError(f"{name}={short(value)}: wanted numbers from 0 to 1e9")
     return tuple(pairs) if isinstance(value, Mapping | tuple | list) else pairs[0][1]
 
 
+SLOWEST = 1e-9
+"""Smallest leak rate: a network that never forgets has no stationary state."""
+
 PARAMETERS: dict[str, Parameter] = {
-    "gamma": Parameter(1.0, "leak rate γ, 1/time", low=0.0, open_low=True),
+    "gamma": Parameter(1.0, "leak rate γ, 1/time", low=SLOWEST),
     "kappa": Parameter(1.0, "noise strength κ, 1/time", low=0.0),
     "sigma_w": Parameter(1.0, "recurrent weights σ_w, 1/time", low=0.0),
     "sigma_b": Parameter(0.0, "bias σ_b, 1/time", low=0.0),
     "sigma_u": Parameter(0.0, "input weights σ_u, 1/time", low=0.0),
     "q": Parameter(0.0, "input correlation q, a number or {rate: weight}", check=input_correlation),
-    "N": Parameter(1, "width", low=1, integer=True),
+    "N": Parameter(1, "width", low=1, high=1e15, integer=True),
 }
 
 FIELDS = (

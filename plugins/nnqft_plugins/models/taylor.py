@@ -59,6 +59,8 @@ def check_coefficients(name: str, value: Any) -> tuple[tuple[int, float], ...] |
         raise InputError(
             f"{name}={short(value)}: wanted powers from 0 to {MAX_DEGREE}, write {name}={{1: 1.0, 3: -0.3}}"
         )
+    if any(abs(c) > 1e9 for _, c in checked):
+        raise InputError(f"{name}={short(value)}: wanted coefficients up to 1e9 in size")
     return tuple((p, c) for p, c in checked if c)
 
 
