@@ -38,7 +38,8 @@ from nnqft.interfaces import (
     whole_number,
 )
 from nnqft.request import Request
-from nnqft.result import DiagramRow, Result, load
+from nnqft.result import Result, load
+from nnqft.rows import DiagramRow
 from nnqft.series import Series, Singularity
 from nnqft.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
 

@@ -6,9 +6,12 @@ from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
+from typing import TYPE_CHECKING
 
 from nnqft.errors import TheoryError
-from nnqft.theory import Leg, Propagator, Theory, Vertex
+
+if TYPE_CHECKING:
+    from nnqft.theory import Leg, Propagator, Theory, Vertex
 
 
 def contract_bilocal(theory: Theory) -> tuple[Vertex, ...]:
@@ -83,8 +86,8 @@ def _merge(one: Vertex, its_leg: Leg, two: Vertex, other_leg: Leg, points: dict[
             index = leg.index + "'" if leg.index is not None and leg.index in taken else leg.index
             legs.append(replace(leg, point=points[leg.point], index=index))
     couplings = Counter(dict(one.couplings)) + Counter(dict(two.couplings))
-    return Vertex(
-        name=two.name,
+    return replace(
+        two,
         legs=tuple(legs),
         coefficient=one.coefficient * two.coefficient,
         couplings=tuple(sorted(couplings.items())),

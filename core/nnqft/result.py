@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, short
 from nnqft.estimate import Estimate, collect
 from nnqft.interfaces import Outcome
+from nnqft.report import plot_result, result_table
 from nnqft.request import Request
+from nnqft.rows import DiagramRow, DiagramRows
 from nnqft.series import Series
 from nnqft.work import Job, sum_closed_forms
 
@@ -30,29 +32,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the JSON file."""
-
-
-@dataclass(frozen=True, eq=False)
-class DiagramRow:
-    """One diagram and its integral.
-
-    `integral` and `error` are (M,) arrays, without the weight; `chi2` is per degree of freedom, nan where a
-    single chunk leaves none; `dim` is the number of internal times.
-    """
-
-    drawing: str
-    family: str
-    order: int
-    width: int
-    weight: float
-    symmetry_factor: int
-    dim: int
-    integrator: str
-    integral: np.ndarray
-    error: np.ndarray
-    chi2: float
-    samples: int
-    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,14 +162,10 @@ class Result:
 
     def table(self) -> str:
         """The result as plain text: by (order, width), then the sum over the times."""
-        from nnqft.report import result_table  # report.py reads Result, so it is imported late
-
         return result_table(self)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Plot the sum with error bars over the first time column (τ for pairs (τ, 0)); returns the axes."""
-        from nnqft.report import plot_result  # matplotlib is imported only when something is drawn
-
         return plot_result(self, ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -312,46 +287,6 @@ def _coupling(diagrams: DiagramSet) -> float:
     theory = diagrams.theory
     brought = {(v.couplings, v.order) for v in theory.interactions}
     return theory.coupling_value(next(iter(brought))[0]) if len(brought) == 1 else 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class DiagramRows(Sequence[DiagramRow]):
-    """Rows of a result, each made when it is asked for: drawing a hundred thousand diagrams takes a while."""
-
-    found: DiagramSet
-    job: Job
-    estimates: Sequence[Estimate | None]
-    have: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.have)
-
-    @overload
-    def __getitem__(self, at: int) -> DiagramRow: ...
-    @overload
-    def __getitem__(self, at: slice) -> tuple[DiagramRow, ...]: ...
-    def __getitem__(self, at: int | slice) -> DiagramRow | tuple[DiagramRow, ...]:
-        if isinstance(at, slice):
-            return tuple(self[n] for n in range(*at.indices(len(self))))
-        n = int(self.have[at])
-        diagram, number = self.found[n], int(self.job.which[n])
-        work, estimate = self.job.work[number], self.estimates[number]
-        assert estimate is not None
-        return DiagramRow(
-            drawing=str(diagram),
-            family=diagram.family,
-            order=diagram.order,
-            width=diagram.width,
-            weight=diagram.weight,
-            symmetry_factor=diagram.symmetry_factor,
-            dim=work.integral.dim,
-            integrator=work.integrator.name,
-            integral=estimate.mean,
-            error=estimate.sdev,
-            chi2=estimate.chi2,
-            samples=estimate.samples,
-            seconds=estimate.seconds,
-        )
 
 
 def versions() -> dict[str, str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from nnqft.theory import Leg, Theory, Vertex
+if TYPE_CHECKING:
+    from nnqft.theory import Leg, Theory, Vertex
 
 GREEK = {"gamma": "γ", "kappa": "κ", "sigma_w": "σ_w", "sigma_b": "σ_b", "sigma_u": "σ_u", "lambda": "λ"}
 _SUPERSCRIPTS = str.maketrans("0123456789-/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᐟ")

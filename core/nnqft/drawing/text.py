@@ -7,8 +7,10 @@ correlator; a and c are the two times of one vertex. Further responses read ``s>
 from __future__ import annotations
 
 from string import ascii_lowercase
+from typing import TYPE_CHECKING
 
-from nnqft.diagram import Diagram
+if TYPE_CHECKING:
+    from nnqft.diagram import Diagram
 
 
 def point_names(diagram: Diagram) -> list[str]:

@@ -1,0 +1,60 @@
+"""What makes Feynman rules contradict themselves, each with a line that names the model and the cause."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nnqft.errors import TheoryError, short
+
+if TYPE_CHECKING:
+    from nnqft.theory import Field, Theory, Vertex
+
+MAX_POWER = 14
+"""Most equal legs on a point: more lines between two points cannot be told apart by the generator."""
+
+
+def check_theory(theory: Theory) -> None:
+    """Raise TheoryError on rules that contradict themselves, naming the model."""
+    who = f"model {theory.model!r}"
+    known = {f.name for f in theory.fields}
+    if duplicates := [n for n, c in Counter(f.name for f in theory.fields).items() if c > 1]:
+        raise TheoryError(f"{who}: field {duplicates[0]!r} is declared twice; name each field once")
+    for propagator in theory.propagators:
+        for end in (propagator.left, propagator.right):
+            if end not in known:
+                raise TheoryError(f"{who}: propagator {propagator.name!r} joins an unknown field {end!r}")
+        if not (propagator.delta or propagator.terms or propagator.kernel):
+            raise TheoryError(f"{who}: propagator {propagator.name!r} has neither terms nor a kernel")
+    pairs = Counter(frozenset((p.left, p.right)) for p in theory.propagators)
+    if any(count > 1 for count in pairs.values()):
+        raise TheoryError(f"{who}: two propagators join the same fields; add them into one")
+    if duplicates := [n for n, c in Counter(v.name for v in theory.vertices).items() if c > 1]:
+        raise TheoryError(f"{who}: vertex {duplicates[0]!r} is declared twice; name each vertex once")
+    for vertex in theory.vertices:
+        _check_vertex(who, vertex, theory.field_named, {**theory.parameters, **theory.couplings})
+
+
+def _check_vertex(who: str, vertex: Vertex, fields: Mapping[str, Field], couplings: Mapping[str, Any]) -> None:
+    where = f"{who}: vertex {vertex.name!r}"
+    if not vertex.legs:
+        raise TheoryError(f"{where} has no legs")
+    for leg in vertex.legs:
+        if leg.field not in fields:
+            raise TheoryError(f"{where} has a leg of unknown field {leg.field!r}; declare it in fields")
+        if isinstance(leg.power, bool) or not isinstance(leg.power, int) or not 1 <= leg.power <= MAX_POWER:
+            raise TheoryError(f"{where}: leg power {short(leg.power)} must be a whole number from 1 to {MAX_POWER}")
+        if isinstance(leg.point, tuple) and not fields[leg.field].bilocal:
+            raise TheoryError(f"{where}: field {leg.field!r} has one time; write point={leg.point[0]}")
+    for memory in vertex.memory:
+        if not (0 <= memory.one < vertex.points and 0 <= memory.two < vertex.points and memory.terms):
+            raise TheoryError(f"{where}: memory between points {memory.one} and {memory.two}, it has {vertex.points}")
+    if not math.isfinite(vertex.coefficient):
+        raise TheoryError(f"{where}: coefficient {vertex.coefficient} is not a finite number")
+    for name, _ in vertex.couplings:
+        if name not in couplings:
+            raise TheoryError(f"{where}: coupling {name!r} is not a parameter of the model")
+    if not vertex.order > 0 or not math.isfinite(vertex.order):
+        raise TheoryError(f"{where}: order {vertex.order} must be positive, or the series never ends")
