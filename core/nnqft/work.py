@@ -61,7 +61,8 @@ def make_job(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> Job:
     work: list[Work] = []
     which = np.empty(len(diagrams), np.int64)
     place: dict[int, int] = {}
-    weights = diagrams.weights.tolist()
+    weights = diagrams.weights
+    summed = np.bincount(same, weights, minlength=len(integrals))
     for number, n in enumerate(same.tolist()):
         if chosen[n].exact and n in place:
             which[number] = place[n]
@@ -69,7 +70,8 @@ def make_job(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> Job:
         label = f"diagram {number} (order {diagrams.orders[number]}, width {diagrams.widths[number]})"
         key = (0,) if chosen[n].exact else (int(diagrams.digest(number), 16),)
         place[n] = which[number] = len(work)
-        work.append(Work(label, integrals[n], chosen[n], weights[number], key, keys[n]))
+        weight = float(summed[n] if chosen[n].exact else weights[number])
+        work.append(Work(label, integrals[n], chosen[n], weight, key, keys[n]))
     passed_over = Counter(choices[n][1] for n in same.tolist() if choices[n][1])
     return Job(work, which, dict(passed_over))
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import AbstractIntegrator, InputError, TimeIntegral
-from nnqft.estimate import Estimate, add_all, merge_all
+from nnqft.estimate import Estimate, add_all
 from nnqft.interfaces import Outcome, Target, Work
 from nnqft_workers.pool import AbstractPool
 
@@ -24,6 +24,8 @@ LEAST = 64
 PILOT = 2048
 CHUNK = 1 << 15
 """Samples of a first look, and the most in one chunk (less for large grids of times)."""
+MEMORY = 1 << 32
+"""Bytes that the covariances of all diagrams may take."""
 _GRID_VALUES = 1 << 20
 """Values of an integrand, samples × times, that a chunk may hold in memory at once."""
 BUDGET = 10**8
@@ -100,36 +102,32 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
     try:
         converged, reason = run.until_done()
     except KeyboardInterrupt:
-        return Outcome(run.estimates(), False, "interrupted")
+        return Outcome(run.estimates, False, "interrupted")
     except InputError:
         raise
     except Exception as error:
-        return Outcome(run.estimates(), False, "failed", failure=error)
-    return Outcome(run.estimates(), converged, reason)
+        return Outcome(run.estimates, False, "failed", failure=error)
+    return Outcome(run.estimates, converged, reason)
 
 
 class _Run:
-    """One computation: the chunks finished so far, and what to sample next."""
+    """One computation: the estimates so far, and what to sample next."""
 
     def __init__(self, work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress) -> None:
         self.work, self.target, self.pool, self.progress = work, target, pool, progress
         self.open = [n for n, w in enumerate(work) if not w.integrator.exact]
         self.sampled = [n for n in self.open if work[n].integral.dim > 0]
         self.budget = BUDGET if target.neval is None else target.neval
-        grid = max((len(w.integral.times) for w in work), default=1)
-        self.largest = max(LEAST, min(CHUNK, _GRID_VALUES // grid))
-        self.finished: list[list[Estimate]] = [[] for _ in work]
+        self.grid = max((len(w.integral.times) for w in work), default=1)
+        self.largest = max(LEAST, min(CHUNK, _GRID_VALUES // self.grid))
+        self.estimates: list[Estimate | None] = [None] * len(work)
         self.states: dict[tuple[int, tuple[int, ...]], Any] = {}
         self.spent = 0
 
     def until_done(self) -> tuple[bool, str]:
         """Rounds of samples; whether the target was met, and why it stopped."""
         count = len(self.sampled)
-        if self.budget < LEAST * count:
-            raise InputError(
-                f"neval={self.budget} is too few for {count} diagrams, which need {LEAST} samples each;"
-                f" write neval={LEAST * count} or more"
-            )
+        self._check_size(count)
         self._settle()
         self._prepare()
         pilot = max(LEAST, min(PILOT, self.largest, self.budget // (4 * max(1, count))))
@@ -145,9 +143,18 @@ class _Run:
         only_budget = self.target.rtol is None and self.target.atol is None
         return only_budget, f"budget of {self.budget:,} samples spent"
 
-    def estimates(self) -> list[Estimate | None]:
-        """One for each piece of work, its chunks merged in order; None where none is finished."""
-        return [merge_all(chunks) if chunks else None for chunks in self.finished]
+    def _check_size(self, count: int) -> None:
+        """Refuse what cannot be done well before anything is computed."""
+        if self.budget < LEAST * count:
+            raise InputError(
+                f"neval={self.budget} is too few for {count} diagrams, which need {LEAST} samples each;"
+                f" write neval={LEAST * count} or more"
+            )
+        if 8 * count * self.grid**2 > MEMORY:
+            raise InputError(
+                f"{self.grid} times for {count} sampled diagrams: their covariances take"
+                f" {8 * count * self.grid**2 / 2**30:.0f} GiB, more than {MEMORY >> 30}; split the times"
+            )
 
     def _settle(self) -> None:
         """Everything that has an exact integrator."""
@@ -159,7 +166,7 @@ class _Run:
         tasks = [Settle(self.work[ns[0]].integrator, [self.work[n].integral for n in ns]) for ns in batches]
         for ns, (values, bounds, seconds) in zip(batches, self.pool.map(run_task, tasks), strict=True):
             for n, value, bound in zip(ns, values, bounds, strict=True):
-                self.finished[n] = [Estimate.exact(value, seconds, bound)]
+                self.estimates[n] = Estimate.exact(value, seconds, bound)
 
     def _prepare(self) -> None:
         tasks = {self._map_of(self.work[n]): Prepare(self.work[n], self.target.seed) for n in self.open}
@@ -177,13 +184,16 @@ class _Run:
         expected = self.spent + sum(chunk.samples for _, chunk in chunks)
         results = self.pool.map(run_task, [chunk for _, chunk in chunks])
         for (n, _), estimate in zip(chunks, results, strict=True):
-            self.finished[n].append(estimate)
+            # Results come in chunk order, so the sums have the same bits wherever the chunks ran.
+            before = self.estimates[n]
+            self.estimates[n] = estimate if before is None else before.merge(estimate)
             self.spent += estimate.samples
             self.progress({"samples": self.spent, "expected": expected, "error": excess})
 
     def _chunks(self, n: int, samples: int) -> Iterator[tuple[int, Chunk]]:
         pieces = math.ceil(samples / self.largest)
-        work, first = self.work[n], len(self.finished[n])
+        work, before = self.work[n], self.estimates[n]
+        first = 0 if before is None else before.chunks
         for piece in range(pieces):
             share = samples * (piece + 1) // pieces - samples * piece // pieces
             yield n, Chunk(work, self.states[self._map_of(work)], share, first + piece, self.target.seed)
@@ -194,7 +204,7 @@ class _Run:
         For a sum of independent integrals the cheapest way to an error is to sample each in proportion to its
         weight times its standard deviation per sample (Neyman, J. R. Stat. Soc. 97, 558 (1934)).
         """
-        now = [merge_all(chunks).scaled(w.weight) for w, chunks in zip(self.work, self.finished, strict=True)]
+        now = [e.scaled(w.weight) for w, e in zip(self.work, self.estimates, strict=True) if e is not None]
         total = add_all(now)
         variance = np.diagonal(total.cov)
         bound = self.target.tolerance(total.mean)
@@ -216,7 +226,7 @@ class _Run:
 
     def _shares(self, deviation: np.ndarray, times: int, left: int, excess: float) -> dict[int, int]:
         """Samples for the next round, so that the shares approach the ideal ones."""
-        have = np.array([merge_all(self.finished[n]).samples for n in self.sampled], dtype=float)
+        have = np.array([e.samples for n in self.sampled if (e := self.estimates[n]) is not None], dtype=float)
         if deviation.sum() == 0.0:
             return {}
         ideal = deviation / deviation.sum()
