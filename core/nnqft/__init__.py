@@ -20,6 +20,7 @@ from nnqft.errors import (
     PluginError,
     TheoryError,
     UnknownNameError,
+    WorkError,
     short,
 )
 from nnqft.estimate import Estimate
@@ -81,6 +82,7 @@ __all__ = [
     "UnknownNameError",
     "Vertex",
     "Work",
+    "WorkError",
     "compute",
     "diagrams",
     "finite_number",

@@ -147,8 +147,9 @@ def compute(
     """Compute an observable as the sum of its diagrams."""
     import nnqft
 
-    for path in (json, plot):
-        _check_writable(path)
+    _check_writable(json)
+    _check_writable(plot)
+    _check_picture(plot)
     theory = nnqft.theory(model, start=start, **_parameters(param))
     try:
         result = nnqft.compute(
@@ -233,6 +234,16 @@ def _check_writable(path: Path | None) -> None:
     """Refuse an output path before an hour of work, not after."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise InputError(f"cannot write {str(path)!r}: wanted a file in a folder that exists")
+
+
+def _check_picture(path: Path | None) -> None:
+    if path is None:
+        return
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.filetypes
+    if path.suffix.lstrip(".").lower() not in known:
+        raise InputError(f"--plot {short(str(path))}: wanted a name that ends in one of {', '.join(sorted(known))}")
 
 
 def _save_plot(result: Any, path: Path) -> None:

@@ -8,6 +8,7 @@
     ├── PluginError                  a plugin is broken; names the plugin and the cause
     │   └── TheoryError              a model's Feynman rules contradict themselves
     ├── ExecutorError                the place where the work should run cannot be reached or died
+    ├── WorkError                    a piece of work failed on a worker; names the diagram and the cause
     └── IntegrationError             an integral failed on the way; `.result` holds what was finished
 
 The message of each is one line: what came, what was wanted, what to write instead.
@@ -35,7 +36,8 @@ class UnknownNameError(InputError):
         names = sorted(known)
         # A name that looks like a known one in another case counts as near, too.
         folded = {candidate.lower(): candidate for candidate in names}
-        near = difflib.get_close_matches(str(name).lower(), list(folded), n=1, cutoff=0.5)
+        asked = name.lower() if isinstance(name, str) else ""
+        near = difflib.get_close_matches(asked, list(folded), n=1, cutoff=0.5)
         hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
         listing = ", ".join(names) if names else "none"
         super().__init__(f"unknown {kind} {short(name)}{where}{hint} (known: {listing})")
@@ -51,6 +53,10 @@ class TheoryError(PluginError):
 
 class ExecutorError(NnqftError):
     """The place where the work should run cannot be reached or died."""
+
+
+class WorkError(NnqftError):
+    """A piece of work failed on a worker; the message names the diagram and the cause."""
 
 
 class IntegrationError(NnqftError):
@@ -73,5 +79,11 @@ def short(value: object, limit: int = 60) -> str:
         text = repr(value)
     except Exception:  # a stranger's broken __repr__ must not hide the real message
         text = f"<{type(value).__name__}>"
-    text = text.encode("ascii", "backslashreplace").decode() if not text.isprintable() else text
+    text = one_line(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def one_line(text: str) -> str:
+    """The text with white space folded and what cannot be printed escaped."""
+    folded = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in folded)

@@ -2,7 +2,7 @@
 
 Every internal point carries a response leg, hence an outgoing response line, and these lines form a forest
 rooted at the external points. A point's time is its parent's minus a delay; sampling the delay from the
-response itself removes every θ and every G from the integrand (PHYSICS: the response forest). Points that lie
+response itself removes every θ and every G from the integrand (docs/physics.md, the response forest). Points that lie
 between an external h and an external z̃ (the trunk) are confined to an interval and sampled there instead.
 """
 

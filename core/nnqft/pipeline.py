@@ -160,5 +160,5 @@ def compute(
             place.close()
     result = make_result(request, found, job, outcome, time.monotonic() - began)
     if outcome.failure is not None:
-        raise IntegrationError(f"{type(outcome.failure).__name__}: {outcome.failure}", result) from outcome.failure
+        raise IntegrationError(str(outcome.failure), result) from outcome.failure
     return result

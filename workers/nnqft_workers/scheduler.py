@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import AbstractIntegrator, InputError, TimeIntegral
+from nnqft import AbstractIntegrator, InputError, NnqftError, TimeIntegral, WorkError
+from nnqft.errors import one_line
 from nnqft.estimate import Estimate, add_all
 from nnqft.interfaces import Outcome, Target, Work
 from nnqft_workers.pool import AbstractPool
@@ -50,6 +51,11 @@ class Prepare:
         entropy = (self.seed, *self.work.map_key)
         return self.work.integrator.prepare(self.work.integral, np.random.SeedSequence(entropy))
 
+    @property
+    def label(self) -> str:
+        """What an error message calls it."""
+        return self.work.label
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -67,8 +73,13 @@ class Chunk:
         seed = np.random.SeedSequence(entropy)
         estimate = self.work.integrator.sample(self.work.integral, self.state, self.samples, seed)
         if not np.isfinite(estimate.mean).all():
-            raise FloatingPointError(f"integrand of {self.work.label} is not finite")
+            raise FloatingPointError("the integrand is not finite")
         return estimate
+
+    @property
+    def label(self) -> str:
+        """What an error message calls it."""
+        return self.work.label
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,7 @@ class Settle:
 
     integrator: AbstractIntegrator
     integrals: Sequence[TimeIntegral]
+    label: str
 
     def run(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Values and rounding bounds, (n, M) each, and the processor seconds of one integral."""
@@ -86,8 +98,18 @@ class Settle:
 
 
 def run_task(task: Prepare | Chunk | Settle) -> Any:
-    """What a pool runs."""
-    return task.run()
+    """What a pool runs.
+
+    Raises
+    ------
+    WorkError
+        Instead of whatever a stranger's code raised: that may not survive the way back from a worker.
+    """
+    try:
+        return task.run()
+    except Exception as error:
+        cause = str(error) if isinstance(error, NnqftError) else f"{type(error).__name__}: {error}"
+        raise WorkError(f"{task.label}: {one_line(cause)}") from None
 
 
 def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress) -> Outcome:
@@ -163,10 +185,15 @@ class _Run:
             if work.integrator.exact:
                 groups.setdefault(id(work.integrator), []).append(n)
         batches = [ns[i : i + _SETTLED] for ns in groups.values() for i in range(0, len(ns), _SETTLED)]
-        tasks = [Settle(self.work[ns[0]].integrator, [self.work[n].integral for n in ns]) for ns in batches]
+        tasks = [self._settle_task([self.work[n] for n in ns]) for ns in batches]
         for ns, (values, bounds, seconds) in zip(batches, self.pool.map(run_task, tasks), strict=True):
             for n, value, bound in zip(ns, values, bounds, strict=True):
                 self.estimates[n] = Estimate.exact(value, seconds, bound)
+
+    @staticmethod
+    def _settle_task(work: Sequence[Work]) -> Settle:
+        more = f" or one of the {len(work) - 1} after it" if len(work) > 1 else ""
+        return Settle(work[0].integrator, [w.integral for w in work], work[0].label + more)
 
     def _prepare(self) -> None:
         tasks = {self._map_of(self.work[n]): Prepare(self.work[n], self.target.seed) for n in self.open}

@@ -94,7 +94,7 @@ def network_theory(
         fields=FIELDS,
         propagators=_propagators(start, values),
         vertices=(weights, *activations),
-        remarks=_remarks(start, values),
+        remarks=_remarks(start, values, float(phi_phi.get((1, 1), 0))),
     )
 
 
@@ -148,12 +148,14 @@ def _combine(terms: list[Term]) -> tuple[Term, ...]:
     return combined or (Term(0.0, 0.0),)
 
 
-def _remarks(start: str, values: Mapping[str, Any]) -> tuple[str, ...]:
-    sigma_w, gamma = values["sigma_w"], values["gamma"]
-    if sigma_w < gamma:
+def _remarks(start: str, values: Mapping[str, Any], gain: float) -> tuple[str, ...]:
+    """`gain` is φ'(0)²."""
+    coupling, limit = values["sigma_w"] ** 2 * gain, values["gamma"] ** 2
+    if coupling < limit:
         return ()
+    name = "σ_w²" if gain == 1 else "σ_w² φ'(0)²"
     where = "" if start == "stationary" else " as t → ∞"
     return (
-        f"σ_w² = {sigma_w**2:g} ≥ γ² = {gamma**2:g}: the series in σ_w² diverges{where};"
+        f"{name} = {coupling:g} ≥ γ² = {limit:g}: the series in σ_w² diverges{where};"
         " each order is computed, their sum means nothing by itself",
     )

@@ -59,6 +59,8 @@ def check_coefficients(name: str, value: Any) -> tuple[tuple[int, float], ...] |
         raise InputError(
             f"{name}={short(value)}: wanted powers from 0 to {MAX_DEGREE}, write {name}={{1: 1.0, 3: -0.3}}"
         )
+    if len({p for p, _ in checked}) < len(checked):
+        raise InputError(f"{name}={short(value)}: a power is given twice; write each once")
     if any(abs(c) > 1e9 for _, c in checked):
         raise InputError(f"{name}={short(value)}: wanted coefficients up to 1e9 in size")
     return tuple((p, c) for p, c in checked if c)
@@ -66,7 +68,7 @@ def check_coefficients(name: str, value: Any) -> tuple[tuple[int, float], ...] |
 
 def check_activation(name: str, value: Any) -> str | None:
     """A known name, or None."""
-    if value is not None and value not in _activations():
+    if value is not None and not (isinstance(value, str) and value in _activations()):
         raise UnknownNameError("activation", value, _activations())
     return value
 

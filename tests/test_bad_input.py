@@ -1,0 +1,579 @@
+"""Whatever is asked wrongly is answered by one line that says what came and what was wanted; nothing is computed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import garbage
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+import nnqft
+from nnqft.cli import main
+from nnqft.host import default_host
+
+THEORY = nnqft.theory("linear", N=3, sigma_w=0.5)
+REST = nnqft.theory("linear", start="rest", N=3, sigma_w=0.5)
+nan, inf = math.nan, math.inf
+
+
+def refused(call: Callable[[], Any], *wanted: str, kind: type[nnqft.NnqftError] = nnqft.InputError) -> str:
+    """The call is refused, in one line that contains every one of these texts."""
+    with pytest.raises(kind) as caught:
+        call()
+    message = str(caught.value)
+    assert message.isprintable(), message
+    assert 10 < len(message) < 600, message
+    for text in wanted:
+        assert text in message, f"{text!r} is missing in: {message}"
+    return message
+
+
+def compute(theory: Any = THEORY, observable: Any = "two_point", **request: Any) -> nnqft.Result:
+    return nnqft.compute(theory, observable, **({"order": 1, "neval": 1_000} | request))
+
+
+# Unknown names: each message contains the nearest one
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [("liner", "linear"), ("Linear", "linear"), ("cubic-tanh", "cubic_tanh"), ("langvin", "langevin")],
+)
+def test_unknown_model(wrong, nearest):
+    refused(lambda: nnqft.theory(wrong), repr(wrong), f"did you mean {nearest!r}", kind=nnqft.UnknownNameError)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [("sigma", "sigma_"), ("GAMMA", "gamma"), ("sigmaw", "sigma_w"), ("n", "N"), ("kapa", "kappa")],
+)
+def test_unknown_parameter(wrong, nearest):
+    refused(lambda: nnqft.theory("linear", **{wrong: 1.0}), repr(wrong), "did you mean", nearest, "linear")
+
+
+@pytest.mark.parametrize(("wrong", "nearest"), [("two-point", "two_point"), ("respons", "response")])
+def test_unknown_observable(wrong, nearest):
+    refused(lambda: compute(observable=wrong), repr(wrong), repr(nearest))
+    refused(lambda: nnqft.diagrams(THEORY, wrong, order=1), repr(wrong), repr(nearest))
+
+
+@pytest.mark.parametrize(("wrong", "nearest"), [("vega", "vegas"), ("Vegas", "vegas"), ("exakt", "exact")])
+def test_unknown_integrator(wrong, nearest):
+    refused(lambda: compute(integrator=wrong), repr(wrong), repr(nearest))
+
+
+@pytest.mark.parametrize(("wrong", "nearest"), [("loca", "local"), ("process", "processes"), ("Ray", "ray")])
+def test_unknown_executor(wrong, nearest):
+    refused(lambda: compute(executor=wrong), repr(wrong), repr(nearest))
+
+
+@pytest.mark.parametrize(("wrong", "nearest"), [("stationery", "stationary"), ("Rest", "rest")])
+def test_unknown_start(wrong, nearest):
+    refused(lambda: nnqft.theory("linear", start=wrong), repr(wrong), repr(nearest))
+
+
+def test_names_are_listed_where_none_is_near():
+    refused(lambda: nnqft.theory("xyzzy"), "'xyzzy'", "linear", "toy")
+    refused(lambda: compute(observable="xyzzy"), "'xyzzy'", "two_point", "response")
+    refused(lambda: nnqft.theory("toy", start="rest"), "toy", "stationary")
+
+
+@pytest.mark.parametrize("odd", [None, 3, 1.5, b"linear", ["linear"], {}, object(), "", "two\nlines"], ids=repr)
+def test_names_that_are_no_names(odd):
+    refused(lambda: nnqft.theory(odd), "model")
+    refused(lambda: nnqft.theory("linear", start=odd), "start")
+    refused(lambda: compute(observable=odd), "observable")
+    refused(lambda: compute(integrator=odd), "integrator")
+    refused(lambda: compute(executor=odd), "executor")
+
+
+@pytest.mark.parametrize("odd", [garbage.Rude(), garbage.Loud()], ids=["repr raises", "repr of many lines"])
+def test_things_that_cannot_be_printed(odd):
+    refused(lambda: nnqft.theory(odd), "model")
+    refused(lambda: nnqft.theory("linear", gamma=odd), "gamma=")
+    refused(lambda: nnqft.theory("langevin", drift={1: odd}), "drift")
+    refused(lambda: nnqft.theory("taylor", activation=odd), "activation")
+    refused(lambda: compute(odd), "theory=")
+    refused(lambda: compute(observable=odd), "observable")
+    refused(lambda: compute(times=odd), "times=")
+    refused(lambda: compute(times=[(odd, 1.0)]), "times=")
+    refused(lambda: compute(order=odd), "order=")
+    refused(lambda: compute(executor=odd), "executor")
+    refused(lambda: compute(workers=odd, executor="processes"), "workers=")
+
+
+@pytest.mark.parametrize("odd", [None, "linear", 3, nnqft.Theory, object()], ids=repr)
+def test_theory_that_is_none(odd):
+    refused(lambda: compute(odd), "theory", "nnqft.theory")
+    refused(lambda: nnqft.diagrams(odd, "two_point", order=1), "theory")
+
+
+# Parameters
+
+NO_NUMBERS = [nan, inf, -inf, None, "1", "x", True, [1.0], {}, 1j, 10**400, np.array([1.0, 2.0]), np.bool_(True)]
+
+
+@pytest.mark.parametrize("name", ["gamma", "kappa", "sigma_w", "sigma_b", "sigma_u", "N"])
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda v: repr(v)[:20])
+def test_parameter_that_is_no_finite_number(name, value):
+    refused(lambda: nnqft.theory("linear", **{name: value}), f"{name}=", "wanted")
+
+
+@pytest.mark.parametrize("name", ["gamma", "kappa", "sigma_w", "sigma_b", "sigma_u", "N"])
+@pytest.mark.parametrize("value", [-1, -0.5, -1e300])
+def test_negative_parameter(name, value):
+    refused(lambda: nnqft.theory("linear", **{name: value}), f"{name}={value!r}", "wanted")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("gamma", 0), ("gamma", 0.0), ("gamma", -0.0), ("N", 0), ("N", 1.5), ("N", 0.999), ("N", -3)],
+)
+def test_value_that_makes_no_sense(name, value):
+    refused(lambda: nnqft.theory("linear", **{name: value}), f"{name}={value!r}", "wanted")
+
+
+@pytest.mark.parametrize(
+    "q", [-1, nan, "x", {-1: 1}, {1: -1}, {nan: 1}, {0.5: nan}, {"a": 1}, {0.5: "a"}, [1, 2], [(1, 2, 3)], None, True],
+    ids=repr,
+)  # fmt: skip
+def test_bad_input_correlation(q):
+    refused(lambda: nnqft.theory("linear", sigma_u=1.0, q=q), "q", "wanted")
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [
+        ("taylor", {"coefficients": {-1: 1.0}}),
+        ("taylor", {"coefficients": {1.5: 1.0}}),
+        ("taylor", {"coefficients": {1: nan}}),
+        ("taylor", {"coefficients": {1: "x"}}),
+        ("taylor", {"coefficients": {}}),
+        ("taylor", {"coefficients": {1000: 1.0}}),
+        ("taylor", {"coefficients": {10**30: 1.0}}),
+        ("taylor", {"coefficients": 3}),
+        ("taylor", {"coefficients": "tanh"}),
+        ("taylor", {"coefficients": {1: 1.0}, "activation": "tanh"}),
+        ("taylor", {"activation": "tan"}),
+        ("taylor", {"activation": 3}),
+        ("taylor", {"activation": ["tanh"]}),
+        ("taylor", {"activation": "tanh", "degree": 0}),
+        ("taylor", {"activation": "tanh", "degree": 2.5}),
+        ("taylor", {"activation": "tanh", "degree": 10**6}),
+        ("feedforward", {"gamma": 0}),
+        ("feedforward", {"C_0": -1}),
+        ("langevin", {"drift": {3: 1.0}}),
+        ("langevin", {"drift": {1: -1.0}}),
+        ("langevin", {"drift": {1: 0.0, 3: 1.0}}),
+        ("langevin", {"drift": None}),
+        ("langevin", {"drift": {1: inf}}),
+        ("langevin", {"noise": -1}),
+        ("toy", {"action": {0: 1.0}}),
+        ("toy", {"action": {4: nan}}),
+        ("toy", {"action": "x"}),
+        ("toy", {"gamma": 1.0}),
+    ],
+    ids=str,
+)
+def test_bad_parameter_of_other_models(model, parameters):
+    refused(lambda: nnqft.theory(model, **parameters), list(parameters)[-1])
+
+
+def test_a_model_whose_parameters_are_missing_nothing():
+    for name in default_host().found["model"]:
+        assert nnqft.theory(name).model == name
+
+
+# Orders
+
+
+@pytest.mark.parametrize("name", ["order", "width_order"])
+@pytest.mark.parametrize("value", [-1, 1.5, nan, inf, "2", True, [1], 10**400, 1j], ids=lambda v: repr(v)[:20])
+def test_order_that_makes_no_sense(name, value):
+    request = {"order": 1} | {name: value}
+    refused(lambda: nnqft.diagrams(THEORY, "two_point", **request), f"{name}=", "wanted")
+    refused(lambda: compute(**request), f"{name}=", "wanted")
+
+
+def test_order_is_needed():
+    refused(lambda: compute(order=None), "order=None")
+
+
+@pytest.mark.parametrize("order", [20, 1000, 10**6, 10**12, 10**18, 10**30])
+def test_huge_order_is_refused(order):
+    refused(lambda: compute(order=order), f"{order}")
+
+
+@pytest.mark.parametrize("width_order", [100, 10**6, 10**30])
+def test_huge_width_order_is_all_widths(width_order):
+    assert len(nnqft.diagrams(THEORY, "two_point", order=2, width_order=width_order)) == 19
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, "x", None, nan])
+def test_bad_limit_of_diagrams(limit):
+    refused(lambda: nnqft.diagrams(THEORY, "two_point", order=1, max_diagrams=limit), "max_diagrams=")
+
+
+def test_too_many_diagrams():
+    refused(lambda: nnqft.diagrams(THEORY, "two_point", order=3, max_diagrams=100), "order=3", "100", "max_diagrams")
+    refused(lambda: compute(order=3, max_diagrams=100), "order=3", "100", "max_diagrams")
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [], [[]], [1.0], [1.0, 2.0], 3.0, [(1.0,)], [(1.0, 2.0, 3.0)], [[(1.0, 2.0)]], [(1.0, 2.0), (1.0,)],
+        [(nan, 0.0)], [(inf, 0.0)], [(0.0, -inf)], [("a", "b")], [("1", "2")], "x", {}, [(None, 1.0)], [(1j, 0)],
+        np.zeros((0, 2)), np.zeros((2, 2, 2)), [(True, False)], object(), [(10**400, 0)],
+    ],
+    ids=lambda v: repr(v)[:30],
+)  # fmt: skip
+def test_bad_times(times):
+    refused(lambda: compute(times=times), "times")
+    refused(lambda: compute(REST, times=times), "times")
+
+
+@pytest.mark.parametrize(
+    "tau", [[], [[0.0, 1.0]], nan, [inf], "x", {}, ["1"], [None], [1j], [True], object()], ids=repr
+)
+def test_bad_tau(tau):
+    refused(lambda: compute(tau=tau), "tau")
+
+
+def test_times_that_do_not_fit_the_start():
+    refused(lambda: compute(REST), "times", "(M, 2)")
+    refused(lambda: compute(REST, tau=[0.0]), "tau", "stationary", "times")
+    refused(lambda: compute(REST, times=[(1.0, -0.25)]), "-0.25", "rest")
+    refused(lambda: compute(tau=[0.0], times=[(0.0, 0.0)]), "both times and tau")
+    refused(lambda: compute(observable="mean", tau=[0.0]), "tau", "times")
+    refused(lambda: compute(observable="cumulant"), "times")
+
+
+def test_too_many_times():
+    refused(lambda: compute(tau=np.arange(100_000.0)), "100000", "split")
+
+
+# Targets
+
+
+@pytest.mark.parametrize("name", ["rtol", "atol"])
+@pytest.mark.parametrize("value", [0, 0.0, -1e-3, nan, inf, "1e-3", True, [1e-3], 1j], ids=repr)
+def test_bad_tolerance(name, value):
+    refused(lambda: compute(**{name: value}), f"{name}=", "wanted")
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, nan, inf, "1000", True, [1000]], ids=repr)
+def test_bad_neval(value):
+    refused(lambda: compute(neval=value), "neval=", "wanted")
+
+
+def test_no_target():
+    refused(lambda: compute(neval=None), "rtol", "atol", "neval")
+
+
+def test_too_small_a_budget():
+    refused(lambda: compute(neval=10, integrator="vegas"), "neval=10", "neval=192")
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, nan, inf, "1", None, True, [1]], ids=repr)
+def test_bad_seed(seed):
+    refused(lambda: compute(seed=seed), "seed=", "wanted")
+
+
+@pytest.mark.parametrize("seed", [0, 2**32, 2**64, 10**30, np.int64(5), 7.0])
+def test_seeds_of_any_size(seed):
+    assert compute(seed=seed, integrator="vegas").request.seed == int(seed)
+
+
+@pytest.mark.parametrize("address", ["", "  ", 3, b"auto", ["auto"]], ids=repr)
+def test_bad_address(address):
+    refused(lambda: compute(executor="ray", address=address), "address=")
+
+
+# Strong couplings are computed, with a warning
+
+
+@pytest.mark.parametrize("sigma_w", [1.0, 2.0, 50.0])
+@pytest.mark.parametrize("start", ["stationary", "rest"])
+def test_a_diverging_series_is_computed_and_says_so(sigma_w, start, capsys):
+    theory = nnqft.theory("linear", start=start, gamma=1.0, sigma_w=sigma_w, N=10)
+    result = compute(theory, times=[(1.0, 0.5)], order=2)
+    assert result.converged
+    assert np.isfinite(result.mean).all()
+    assert any("diverges" in line for line in result.notes)
+    assert "diverges" in result.table()
+    assert "diverges" in theory.rules
+    status = main(["compute", "linear", "-p", f"sigma_w={sigma_w}", "-n", "1", "--neval", "1000"])
+    output = capsys.readouterr()
+    assert status == 0
+    assert "diverges" in output.out
+    assert "diverges" not in nnqft.theory("linear", gamma=1.0, sigma_w=0.99).rules
+
+
+# The command line
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+COMPUTE = ["compute", "linear", "--order", "1", "--neval", "1000"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["comptue"], "comptue"),
+        (["compute"], "model"),
+        (["rules", "liner"], "did you mean 'linear'"),
+        (["rules", "linear", "extra"], "extra"),
+        (["diagrams", "linear", "--order", "2.5"], "2.5"),
+        (["diagrams", "linear", "--order", "x"], "x"),
+        (["diagrams", "linear", "--order", "nan"], "nan"),
+        (["diagrams", "linear", "--order", "inf"], "inf"),
+        (["diagrams", "linear", "--order"], "order"),
+        (["diagrams", "linear", "--order=-1"], "order=-1"),
+        (["diagrams", "linear", "--order", "100"], "100"),
+        (["diagrams", "linear", "--limit", "-1"], "limit=-1"),
+        (["diagrams", "linear", "--drawing", "svgg"], "drawing"),
+        (["diagrams", "linear", "-O", "two-point"], "did you mean 'two_point'"),
+        ([*COMPUTE, "--oder", "2"], "--oder"),
+        ([*COMPUTE, "--start", "middle"], "middle"),
+        ([*COMPUTE, "--param", "gamma"], "name=value"),
+        ([*COMPUTE, "--param", "=1"], "name=value"),
+        ([*COMPUTE, "--param", "gama=1"], "did you mean 'gamma'"),
+        ([*COMPUTE, "--param", "gamma=0"], "gamma=0"),
+        ([*COMPUTE, "--param", "gamma=x"], "gamma='x'"),
+        ([*COMPUTE, "--param", "gamma=nan"], "gamma=nan"),
+        ([*COMPUTE, "--param", "gamma=1e999"], "gamma=inf"),
+        ([*COMPUTE, "--param", "N=2.5"], "N=2.5"),
+        ([*COMPUTE, "--param", "q={0.5: -1}"], "q="),
+        ([*COMPUTE, "--param", "gamma=1", "-p", "gamma=2"], "twice"),
+        ([*COMPUTE, "--param", "start=rest"], "--start"),
+        ([*COMPUTE, "--tau", "x"], "--tau"),
+        ([*COMPUTE, "--tau", "0:1"], "--tau"),
+        ([*COMPUTE, "--tau", "0:1:0"], "--tau"),
+        ([*COMPUTE, "--tau", "0:1:1e9"], "--tau"),
+        ([*COMPUTE, "--tau", "0,nan"], "tau"),
+        ([*COMPUTE, "--tau", "0", "--times", "0,0"], "both"),
+        ([*COMPUTE, "--times", "1;2"], "times"),
+        ([*COMPUTE, "--times", "1,2;3"], "times"),
+        ([*COMPUTE, "--times", ""], "times"),
+        ([*COMPUTE, "--start", "rest"], "times"),
+        ([*COMPUTE, "--start", "rest", "--times=-1,0"], "-1"),
+        ([*COMPUTE, "--integrator", "vegs"], "did you mean 'vegas'"),
+        ([*COMPUTE, "--executor", "lokal"], "did you mean 'local'"),
+        ([*COMPUTE, "--address", "auto"], "address"),
+        ([*COMPUTE, "--workers", "0"], "workers=0"),
+        ([*COMPUTE, "--workers", "2"], "processes"),
+        ([*COMPUTE, "--rtol", "0"], "rtol=0"),
+        ([*COMPUTE, "--rtol", "-1"], "rtol"),
+        ([*COMPUTE, "--rtol", "x"], "rtol"),
+        ([*COMPUTE, "--atol", "nan"], "atol=nan"),
+        ([*COMPUTE, "--seed", "-1"], "seed"),
+        ([*COMPUTE, "--seed", "1.5"], "1.5"),
+        ([*COMPUTE, "--json", "no/such/folder.json"], "no/such/folder.json"),
+        ([*COMPUTE, "--json", "."], "write"),
+        ([*COMPUTE, "--plot", "."], "write"),
+        ([*COMPUTE, "--plot", "picture.nonsense"], "nonsense"),
+        (["compute", "linear"], "neval"),
+        (["compute", "linear", "--neval", "10", "--integrator", "vegas"], "neval=10"),
+        (["compute", "linear", "--neval", "0"], "neval=0"),
+        (["compute", "linear", "--neval", "1e3.5"], "1e3.5"),
+    ],
+    ids=lambda v: " ".join(v)[:60] if isinstance(v, list) else "",
+)
+def test_command_line_mistake(arguments, wanted, capsys, folder):
+    status = main(arguments)
+    output = capsys.readouterr()
+    assert status == 2
+    assert output.out == ""
+    assert output.err.endswith("\n")
+    assert output.err.count("\n") == 1, output.err
+    assert wanted in output.err
+    assert "Traceback" not in output.err
+    assert not list(folder.iterdir())
+
+
+def test_missed_target_has_a_status_of_its_own(capsys, folder):
+    arguments = ["compute", "linear", "-n", "1", "--integrator", "vegas", "--neval", "1000", "--rtol", "1e-9"]
+    status = main([*arguments, "--json", "result.json"])
+    output = capsys.readouterr()
+    assert status == 3
+    assert "NOT met" in output.out
+    assert not nnqft.load("result.json").converged
+
+
+def test_status_of_the_program():
+    """The installed command exits as `main` says, and a mistake leaves no traceback."""
+    command = [str(Path(sys.executable).parent / "nnqft"), "rules", "liner"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(r"nnqft: unknown model 'liner'.*\n", done.stderr)
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{Path(sys.executable).parent / 'nnqft'} diagrams linear -n 4 --limit 100000 | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+# Garbage
+
+fuzz = settings(max_examples=60, deadline=20_000, suppress_health_check=[HealthCheck.too_slow], print_blob=False)
+
+
+def survives(call: Callable[[], Any]) -> Any:
+    """The value of a call, or None if it was refused properly."""
+    try:
+        return call()
+    except nnqft.NnqftError as error:
+        message = str(error)
+    note(message)
+    assert message.isprintable(), "not one line"
+    assert 5 < len(message) < 1000
+    return None
+
+
+@fuzz
+@given(
+    model=garbage.mostly(garbage.models),
+    start=garbage.mostly(garbage.starts),
+    given_parameters=st.dictionaries(
+        st.sampled_from(garbage.PARAMETERS) | st.text(max_size=6).filter(lambda name: name != "start"),
+        st.none(),
+        max_size=4,
+    ),
+    data=st.data(),
+)
+def test_any_model_and_parameters(model, start, given_parameters, data):
+    drawn = {
+        name: data.draw(garbage.mostly(garbage.parameters.get(name, garbage.wrong)), label=name)
+        for name in given_parameters
+    }
+    theory = survives(lambda: nnqft.theory(model, start=start, **drawn))
+    if theory is not None:
+        assert theory.model == model
+        assert theory.rules.strip()
+
+
+def theories() -> st.SearchStrategy[nnqft.Theory]:
+    """Theories that can be computed fast."""
+    return st.one_of(
+        st.builds(
+            lambda start, N, sigma_w, sigma_b: nnqft.theory(
+                "linear", start=start, N=N, sigma_w=sigma_w, sigma_b=sigma_b
+            ),
+            garbage.starts, st.integers(1, 10), st.floats(0, 2), st.floats(0, 1),
+        ),
+        st.just(nnqft.theory("toy")),
+        st.just(nnqft.theory("langevin")),
+    )  # fmt: skip
+
+
+@fuzz
+@given(
+    theory=garbage.mostly(theories()),
+    observable=garbage.mostly(garbage.observables),
+    order=garbage.mostly(st.integers(0, 2)),
+    width_order=st.none() | garbage.mostly(st.integers(0, 3)),
+    limit=garbage.mostly(st.integers(1, 500)),
+)
+def test_any_request_for_diagrams(theory, observable, order, width_order, limit):
+    limit = min(limit, 500) if isinstance(limit, int | float) else limit
+    found = survives(
+        lambda: nnqft.diagrams(theory, observable, order=order, width_order=width_order, max_diagrams=limit)
+    )
+    if found is not None:
+        assert len(found) <= limit
+        assert all(diagram.order <= order for diagram in found)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> dict[str, Any]:
+    """Keyword arguments of compute, right or wrong, whose work is bounded."""
+    request: dict[str, Any] = {
+        "order": draw(garbage.mostly(st.integers(0, 1))),
+        "neval": draw(garbage.mostly(st.just(10_000))),
+        "max_diagrams": 100,
+    }
+    optional = {
+        "width_order": st.integers(0, 2),
+        "times": garbage.pairs,
+        "tau": st.lists(garbage.lags, min_size=1, max_size=3),
+        "integrator": st.sampled_from(["vegas", "exact", "auto"]),
+        "executor": st.just("local"),
+        "rtol": st.floats(0.01, 1),
+        "atol": st.floats(0.01, 1),
+        "seed": st.integers(0, 10**20),
+        "workers": st.just(1),
+        "address": st.none(),
+    }
+    for name, right in optional.items():
+        if draw(st.integers(0, 2)) == 0:
+            request[name] = draw(garbage.mostly(right))
+    # A number of samples that is garbage but right would be honoured.
+    if (
+        isinstance(request["neval"], int | float)
+        and not isinstance(request["neval"], bool)
+        and request["neval"] > 10_000
+    ):
+        request["neval"] = 10_000
+    if request["neval"] is None:
+        del request["neval"]
+    return request
+
+
+@fuzz
+@given(theory=garbage.mostly(theories()), observable=garbage.mostly(garbage.observables), request=requests())
+def test_any_request_to_compute(theory, observable, request):
+    result = survives(lambda: nnqft.compute(theory, observable, **request))
+    if result is not None:
+        assert np.isfinite(result.mean).all()
+        assert np.isfinite(result.cov).all()
+        assert result.table()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory) -> Iterator[Path]:
+    """Files that random command lines ask for end up here."""
+    before, folder = Path.cwd(), tmp_path_factory.mktemp("garbage")
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+@settings(fuzz, max_examples=120)
+@given(arguments=garbage.command_lines())
+def test_any_command_line(elsewhere, arguments):
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        try:
+            status = main(arguments)
+        except SystemExit as end:  # --help and --version may leave this way, as any program does
+            status = end.code or 0
+    note(errors.getvalue())
+    assert status in (0, 2, 3)
+    if status == 2:
+        assert output.getvalue() == ""
+        assert errors.getvalue().count("\n") == 1
+        assert errors.getvalue().startswith("nnqft: ")
