@@ -35,6 +35,7 @@ app = App(
     name="nnqft",
     help="Feynman diagrams of deep and recurrent networks at finite width.",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 
 Param = Annotated[

@@ -17,7 +17,7 @@ MAX_DIAGRAMS = 250_000
 """More diagrams than this are not generated unless the user raises the limit."""
 
 _CHEAP = 1 << 25
-_MEMORY = 1 << 30
+_MEMORY = 1 << 29
 """Bytes of codes of the partial diagrams of one step: what a trial may cost, and what a generation may."""
 
 
@@ -63,8 +63,8 @@ def generate(
             found = _run(*request, size=_MEMORY)
         except _TooBigError:
             raise InputError(
-                f"order={order} needs more than {_MEMORY >> 30} GiB for its partial diagrams;"
-                " lower order or set width_order"
+                f"order={order} with {len(externals)} external legs needs more than {_MEMORY >> 20} MiB for its"
+                " partial diagrams; lower the order, set width_order or ask for fewer legs"
             ) from None
     diagrams = _assemble(plan, observable, found)
     if len(diagrams) > max_diagrams:

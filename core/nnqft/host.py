@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -18,8 +19,15 @@ from typing import Any
 import pluggy
 
 from nnqft import hookspecs
-from nnqft.errors import InputError, PluginError, UnknownNameError, short
-from nnqft.interfaces import AbstractExecutor, AbstractIntegrator, AbstractModel, AbstractObservable, whole_number
+from nnqft.errors import InputError, NnqftError, PluginError, UnknownNameError, one_line, short
+from nnqft.interfaces import (
+    AbstractExecutor,
+    AbstractIntegrator,
+    AbstractModel,
+    AbstractObservable,
+    Parameter,
+    whole_number,
+)
 
 KINDS = {
     "nnqft_models": "model",
@@ -63,12 +71,18 @@ class Host:
         manager = pluggy.PluginManager(hookspecs.GROUP)
         manager.add_hookspecs(hookspecs)
         points = entry_points(group=hookspecs.GROUP) if points is None else points
+        seen: set[str] = set()
         for point in sorted(points, key=lambda p: (p.dist is None or p.dist.name != "nnqft", p.name, p.value)):
+            # Two distributions may use one entry-point name; the later one is told apart by its own.
+            name = point.name if point.name not in seen else f"{point.name} of {getattr(point.dist, 'name', '?')}"
             try:
+                if point.name in seen:
+                    raise PluginError(f"the entry point {point.name!r} belongs to another plugin already; rename it")
+                seen.add(point.name)
                 host._add(manager, point)
             except Exception as error:  # a stranger's code may raise anything, and must harm nothing else
                 cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-                host._skip(point.name, cause)
+                host._skip(name, one_line(cause))
         return host
 
     def register(self, kind: str, name: str, thing: Any, plugin: str) -> None:
@@ -81,6 +95,8 @@ class Host:
         wanted = _INTERFACES.get(kind)
         if wanted is not None and not isinstance(thing, wanted):
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not an instance of {wanted.__name__}")
+        if kind == "model" and not _is_model(thing):
+            raise PluginError(f"plugin {plugin!r}: model {name!r} lacks `parameters` (name to Parameter) or `starts`")
         if wanted is None and not callable(thing):
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not callable")
         self.found[kind][name] = thing, plugin
@@ -100,7 +116,8 @@ class Host:
             return table[name][0]
         if isinstance(name, str) and name in self.broken:
             raise PluginError(f"{kind} {name!r} cannot be used: {self.broken[name]}")
-        raise UnknownNameError(kind, name, table)
+        broken = f" (broken plugins: {', '.join(sorted(self.broken))})" if self.broken else ""
+        raise UnknownNameError(kind, name, table, broken)
 
     def _add(self, manager: pluggy.PluginManager, point: EntryPoint) -> None:
         plugin = point.load()
@@ -118,6 +135,26 @@ class Host:
     def _skip(self, plugin: str, cause: str) -> None:
         self.broken[plugin] = f"{self.broken[plugin]}; {cause}" if plugin in self.broken else cause
         warnings.warn(f"nnqft skipped (part of) plugin {plugin!r}: {cause}", PluginWarning, stacklevel=4)
+
+
+def _is_model(thing: AbstractModel) -> bool:
+    parameters, starts = getattr(thing, "parameters", None), getattr(thing, "starts", ())
+    return (
+        isinstance(parameters, Mapping)
+        and all(isinstance(spec, Parameter) for spec in parameters.values())
+        and len(starts) > 0
+    )
+
+
+@contextmanager
+def strangers(what: str) -> Iterator[None]:
+    """Turn whatever a plugin's method raises into a PluginError that says which plugin and what happened."""
+    try:
+        yield
+    except NnqftError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{what} raised {type(error).__name__}: {one_line(str(error))}") from error
 
 
 def _check_hooks(name: str, plugin: Any) -> None:

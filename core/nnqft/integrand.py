@@ -52,12 +52,12 @@ class Evaluation:
         if branch.below:
             self._place_in_trunk(branch, u)
         elif self.integral.theory.stationary:
-            delay, weight = sample_delay(response, u, None, self.xp)
+            delay, weight = self._delay(response, u, None)
             self.factor = self.factor * weight
             self._append(self.root[parent], self.offset[parent] - delay)
         else:
             start = self.time(parent)
-            delay, weight = sample_delay(response, u, start, self.xp)
+            delay, weight = self._delay(response, u, start)
             self.factor = self.factor * weight
             self._append(None, start - delay)
 
@@ -126,6 +126,38 @@ class Evaluation:
         shape = np.broadcast_shapes(t.shape, s.shape)
         return call_kernel(what, lambda: propagator(t, s, self.xp), shape, self.xp)
 
+    def _delay(self, response: Propagator, u: Array, parent: Array | None) -> tuple[Array, Array]:
+        """Delay for uniform u, and response over density; `parent` is the parent's time, None if stationary."""
+        xp, rate = self.xp, response.exponential_rate
+        if rate is None:
+            delay, density = self._sampled_delay(response, u, parent)
+        else:
+            reach = 1.0 if parent is None else -xp.expm1(-rate * parent)
+            delay = -xp.log1p(-u * reach) / rate
+            if response.kernel is None and len(response.terms) == 1:
+                return delay, response.terms[0].amplitude * reach / rate
+            density = rate * xp.exp(-rate * delay) / reach
+        # A stationary response depends on the delay alone; from rest it may depend on the time itself.
+        end = delay if parent is None else xp.broadcast_to(parent, delay.shape)
+        return delay, self._line(response, end, end - delay) / density
+
+    def _sampled_delay(self, response: Propagator, u: Array, parent: Array | None) -> tuple[Array, Array]:
+        """A stranger's delay and density, checked."""
+        assert response.delay is not None
+        xp, sampler = self.xp, response.delay
+        room = xp.inf if parent is None else parent
+        shape = u.shape if parent is None else np.broadcast_shapes(u.shape, parent.shape)
+        what = f"model {self.integral.theory.model!r}: delay of propagator {response.name!r}"
+
+        def both_arrays() -> Array:
+            return xp.stack(xp.broadcast_arrays(*sampler(u, room, dict(response.params), xp)))
+
+        both = call_kernel(what, both_arrays, (2, *shape), xp)
+        delay, density = both[0], both[1]
+        if bool((delay < 0).any()) or bool((delay > room * (1 + 1e-9)).any()) or bool((density <= 0).any()):
+            raise PluginError(f"{what} returned a delay outside (0, room) or a density that is not positive")
+        return delay, density
+
 
 def call_kernel(what: str, call: Callable[[], Array], shape: tuple[int, ...], xp: ModuleType) -> Array:
     """The kernel's value, or PluginError if it raises, has another shape than its times, or is not finite."""
@@ -138,17 +170,3 @@ def call_kernel(what: str, call: Callable[[], Array], shape: tuple[int, ...], xp
     if not bool(xp.isfinite(value).all()):
         raise PluginError(f"{what} returned a value that is not finite")
     return value
-
-
-def sample_delay(response: Propagator, u: Array, room: Array | None, xp: ModuleType) -> tuple[Array, Array]:
-    """Delay for uniform u, and response/density; `room` is the longest delay allowed (None: no bound)."""
-    rate = response.exponential_rate
-    if rate is None:
-        assert response.delay is not None
-        delay, density = response.delay(u, xp.inf if room is None else room, dict(response.params), xp)
-        return delay, response(delay, xp.zeros_like(delay), xp) / density
-    reach = 1.0 if room is None else -xp.expm1(-rate * room)
-    delay = -xp.log1p(-u * reach) / rate
-    if response.kernel is None and len(response.terms) == 1:
-        return delay, response.terms[0].amplitude * reach / rate
-    return delay, response(delay, xp.zeros_like(delay), xp) * reach / (rate * xp.exp(-rate * delay))

@@ -10,8 +10,8 @@ import numpy as np
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, IntegrationError, short
 from nnqft.generate import MAX_DIAGRAMS, generate
-from nnqft.host import default_host, open_executor
-from nnqft.interfaces import AbstractExecutor, AbstractObservable, whole_number
+from nnqft.host import default_host, open_executor, strangers
+from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable, whole_number
 from nnqft.progress import progress_bar
 from nnqft.request import check_theory, make_request, make_theory
 from nnqft.result import Result, make_result
@@ -19,13 +19,13 @@ from nnqft.theory import Theory
 from nnqft.work import make_job
 
 
-def theory(model: str, *, start: str = "stationary", **parameters: Any) -> Theory:
+def theory(model: str | AbstractModel, *, start: str = "stationary", **parameters: Any) -> Theory:
     """The Feynman rules of a model.
 
     Parameters
     ----------
     model
-        Name of a model plugin; ``nnqft plugins`` lists them.
+        Name of a model plugin (``nnqft plugins`` lists them), or a model itself.
     start
         ``"stationary"`` (begins at −∞) or ``"rest"`` (h(0) = 0).
     **parameters
@@ -62,10 +62,12 @@ def diagrams(
     """
     check_theory(theory)
     plugin = default_host().get("observable", observable)
+    with strangers(f"observable {observable!r}"):
+        legs = tuple(plugin.legs(theory, _arity(plugin, arity)))
     return generate(
         theory,
         observable,
-        plugin.legs(theory, _arity(plugin, arity)),
+        legs,
         order=whole_number("order", order, 0),
         width_order=None if width_order is None else whole_number("width_order", width_order, 0),
         connected=plugin.connected,

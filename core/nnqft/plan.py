@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from nnqft.canonical import automorphism_orbits
-from nnqft.errors import InputError, TheoryError
+from nnqft.errors import InputError, TheoryError, short
 from nnqft.theory import Leg, Theory, Vertex
 
 LINES = 0x0F
@@ -61,9 +61,7 @@ def make_plan(theory: Theory, externals: tuple[Leg, ...]) -> Plan:
     TheoryError
         If a vertex has a power of 1/N or an order that is not an integer after contraction.
     """
-    for leg in externals:
-        if leg.field not in theory.field_named:
-            raise InputError(f"model {theory.model!r} has no field {leg.field!r}, which the observable asks for")
+    _check_externals(theory, externals)
     kinds: list[Leg] = [Leg("", 0), *externals]
     plans: list[VertexPlan] = []
     for vertex in theory.interactions:
@@ -87,6 +85,19 @@ def make_plan(theory: Theory, externals: tuple[Leg, ...]) -> Plan:
         free=np.array([leg.power if leg.field else 0 for leg in kinds], dtype=np.uint8),
         pure_slots=all(_pure_slots(theory, vertex) for vertex in theory.interactions),
     )
+
+
+def _check_externals(theory: Theory, externals: tuple[Leg, ...]) -> None:
+    for leg in externals:
+        if leg.field not in theory.field_named:
+            raise InputError(f"model {theory.model!r} has no field {leg.field!r}, which the observable asks for")
+        if theory.field_named[leg.field].bilocal:
+            raise InputError(f"field {leg.field!r} is bilocal; an observable's legs need fields of one time")
+        if leg.power != 1 or not isinstance(leg.point, int) or leg.point < 0:
+            raise InputError(f"an observable's leg is {short(leg)}; wanted power 1 at a column of times ≥ 0")
+    columns = {leg.point for leg in externals}
+    if not externals or columns != set(range(len(columns))):
+        raise InputError(f"the observable's legs sit at columns {sorted(map(str, columns))}; wanted 0, 1, … in a row")
 
 
 def _check_growth(theory: Theory, vertex: Vertex) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nnqft.errors import InputError, UnknownNameError, short
-from nnqft.host import default_host
+from nnqft.errors import InputError, PluginError, UnknownNameError, short
+from nnqft.host import default_host, strangers
 from nnqft.interfaces import AbstractModel, Target, finite_number, whole_number
 from nnqft.theory import Theory
 
@@ -70,8 +70,13 @@ class Request:
             if not isinstance(data, dict) or not set(data) <= known:
                 raise ValueError("unknown fields")
             data["parameters"] = tuple((name, _frozen(value)) for name, value in data["parameters"])
-            data["times"] = _frozen(data["times"])
-            return cls(**data)
+            data["times"] = tuple(tuple(float(t) for t in row) for row in data["times"])
+            request = cls(**data)
+            texts = (request.model, request.start, request.observable, request.integrator)
+            if not all(isinstance(text, str) for text in texts) or len({len(row) for row in request.times}) != 1:
+                raise ValueError("names that are not text, or times of different lengths")
+            whole_number("order", request.order, 0)
+            return request
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"not a request in JSON ({error}); write one with Request.to_json()") from None
 
@@ -91,9 +96,10 @@ def make_theory(model: str | AbstractModel, start: str, parameters: Mapping[str,
         if name not in plugin.parameters:
             raise UnknownNameError("parameter", name, plugin.parameters, f" of model {plugin.name!r}")
     values = {name: spec.validate(name, parameters.get(name, spec.default)) for name, spec in plugin.parameters.items()}
-    theory = plugin.theory(start, values)
+    with strangers(f"model {plugin.name!r}"):
+        theory = plugin.theory(start, values)
     if not isinstance(theory, Theory):
-        raise InputError(f"model {plugin.name!r} returned {short(theory)}, wanted a Theory")
+        raise PluginError(f"model {plugin.name!r} returned {short(theory)}, wanted a Theory")
     return theory
 
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from nnqft.closed_form import ClosedForm
 from nnqft.diagram_set import DiagramSet
-from nnqft.errors import InputError, short
+from nnqft.errors import InputError, one_line, short
 from nnqft.estimate import Estimate, collect
-from nnqft.interfaces import Outcome
+from nnqft.interfaces import Outcome, finite_number, whole_number
 from nnqft.report import plot_result, result_table
 from nnqft.request import Request
 from nnqft.rows import DiagramRow, DiagramRows
@@ -102,6 +102,8 @@ class Result:
             If the part lies outside what was computed.
         """
         limit = self.request.width_order
+        lowest = -(10**9)
+        order, width = whole_number("order", order, lowest), whole_number("width", width, lowest)
         if not 0 <= order <= self.request.order or width < 0 or (limit is not None and width > limit):
             asked = "all widths" if limit is None else f"width ≤ {limit}"
             raise InputError(
@@ -213,21 +215,23 @@ def load(path: str | os.PathLike[str]) -> Result:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f"{str(path)!r} is not a result of this version; write one with Result.save(path)")
     try:
+        request = Request.from_json(json.dumps(data["request"]))
+        times = len(request.times)
+        parts = {(int(e["order"]), int(e["width"])): _estimate(e, times) for e in data["series"]}
         return Result(
-            request=Request.from_json(json.dumps(data["request"])),
-            series=Series(
-                {(e.pop("order"), e.pop("width")): _estimate(e) for e in data["series"]}, data["coupling"], data["N"]
-            ),
-            by_coupling={name: _estimate(e) for name, e in data["by_coupling"].items()},
-            diagrams=tuple(_row(row) for row in data["diagrams"]),
-            converged=data["converged"],
-            reason=data["reason"],
-            notes=tuple(data["notes"]),
-            seconds=data["seconds"],
-            versions=data["versions"],
+            request=request,
+            series=Series(parts, finite_number("coupling", data["coupling"]), whole_number("N", data["N"], 1)),
+            by_coupling={str(name): _estimate(e, times) for name, e in data["by_coupling"].items()},
+            diagrams=tuple(_row(row, times) for row in data["diagrams"]),
+            converged=bool(data["converged"]),
+            reason=str(data["reason"]),
+            notes=tuple(str(note) for note in data["notes"]),
+            seconds=finite_number("seconds", data["seconds"]),
+            versions={str(name): str(v) for name, v in data["versions"].items()},
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{str(path)!r} is damaged: {type(error).__name__} {error}") from None
+    except (ArithmeticError, AttributeError, InputError, LookupError, TypeError, ValueError) as error:
+        cause = one_line(f"{type(error).__name__} {error}")[:200]
+        raise InputError(f"{str(path)!r} is damaged: {cause}") from None
 
 
 def _plain(record: Any) -> dict[str, Any]:
@@ -243,13 +247,29 @@ def _plain(record: Any) -> dict[str, Any]:
     return plain
 
 
-def _estimate(data: dict[str, Any]) -> Estimate:
-    return Estimate(**data | {name: np.array(data[name]) for name in ("mean", "cov", "rounding")})
+def _estimate(data: dict[str, Any], times: int) -> Estimate:
+    return Estimate(
+        mean=_numbers(data["mean"], (times,)),
+        cov=_numbers(data["cov"], (times, times)),
+        samples=whole_number("samples", data["samples"], 0),
+        chunks=whole_number("chunks", data["chunks"], 0),
+        chi2_sum=finite_number("chi2_sum", data["chi2_sum"]),
+        dof=whole_number("dof", data["dof"], 0),
+        seconds=finite_number("seconds", data["seconds"]),
+        rounding=_numbers(data["rounding"], (len(data["rounding"]),)),
+    )
 
 
-def _row(data: dict[str, Any]) -> DiagramRow:
-    arrays = {name: np.array(data[name]) for name in ("integral", "error")}
-    chi2 = math.nan if data["chi2"] is None else data["chi2"]
+def _numbers(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.array(values, dtype=float)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"numbers of shape {array.shape}, wanted {shape}")
+    return array
+
+
+def _row(data: dict[str, Any], times: int) -> DiagramRow:
+    arrays = {name: _numbers(data[name], (times,)) for name in ("integral", "error")}
+    chi2 = math.nan if data["chi2"] is None else finite_number("chi2", data["chi2"])
     return DiagramRow(**data | arrays | {"chi2": chi2})
 
 

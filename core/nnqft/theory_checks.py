@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from nnqft.errors import TheoryError, short
 
 if TYPE_CHECKING:
-    from nnqft.theory import Field, Theory, Vertex
+    from nnqft.theory import Field, Propagator, Theory, Vertex
 
 MAX_POWER = 14
 """Most equal legs on a point: more lines between two points cannot be told apart by the generator."""
@@ -28,17 +29,35 @@ def check_theory(theory: Theory) -> None:
                 raise TheoryError(f"{who}: propagator {propagator.name!r} joins an unknown field {end!r}")
         if not (propagator.delta or propagator.terms or propagator.kernel):
             raise TheoryError(f"{who}: propagator {propagator.name!r} has neither terms nor a kernel")
+        _check_terms(f"{who}: propagator {propagator.name!r}", propagator, theory)
     pairs = Counter(frozenset((p.left, p.right)) for p in theory.propagators)
     if any(count > 1 for count in pairs.values()):
         raise TheoryError(f"{who}: two propagators join the same fields; add them into one")
+    if duplicates := [n for n, c in Counter(p.name for p in theory.propagators).items() if c > 1]:
+        raise TheoryError(f"{who}: propagator {duplicates[0]!r} is declared twice; name each propagator once")
+    for propagator in theory.propagators:
+        if theory.field_named[propagator.left].response:
+            where = f"{who}: propagator {propagator.name!r}"
+            raise TheoryError(f"{where}: the response field comes last; write left={propagator.right!r}")
     if duplicates := [n for n, c in Counter(v.name for v in theory.vertices).items() if c > 1]:
         raise TheoryError(f"{who}: vertex {duplicates[0]!r} is declared twice; name each vertex once")
     for vertex in theory.vertices:
         _check_vertex(who, vertex, theory.field_named, {**theory.parameters, **theory.couplings})
 
 
+def _check_terms(where: str, propagator: Propagator, theory: Theory) -> None:
+    response = theory.field_named[propagator.right].response or theory.field_named[propagator.left].response
+    for term in propagator.terms:
+        if not all(math.isfinite(number) for number in (term.amplitude, term.rate, term.early)):
+            raise TheoryError(f"{where}: {term} is not finite")
+        if term.rate < 0 or term.early < 0 or (response and term.rate == 0):
+            raise TheoryError(f"{where}: {term} grows or never decays; wanted rates {'> 0' if response else '≥ 0'}")
+
+
 def _check_vertex(who: str, vertex: Vertex, fields: Mapping[str, Field], couplings: Mapping[str, Any]) -> None:
     where = f"{who}: vertex {vertex.name!r}"
+    if not isinstance(vertex.legs, tuple) or not isinstance(vertex.couplings, tuple):
+        raise TheoryError(f"{where}: legs and couplings must be tuples, such as legs=(Leg('z'), Leg('h', power=3))")
     if not vertex.legs:
         raise TheoryError(f"{where} has no legs")
     for leg in vertex.legs:
@@ -51,6 +70,8 @@ def _check_vertex(who: str, vertex: Vertex, fields: Mapping[str, Field], couplin
     for memory in vertex.memory:
         if not (0 <= memory.one < vertex.points and 0 <= memory.two < vertex.points and memory.terms):
             raise TheoryError(f"{where}: memory between points {memory.one} and {memory.two}, it has {vertex.points}")
+    if not isinstance(vertex.coefficient, int | float | Fraction):
+        raise TheoryError(f"{where}: coefficient {short(vertex.coefficient)} is not a number")
     if not math.isfinite(vertex.coefficient):
         raise TheoryError(f"{where}: coefficient {vertex.coefficient} is not a finite number")
     for name, _ in vertex.couplings:

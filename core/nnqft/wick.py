@@ -105,6 +105,7 @@ def contract(
         if not extended:
             return
         batch = Batch.join(extended)
+        batch = batch.take(np.flatnonzero(_indices_differ(plan, batch)))
         if width_order is not None:
             batch = batch.take(np.flatnonzero(_least_width(plan, batch) <= width_order))
         batch = _merge(batch)
@@ -234,6 +235,16 @@ def _classes(plan: Plan, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarr
     is_open = own & (member & free[:, :, None]).any(axis=1)
     unwilling = is_open & ~(member & (free & ~plan.response[batch.kind])[:, :, None]).any(axis=1)
     return own & ~is_open, is_open, unwilling
+
+
+def _indices_differ(plan: Plan, batch: Batch) -> np.ndarray:
+    """False where lines have made equal the indices of external legs that are to differ: δ_ij with i ≠ j."""
+    apart = np.ones(len(batch), bool)
+    for a, one in enumerate(plan.externals):
+        for b, two in enumerate(plan.externals[:a]):
+            if None not in (one.index, two.index) and one.index != two.index:
+                apart &= batch.loop[:, a] != batch.loop[:, b]
+    return apart
 
 
 def _least_width(plan: Plan, batch: Batch) -> np.ndarray:

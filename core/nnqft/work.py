@@ -15,7 +15,7 @@ from nnqft.closed_form import ClosedForm, combine, rational
 from nnqft.diagram import Diagram
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
-from nnqft.host import default_host
+from nnqft.host import default_host, strangers
 from nnqft.integral import TimeIntegral, time_integral
 from nnqft.interfaces import AbstractIntegrator, Work
 from nnqft.plan import LINES
@@ -203,8 +203,9 @@ def _choose(candidates: Sequence[AbstractIntegrator], integral: TimeIntegral) ->
     """The first candidate that supports the integral, and why those before it did not."""
     reasons: list[str] = []
     for candidate in candidates:
-        answer = candidate.supports(integral)
-        if answer is True:
+        with strangers(f"integrator {candidate.name!r}"):
+            answer = candidate.supports(integral)
+        if not isinstance(answer, str) and bool(answer):
             return candidate, "; ".join(reasons)
         reasons.append(f"{candidate.name}: {answer}")
     raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,12 +19,18 @@ _DIED = (
 )
 
 
+def _ignore_interrupt() -> None:
+    """Ctrl-C reaches every process of a terminal; only the caller shall answer it, with the estimate so far."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class ProcessPool(AbstractPool):
     """A pool of fresh interpreters (spawned, so that no lock or thread of the caller is inherited)."""
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or os.cpu_count() or 1
-        self._pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+        spawn = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(self.workers, mp_context=spawn, initializer=_ignore_interrupt)
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
         """Results in order; several small items travel together."""

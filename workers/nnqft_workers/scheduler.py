@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import AbstractIntegrator, InputError, NnqftError, TimeIntegral, WorkError
-from nnqft.errors import one_line
+from nnqft import AbstractIntegrator, InputError, NnqftError, PluginError, TimeIntegral, WorkError
+from nnqft.errors import one_line, short
 from nnqft.estimate import Estimate, add_all
 from nnqft.interfaces import Outcome, Target, Work
 from nnqft_workers.pool import AbstractPool
@@ -72,8 +72,7 @@ class Chunk:
         entropy = (self.seed, *self.work.key, self.number)
         seed = np.random.SeedSequence(entropy)
         estimate = self.work.integrator.sample(self.work.integral, self.state, self.samples, seed)
-        if not np.isfinite(estimate.mean).all():
-            raise FloatingPointError("the integrand is not finite")
+        _check_estimate(self.work, estimate, self.samples)
         return estimate
 
     @property
@@ -94,7 +93,26 @@ class Settle:
         """Values and rounding bounds, (n, M) each, and the processor seconds of one integral."""
         began = time.process_time()
         values, bounds = self.integrator.settle(self.integrals)
+        wanted = len(self.integrals), len(self.integrals[0].times)
+        for name, table in (("values", values), ("bounds", bounds)):
+            if np.shape(table) != wanted or not np.isfinite(table).all():
+                who = f"integrator {self.integrator.name!r}"
+                raise PluginError(f"{who} settled {name} of shape {np.shape(table)} or not finite; wanted {wanted}")
         return values, bounds, (time.process_time() - began) / len(self.integrals)
+
+
+def _check_estimate(work: Work, estimate: Estimate, samples: int) -> None:
+    """Refuse what a stranger's integrator must not hand back."""
+    times = len(work.integral.times)
+    who = f"integrator {work.integrator.name!r}"
+    if not isinstance(estimate, Estimate):
+        raise PluginError(f"{who} returned {short(estimate)}, wanted an Estimate")
+    if estimate.mean.shape != (times,) or estimate.cov.shape != (times, times):
+        raise PluginError(f"{who} returned shapes {estimate.mean.shape} and {estimate.cov.shape} for {times} times")
+    if not (np.isfinite(estimate.mean).all() and np.isfinite(estimate.cov).all()):
+        raise PluginError(f"{who} returned an estimate that is not finite")
+    if (np.diagonal(estimate.cov) < 0).any() or not 0 <= estimate.samples <= max(samples, 1):
+        raise PluginError(f"{who} returned a negative variance or {estimate.samples} samples, asked for {samples}")
 
 
 def run_task(task: Prepare | Chunk | Settle) -> Any:
@@ -130,6 +148,12 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
     except Exception as error:
         return Outcome(run.estimates, False, "failed", failure=error)
     return Outcome(run.estimates, converged, reason)
+
+
+def _excess(variance: np.ndarray, bound: np.ndarray) -> float:
+    """Largest error over the error allowed; inf where none is allowed, as for a sum of zero under rtol alone."""
+    ratios = np.divide(np.sqrt(variance), bound, out=np.full(len(bound), math.inf), where=bound > 0)
+    return float(np.where(variance > 0, ratios, 0.0).max(initial=0.0))
 
 
 class _Run:
@@ -241,9 +265,7 @@ class _Run:
             bound = np.abs(total.mean)
         scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
         scale[scale == 0.0] = 1.0
-        excess = 0.0 if not missed.any() else float(np.sqrt((variance / scale)[missed].max()))
-        if only_budget:
-            excess = math.inf
+        excess = math.inf if only_budget else _excess(variance, bound)
         left = self.budget - self.spent
         if excess <= 1.0 or left < LEAST or not self.sampled:
             return excess, {}

@@ -1,0 +1,69 @@
+"""The public names: none appears or disappears unnoticed, and each is documented."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import nnqft
+
+NAMES = [
+    "AbstractExecutor", "AbstractIntegrator", "AbstractModel", "AbstractObservable", "ClosedForm", "Diagram",
+    "DiagramRow", "DiagramSet", "Estimate", "ExecutorError", "Field", "InputError", "IntegrationError", "Leg", "Line",
+    "Memory", "NnqftError", "Outcome", "Parameter", "PluginError", "Point", "Propagator", "Request", "Result", "Series",
+    "Singularity", "Target", "Term", "Theory", "TheoryError", "TimeIntegral", "UnknownNameError", "Vertex", "Work", "WorkError",
+    "compute", "diagrams", "finite_number", "hookimpl", "load", "short", "theory", "time_integral", "whole_number",
+]  # fmt: skip
+
+
+def test_public_names():
+    assert list(nnqft.__all__) == NAMES
+    assert sorted(NAMES) == NAMES
+
+
+def test_every_name_is_there():
+    for name in NAMES:
+        assert getattr(nnqft, name) is not None
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "hookimpl"])
+def test_every_public_object_is_documented(name):
+    thing = getattr(nnqft, name)
+    words = inspect.getdoc(thing)
+    assert words, f"{name} has no docstring"
+    assert not words.startswith(f"{name}("), f"{name} has only the docstring that dataclass made"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if inspect.isclass(getattr(nnqft, name))])
+def test_every_public_method_is_documented(name):
+    for method, value in vars(getattr(nnqft, name)).items():
+        if not method.startswith("_") and (inspect.isfunction(value) or isinstance(value, (property, classmethod))):
+            words = inspect.getdoc(value.__func__ if isinstance(value, classmethod) else value)
+            assert words, f"{name}.{method} has no docstring"
+
+
+@pytest.mark.parametrize("name", ["theory", "diagrams", "compute", "load", "time_integral"])
+def test_every_public_function_says_what_it_raises(name):
+    assert "Raises" in getattr(nnqft, name).__doc__
+
+
+def test_every_error_is_an_nnqft_error():
+    for name in NAMES:
+        thing = getattr(nnqft, name)
+        if inspect.isclass(thing) and issubclass(thing, Exception):
+            assert issubclass(thing, nnqft.NnqftError)
+    assert issubclass(nnqft.InputError, ValueError)
+    assert issubclass(nnqft.UnknownNameError, nnqft.InputError)
+    assert issubclass(nnqft.TheoryError, nnqft.PluginError)
+
+
+def test_importing_stays_light():
+    """What only some computations need is imported by them."""
+    code = (
+        "import sys, nnqft; print(*(m for m in ('ray', 'vegas', 'matplotlib', 'rich', 'cyclopts') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == []
