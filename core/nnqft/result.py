@@ -218,6 +218,8 @@ def load(path: str | os.PathLike[str]) -> Result:
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
         parts = {(int(e["order"]), int(e["width"])): _estimate(e, times) for e in data["series"]}
+        if not parts:
+            raise ValueError("no contribution")
         return Result(
             request=request,
             series=Series(parts, finite_number("coupling", data["coupling"]), whole_number("N", data["N"], 1)),

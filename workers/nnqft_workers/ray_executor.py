@@ -9,20 +9,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from nnqft import ExecutorError
-from nnqft_workers.pool import AbstractPool, batches
+from nnqft_workers.pool import AbstractPool, in_order, run_batch
 
 _PORT_SECONDS = 4.0
 CONNECT_SECONDS = 25.0
 """How long an address may take to answer before it counts as unreachable."""
 _STORE_BYTES = 128 * 1024**2
 """Object store of an embedded cluster: chunks are a few kilobytes."""
-_IN_FLIGHT = 4
-"""Batches handed out ahead for each worker: enough to hide latency, few enough not to flood the object store."""
 
 
 class RayPool(AbstractPool):
@@ -59,21 +57,11 @@ class RayPool(AbstractPool):
                 self._folder = tempfile.mkdtemp(prefix="nnqft-ray-", dir="/tmp")
             _start(ray, workers, address, self._folder)
         self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._run = ray.remote(num_cpus=1)(_run_batch)
+        self._run = ray.remote(num_cpus=1)(run_batch)
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
         """Results in order; several small items travel together, a few batches ahead of each worker."""
-        size = batches(len(items), self.workers)
-        waiting = deque(items[n : n + size] for n in range(0, len(items), size))
-        flying: deque[Any] = deque()
-        try:
-            while waiting or flying:
-                while waiting and len(flying) < _IN_FLIGHT * self.workers:
-                    flying.append(self._run.remote(function, waiting.popleft()))
-                yield from self._get(flying.popleft())
-        finally:
-            for reference in flying:
-                self._ray.cancel(reference, force=False)
+        return in_order(items, self.workers, partial(self._run.remote, function), self._get, self._ray.cancel)
 
     def close(self) -> None:
         """Leave the cluster; an embedded one ends."""
@@ -89,10 +77,6 @@ class RayPool(AbstractPool):
             raise getattr(error, "cause", None) or error from None
         except self._ray.exceptions.RayError as error:
             raise ExecutorError(f"Ray lost a task for good: {str(error).splitlines()[0]}") from error
-
-
-def _run_batch(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    return [function(item) for item in items]
 
 
 def _start(ray: Any, workers: int | None, address: str | None, folder: str | None) -> None:
