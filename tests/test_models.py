@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
-from itertools import product
-from math import factorial, log, pi, prod, sqrt
+from itertools import groupby, product
+from math import factorial, log, pi, sqrt
 
 import numpy as np
 import oracles
@@ -239,8 +240,35 @@ def test_quintic_to_first_order_in_the_cubic_coefficient(start):
 # A few sites: at fixed W and b the moments of h close, order by order in W; then average. This tells the widths apart.
 
 Powers = tuple[int, ...]
-Random = tuple[tuple[int, int], ...]
-"""A product of weights (i, j) and biases (i, −1), sorted."""
+Random = tuple[tuple[int, int, int], ...]
+"""A product of weights (i, j, kind) and biases (i, −1, 0), sorted."""
+
+
+@dataclass(frozen=True)
+class Coupled:
+    """Σ_j Σ_kind W^kind_ij φ_kind(h_j): polynomials, and the covariance of the kinds of weights in units of σ_w²/N."""
+
+    polynomials: Mapping[int, Mapping[int, float]]
+    covariance: Mapping[tuple[int, int], float]
+
+    @classmethod
+    def network(cls, phi: Mapping[int, float]) -> Coupled:
+        """One kind of weights."""
+        return cls({0: phi}, {(0, 0): 1.0})
+
+    @classmethod
+    def quintic(cls) -> Coupled:
+        """φφ → h h − (h h³ + h³ h)/3: weights of h and of h³ whose covariance is not that of anything real."""
+        return cls({1: {1: 1.0}, 3: {3: 1.0}}, {(1, 1): 1.0, (1, 3): -1 / 3, (3, 1): -1 / 3, (3, 3): 0.0})
+
+    def moment(self, kinds: tuple[int, ...]) -> float:
+        """Of one weight's kinds: the sum over pairings."""
+        if not kinds:
+            return 1.0
+        first, *rest = kinds
+        return sum(
+            self.covariance[first, other] * self.moment((*rest[:n], *rest[n + 1 :])) for n, other in enumerate(rest)
+        )
 
 
 class Sites:
@@ -249,26 +277,36 @@ class Sites:
     A function of h, W and b is {(powers of h, product of W and b): coefficient}.
     """
 
-    def __init__(self, phi: Mapping[int, float], N: int, order: int, sigma_b: float = 0.0) -> None:
-        self.phi, self.N, self.order, self.sigma_b = phi, N, order, sigma_b
-        self.limit = cache(self._limit)
+    def __init__(self, coupled: Coupled | Mapping[int, float], N: int, order: int, sigma_b: float = 0.0) -> None:
+        self.coupled = coupled if isinstance(coupled, Coupled) else Coupled.network(coupled)
+        self.N, self.order, self.sigma_b = N, order, sigma_b
+        self.terms = [(kind, p, c) for kind, phi in self.coupled.polynomials.items() for p, c in phi.items()]
+        self.limit, self.can_pair = cache(self._limit), cache(self._can_pair)
 
     def act(self, powers: Powers, random: Random) -> dict[tuple[Powers, Random], float]:
         """The generator on a monomial, cut above W^{2·order}."""
         image: dict[tuple[Powers, Random], float] = defaultdict(float)
         image[powers, random] -= RATES["gamma"] * sum(powers)
-        weights = sum(j >= 0 for _, j in random)
+        weights = sum(j >= 0 for _, j, _ in random)
         for i, a in enumerate(powers):
             if a >= 2:
                 image[shift(powers, i, -2), random] += RATES["kappa"] / 2 * a * (a - 1)
             if a >= 1:
                 low = shift(powers, i, -1)
                 if self.sigma_b:
-                    image[low, tuple(sorted((*random, (i, -1))))] += a
+                    image[low, tuple(sorted((*random, (i, -1, 0))))] += a
                 if weights < 2 * self.order:
-                    for j, (p, c) in product(range(self.N), self.phi.items()):
-                        image[shift(low, j, p), tuple(sorted((*random, (i, j))))] += a * c
+                    for j, (kind, p, c) in product(range(self.N), self.terms):
+                        more = tuple(sorted((*random, (i, j, kind))))
+                        if self.can_pair(more):
+                            image[shift(low, j, p), more] += a * c
         return image
+
+    def _can_pair(self, random: Random) -> bool:
+        """Whether the weights still to come suffice to leave none single."""
+        weights = [each[:2] for each in random if each[1] >= 0]
+        single = sum(count % 2 for count in Counter(weights).values())
+        return single <= 2 * self.order - len(weights)
 
     def _limit(self, powers: Powers, random: Random) -> dict[Random, float]:
         """Its expectation after a long time, at given W and b."""
@@ -317,12 +355,22 @@ class Sites:
         for key, value in f.items():
             known = self.limit(*key) if key in waits else {} if sum(key[0]) else {key[1]: 1.0}
             for random, x in known.items():
-                weights = sum(j >= 0 for _, j in random)
-                moment = prod(oracles.gaussian_moment(count) for count in Counter(random).values())
-                moment *= self.sigma_b ** (len(random) - weights)
-                if moment:
+                weights = sum(j >= 0 for _, j, _ in random)
+                if moment := self.expectation(random):
                     out[weights // 2] += value * x * moment / self.N ** (weights // 2)
         return out
+
+    def expectation(self, random: Random) -> float:
+        """Of a product of weights, without (σ_w²/N), and biases."""
+        total = 1.0
+        for (_, j), group in groupby(random, key=lambda each: each[:2]):
+            kinds = tuple(kind for *_, kind in group)
+            total *= (
+                self.coupled.moment(kinds)
+                if j >= 0
+                else oracles.gaussian_moment(len(kinds)) * self.sigma_b ** len(kinds)
+            )
+        return total
 
 
 def shift(powers: Powers, i: int, by: int) -> Powers:
@@ -344,6 +392,27 @@ def test_equal_times_at_few_sites(name, phi, extra, order, N):
     sites = Sites(phi, N, order, extra.get("sigma_b", 0.0))
     result = exact(model(name, N=N, **extra), order=order)
     assert_allclose(table_of(result).sum(axis=1)[:, 0], sites.two_point(0.0, 0.0, "stationary"), rtol=1e-11)
+
+
+@pytest.mark.parametrize("N", [1, 2, 3])
+def test_quintic_at_few_sites(N):
+    result = exact(model("quintic", N=N), order=2, tau=[0.0, 0.7])
+    sites = Sites(Coupled.quintic(), N, 2)
+    wanted = np.transpose([sites.two_point(tau, 0.0, "stationary") for tau in (0.0, 0.7)])
+    assert_allclose(table_of(result).sum(axis=1), wanted, rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["cubic_tanh", "quintic"])
+def test_mushrooms_of_third_order(name):
+    """Three numbers of sites tell the widths of third order apart, once k = 0 is known from infinite width."""
+    phi = Coupled.network(CUBIC) if name == "cubic_tanh" else Coupled.quintic()
+    cactus = oracles.infinite_width(CUBIC, [0.0], order=3, quintic_truncation=name == "quintic", **RATES)[3, 0]
+    sizes = np.array([1.0, 2.0, 3.0])
+    values = [Sites(phi, int(N), 3).two_point(0.0, 0.0, "stationary")[3] - cactus for N in sizes]
+    mushroom, _, _ = np.linalg.solve(sizes[:, None] ** -np.arange(1, 4), values)
+    result = exact(model(name), order=3, width_order=1)
+    assert_allclose(result.contribution(3, 0).mean, cactus, rtol=1e-10)
+    assert_allclose(result.contribution(3, 1).mean, mushroom, rtol=1e-9)
 
 
 @pytest.mark.parametrize("N", [2, 4])

@@ -282,7 +282,7 @@ WRONG = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, report_multiple_bugs=False)
 @given(data=st.data())
 def test_a_file_in_which_something_is_wrong(saved, tmp_path_factory, data):
     """One value anywhere replaced: it loads as a Result that can be used, or is refused; nothing else."""

@@ -48,32 +48,32 @@ class ClosedForm:
         return combine([(self.gamma, ClosedForm(terms, self.gamma))], self.gamma)
 
     def __str__(self) -> str:
-        return self._write("γτ" if self.gamma != 1 else "τ", "e^(−{})", _plain_power, str) or "0"
+        return self._write("γτ" if self.gamma != 1 else "τ", "e^(−{})", _plain_power, str, "−") or "0"
 
     def latex(self) -> str:
         """The form as LaTeX, without dollar signs."""
         variable = r"\tau" if self.gamma == 1 else r"\gamma\tau"
-        return self._write(variable, "e^{{-{}}}", _latex_power, _latex_number) or "0"
+        return self._write(variable, "e^{{-{}}}", _latex_power, _latex_number, "-") or "0"
 
-    def _write(self, variable: str, exponential: str, power: Any, number: Any) -> str:
+    def _write(self, variable: str, exponential: str, power: Any, number: Any, minus: str) -> str:
         parts = []
         for rate, polynomial in sorted(self.terms.items()):
             monomials = [(c, n) for n, c in enumerate(polynomial) if c]
             if not monomials:
                 continue
             body = _sum([number(abs(c)) + (" " + power(variable, n) if n else "") for c, n in monomials],
-                        [c < 0 for c, _ in monomials])  # fmt: skip
+                        [c < 0 for c, _ in monomials], minus)  # fmt: skip
             if rate:
                 decay = exponential.format((number(rate) + " " if rate != 1 else "") + variable)
-                body = f"({body}) {decay}" if len(monomials) > 1 or body.startswith("−") else f"{body} {decay}"
+                body = f"({body}) {decay}" if len(monomials) > 1 or body.startswith(minus) else f"{body} {decay}"
             parts.append(body)
         return " + ".join(parts)
 
 
-def _sum(terms: list[str], negative: list[bool]) -> str:
-    text = ("−" if negative[0] else "") + terms[0]
-    for term, minus in zip(terms[1:], negative[1:], strict=True):
-        text += (" − " if minus else " + ") + term
+def _sum(terms: list[str], negative: list[bool], minus: str) -> str:
+    text = (minus if negative[0] else "") + terms[0]
+    for term, below in zip(terms[1:], negative[1:], strict=True):
+        text += (f" {minus} " if below else " + ") + term
     return text
 
 

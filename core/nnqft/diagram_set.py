@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import overload
@@ -49,6 +49,11 @@ class DiagramSet(Sequence[Diagram]):
 
     def __iter__(self) -> Iterator[Diagram]:
         return (_build(self, n) for n in range(len(self)))
+
+    def subset(self, chosen: np.ndarray) -> DiagramSet:
+        """The diagrams of these numbers, as a set."""
+        arrays = {name: getattr(self, name)[chosen] for name in ("orders", "widths", "kinds", "codes", "ways")}
+        return replace(self, **arrays)
 
     @property
     def counts(self) -> dict[tuple[int, int], int]:

@@ -22,13 +22,15 @@ from nnqft.theory import Array, Memory, Propagator, Theory, Vertex
 
 
 class Branch(NamedTuple):
-    """One internal point of the forest: its parent, the line to it, and what confines it from below.
+    """One internal point of the forest: its parent, the line to it, and what else confines it.
 
-    `below` lists the external z̃ points it must stay later than, `rank` counts the trunk points from it down.
+    `others` are further points that a response leads to from here, and that it must stay earlier than; `below` lists
+    the external z̃ points it must stay later than, `rank` counts the trunk points from it down.
     """
 
     parent: int
     propagator: str
+    others: tuple[int, ...] = ()
     below: tuple[int, ...] = ()
     rank: int = 0
 
@@ -49,7 +51,7 @@ class TimeIntegral:
     branches : tuple of Branch
         Internal points E, E+1, …, each after its parent.
     lines : tuple of Line
-        All lines but those to parents outside the trunk.
+        All lines but those that place a point.
     factors : tuple of (vertex name, points)
         Vertices with a kernel over their times.
     key : str
@@ -100,10 +102,10 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
     if theory.timeless:
         lines = tuple(sorted(line._replace(end=0, start=0) for line in diagram.lines))
         return TimeIntegral(theory, times, (), lines)
-    parents: dict[int, Line] = {}
+    parents: dict[int, list[Line]] = {}
     for line in diagram.lines:
         if line.response and line.start >= externals:
-            parents.setdefault(line.start, line)
+            parents.setdefault(line.start, []).append(line)
     if orphan := [v for v in range(externals, len(diagram.points)) if v not in parents]:
         name = diagram.vertices[diagram.points[orphan[0]].vertex]
         raise TheoryError(f"model {theory.model!r}: vertex {name!r} has a point without a response leg")
@@ -111,13 +113,20 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
     new = {v: externals + n for n, v in enumerate(order)} | {e: e for e in range(externals)}
     below, rank = _trunk(diagram, parents, order)
     branches = tuple(
-        Branch(new[parents[v].end], parents[v].propagator, tuple(sorted(below[v])), rank[v]) for v in order
+        Branch(
+            new[parents[v][0].end],
+            parents[v][0].propagator,
+            tuple(sorted(new[line.end] for line in parents[v][1:])),
+            tuple(sorted(below[v])),
+            rank[v],
+        )
+        for v in order
     )
-    # A trunk point is not sampled from its response, so that line stays in the integrand.
+    # A point that is not placed by its one response keeps the line in the integrand.
     kept = list(diagram.lines)
     for v in order:
-        if not below[v]:
-            kept.remove(parents[v])
+        if not below[v] and len(parents[v]) == 1:
+            kept.remove(parents[v][0])
     kept = [line._replace(end=new[line.end], start=new[line.start]) for line in kept]
     factors, memories = _factors(diagram, theory, new)
     return TimeIntegral(theory, times, branches, tuple(sorted(_oriented(line) for line in kept + memories)), factors)
@@ -155,7 +164,7 @@ def _oriented(line: Line) -> Line:
     return line._replace(end=line.start, start=line.end)
 
 
-def _canonical_points(diagram: Diagram, parents: dict[int, Line]) -> list[int]:
+def _canonical_points(diagram: Diagram, parents: dict[int, list[Line]]) -> list[int]:
     """Internal points, parents first, in an order that depends on the integral alone wherever refinement can tell.
 
     Where it cannot, two equal integrals keep different keys and are computed twice, which is harmless.
@@ -164,7 +173,8 @@ def _canonical_points(diagram: Diagram, parents: dict[int, Line]) -> list[int]:
     depth = dict.fromkeys(range(externals), 0)
     pending = [v for v in points if v >= externals]
     while pending:
-        depth |= {v: depth[parents[v].end] + 1 for v in pending if parents[v].end in depth}
+        ready = [v for v in pending if all(line.end in depth for line in parents[v])]
+        depth |= {v: 1 + max(depth[line.end] for line in parents[v]) for v in ready}
         pending = [v for v in pending if v not in depth]
     near: list[list[tuple[str, bool, int]]] = [[] for _ in points]
     for line in diagram.lines:
@@ -181,7 +191,9 @@ def _canonical_points(diagram: Diagram, parents: dict[int, Line]) -> list[int]:
     return sorted(range(externals, len(points)), key=lambda v: (depth[v], rank[v], v))
 
 
-def _trunk(diagram: Diagram, parents: dict[int, Line], order: list[int]) -> tuple[dict[int, set[int]], dict[int, int]]:
+def _trunk(
+    diagram: Diagram, parents: dict[int, list[Line]], order: list[int]
+) -> tuple[dict[int, set[int]], dict[int, int]]:
     """For each internal point the external z̃ points below it, and how many trunk points it and its branches hold."""
     below: dict[int, set[int]] = {v: set() for v in order}
     for line in diagram.lines:
@@ -190,8 +202,8 @@ def _trunk(diagram: Diagram, parents: dict[int, Line], order: list[int]) -> tupl
     rank = dict.fromkeys(order, 0)
     for v in reversed(order):
         rank[v] += bool(below[v])
-        parent = parents[v].end
-        if parent in below:
-            below[parent] |= below[v]
-            rank[parent] += rank[v]
+        for line in parents[v]:
+            if line.end in below:
+                below[line.end] |= below[v]
+                rank[line.end] += rank[v]
     return below, rank

@@ -51,6 +51,8 @@ class Evaluation:
         parent = branch.parent
         if branch.below:
             self._place_in_trunk(branch, u)
+        elif branch.others:
+            self._place_below_several(branch, u)
         elif self.integral.theory.stationary:
             delay, weight = self._delay(response, u, None)
             self.factor = self.factor * weight
@@ -67,10 +69,26 @@ class Evaluation:
         lowest = self.time(branch.below[0])
         for other in branch.below[1:]:
             lowest = xp.maximum(lowest, self.time(other))
-        room = xp.maximum(self.time(branch.parent) - lowest, 0.0)
+        room = xp.maximum(self._latest(branch) - lowest, 0.0)
         scaled = u ** (1.0 / branch.rank)
         self.factor = self.factor * room * (scaled / (u * branch.rank))
         self._append(None, lowest + room * scaled)
+
+    def _place_below_several(self, branch: Branch, u: Array) -> None:
+        """Below the earliest of several parents, exponentially with the rates of all responses together."""
+        xp, latest = self.xp, self._latest(branch)
+        rate = (1 + len(branch.others)) * (self.integral.propagators[branch.propagator].exponential_rate or 1.0)
+        reach = 1.0 if self.integral.theory.stationary else -xp.expm1(-rate * latest)
+        delay = -xp.log1p(-u * reach) / rate
+        self.factor = self.factor * reach / (rate * xp.exp(-rate * delay))
+        self._append(None, latest - delay)
+
+    def _latest(self, branch: Branch) -> Array:
+        """The latest time that a point's parents leave it."""
+        latest = self.time(branch.parent)
+        for other in branch.others:
+            latest = self.xp.minimum(latest, self.time(other))
+        return latest
 
     def _append(self, root: int | None, value: Array) -> None:
         """A point with a root holds its offset from it, one without is a root itself."""

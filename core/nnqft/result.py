@@ -270,9 +270,13 @@ def _numbers(values: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _row(data: dict[str, Any], times: int) -> DiagramRow:
-    arrays = {name: _numbers(data[name], (times,)) for name in ("integral", "error")}
-    chi2 = math.nan if data["chi2"] is None else finite_number("chi2", data["chi2"])
-    return DiagramRow(**data | arrays | {"chi2": chi2})
+    checked: dict[str, Any] = {name: _numbers(data[name], (times,)) for name in ("integral", "error")}
+    checked |= {name: str(data[name]) for name in ("drawing", "family", "integrator")}
+    whole = ("order", "width", "symmetry_factor", "dim", "samples")
+    checked |= {name: whole_number(name, data[name], 0) for name in whole}
+    checked |= {name: finite_number(name, data[name]) for name in ("weight", "seconds")}
+    checked["chi2"] = math.nan if data["chi2"] is None else finite_number("chi2", data["chi2"])
+    return DiagramRow(**checked)
 
 
 def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outcome, seconds: float) -> Result:
@@ -283,7 +287,7 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
     keys = list(zip(diagrams.orders[have].tolist(), diagrams.widths[have].tolist(), strict=True))
     monomials = [diagrams.monomials[n] for n in have]
     notes = list(diagrams.theory.remarks)
-    notes += [f"{count} diagrams were left to another integrator by {why}" for why, count in job.passed_over.items()]
+    notes += [f"{n} diagram{'s' * (n > 1)} left to another integrator; {why}" for why, n in job.passed_over.items()]
     if not outcome.converged:
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
     if missing := len(diagrams) - len(have):

@@ -87,7 +87,9 @@ class Series(Mapping[tuple[int, int], Estimate]):
         values = np.zeros(self.order + 1)
         for (n, k), part in self.contributions.items():
             if k == width:
-                values[n] = part.mean[at] / self.coupling**n * float(self.N) ** k
+                mean, bound = part.mean[at], np.broadcast_to(part.rounding, part.mean.shape)[at]
+                # What lies below its rounding bound is a zero that did not quite cancel.
+                values[n] = mean / self.coupling**n * float(self.N) ** k if abs(mean) > bound else 0.0
         return values
 
     def ratios(self, width: int, at: int = 0) -> np.ndarray:

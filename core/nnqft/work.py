@@ -113,17 +113,18 @@ def sum_closed_forms(diagrams: DiagramSet, order: int, width: int) -> ClosedForm
     """
     theory = diagrams.theory
     arity = 1 + max(_column(leg) for leg in diagrams.plan.externals)
-    integrals, same = distinct_integrals(diagrams, np.zeros((1, arity)))
-    weights: dict[int, Fraction] = {}
-    for n in np.flatnonzero((diagrams.orders == order) & (diagrams.widths == width)).tolist():
-        exact = _exact_weight(diagrams[n], theory)
-        weights[int(same[n])] = weights.get(int(same[n]), Fraction(0)) + exact
+    part = diagrams.subset(np.flatnonzero((diagrams.orders == order) & (diagrams.widths == width)))
+    # A part without diagrams still has the unit of time of the others.
+    integrals, same = distinct_integrals(part if len(part) else diagrams.subset(np.arange(1)), np.zeros((1, arity)))
+    weights = dict.fromkeys(range(len(integrals)), Fraction(0))
+    for diagram, n in zip(part, same.tolist(), strict=False):
+        weights[n] += _exact_weight(diagram, theory)
     exact_integrators = [i for i in _candidates("auto") if i.exact]
     forms = []
     for n, weight in weights.items():
         chosen, _ = _choose(exact_integrators, integrals[n])
         forms.append((weight, chosen.closed_form(integrals[n])))
-    return combine(forms, forms[0][1].gamma if forms else Fraction(1))
+    return combine(forms, forms[0][1].gamma)
 
 
 def _exact_weight(diagram: Diagram, theory: Theory) -> Fraction:
@@ -136,7 +137,9 @@ def _exact_weight(diagram: Diagram, theory: Theory) -> Fraction:
             raise InputError(f"no closed form: a coefficient {diagram.coefficient!r} is not a fraction")
         product = exact / Fraction(theory.N) ** diagram.width
     for name, power in diagram.couplings:
-        product *= Fraction(repr(float(values[name]))) ** power
+        # A power may be a fraction where the value is none, as for a square root.
+        value = float(values[name])
+        product *= rational(value**power) or Fraction(repr(value)) ** power
     return product
 
 

@@ -53,12 +53,12 @@ class ExactIntegrator(AbstractIntegrator):
         for name in sorted(used):
             if integral.propagators[name].kernel is not None:
                 return f"line {name} is not a sum of exponentials"
-        terms = math.prod(len(integral.propagators[line.propagator].terms) for line in all_lines(integral))
+        terms = _terms(integral)
         if terms > MAX_TERMS:
             return f"{terms} products of exponentials, more than {MAX_TERMS}"
         lines = [integral.propagators[line.propagator] for line in all_lines(integral)]
         rates = sum(max(term.rate + term.early for term in line.terms) for line in lines)
-        reach = integral.times.max() - (integral.times.min() if integral.theory.stationary else 0.0)
+        reach = float((np.ptp(integral.times, axis=1) if integral.theory.stationary else integral.times).max())
         if rates * reach > MAX_SPAN:
             return f"times too far apart for its rates ({rates * reach:.3g} > {MAX_SPAN:g})"
         states = count_upper_sets(integral)
@@ -78,8 +78,9 @@ class ExactIntegrator(AbstractIntegrator):
     def closed_form(self, integral: TimeIntegral) -> ClosedForm:
         """The integral with rational coefficients, for a stationary theory whose rates are multiples of γ."""
         # The slowest response sets the unit; for every model here it is γ.
-        rates = [integral.propagators[line.propagator].terms[0].rate for line in all_lines(integral) if line.response]
-        rates += [term.rate for p in integral.propagators.values() for term in p.terms if term.rate]
+        fields = integral.theory.field_named
+        responses = [p for p in integral.theory.propagators if not p.delta and fields[p.right].response]
+        rates = [term.rate for response in responses for term in response.terms]
         return closed_form(integral, all_lines(integral), min(rates, default=1.0), MAX_STATES)
 
     def settle(self, integrals: Sequence[TimeIntegral]) -> tuple[np.ndarray, np.ndarray]:
@@ -97,9 +98,14 @@ def all_lines(integral: TimeIntegral) -> list[Line]:
     forest = [
         Line(branch.propagator, branch.parent, externals + n, True)
         for n, branch in enumerate(integral.branches)
-        if not branch.below
+        if not branch.below and not branch.others
     ]
     return [*integral.lines, *forest]
+
+
+def _terms(integral: TimeIntegral) -> int:
+    """Ways to choose one exponential on each line."""
+    return math.prod(len(integral.propagators[line.propagator].terms) for line in all_lines(integral))
 
 
 def _groups(integrals: Sequence[TimeIntegral]) -> list[tuple[list[int], Ideals]]:
@@ -114,8 +120,18 @@ def _groups(integrals: Sequence[TimeIntegral]) -> list[tuple[list[int], Ideals]]
             assert states is not None
             groups.append(([n], states))
     for dim, members in small.items():
-        step = max(1, _BLOCK >> (dim + 4))
-        groups += [(members[i : i + step], all_subsets(dim)) for i in range(0, len(members), step)]
+        batch: list[int] = []
+        size = 0
+        for n in members:
+            # Rows × states, and × times where the vectors depend on them.
+            grid = 1 if integrals[n].theory.stationary else len(integrals[n].times)
+            own = _terms(integrals[n]) * grid << dim
+            if batch and size + own > _BLOCK:
+                groups.append((batch, all_subsets(dim)))
+                batch, size = [], 0
+            batch.append(n)
+            size += own
+        groups.append((batch, all_subsets(dim)))
     return groups
 
 

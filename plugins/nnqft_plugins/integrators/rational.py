@@ -14,6 +14,9 @@ from nnqft.closed_form import Polynomial, add, combine, rational, relax
 from nnqft_plugins.integrators.ideals import Ideals, upper_sets
 from nnqft_plugins.integrators.transfer import Transfer, expand_terms
 
+_DENOMINATOR = 8
+"""Rates are recognised as multiples of γ with denominators up to this."""
+
 Function = dict[Fraction, Polynomial]
 
 
@@ -85,11 +88,11 @@ def _moves(transfer: Transfer, level: int, row: int) -> list[list[int]]:
 
 def _multiples(transfer: Transfer, level: int, row: int, gamma: float) -> list[Fraction]:
     """E in units of γ."""
-    rates = transfer.rates(level)[:, row] / gamma
-    whole = np.round(rates)
-    if np.abs(rates - whole).max() > 1e-9:
+    rates = (transfer.rates(level)[:, row] / gamma).tolist()
+    exact = [Fraction(rate).limit_denominator(_DENOMINATOR) for rate in rates]
+    if any(abs(float(e) - rate) > 1e-9 for e, rate in zip(exact, rates, strict=True)):
         raise InputError("no closed form: a rate is no multiple of gamma; ask for numbers instead")
-    return [Fraction(int(rate)) for rate in whole]
+    return exact
 
 
 def _fraction(value: float, what: str) -> Fraction:

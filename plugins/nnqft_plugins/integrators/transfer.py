@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy.stats import poisson
 
 from nnqft import Line, Propagator
 from nnqft_plugins.integrators.ideals import Ideals
@@ -93,10 +92,11 @@ class Transfer:
         if len(self.groups) == 1:
             return self.gate(0, bottom)[0], steps
         values = np.empty((len(self.rows.owner), len(times)))
+        first = self.gate(0, np.ones_like(bottom[:1, :, :1]))[0]
         if len(self.groups) == 2:
             bottom = self.gate(1, bottom)
             top, taken = self._top(marks[0] - marks[1], bottom)
-            return top, steps + taken
+            return top * first, steps + taken
         for m in range(len(times)):
             vector = self.gate(len(self.groups) - 1, bottom[:, :, m % bottom.shape[2], None])
             for level in range(len(self.groups) - 2, 0, -1):
@@ -106,7 +106,7 @@ class Transfer:
             top, taken = self._top(marks[0, m : m + 1] - marks[1, m : m + 1], vector)
             values[:, m] = top[:, 0]
             steps = max(steps, taken * len(self.groups))
-        return values, steps
+        return values * first, steps
 
     def _inside(self, groups: int) -> np.ndarray:
         """(points, S): which points are above, the external ones of the first groups among them."""
@@ -137,7 +137,7 @@ class Transfer:
     def gate(self, level: int, vector: np.ndarray) -> np.ndarray:
         """Zero where an external z̃ of this group is passed before what it drives; vector (S, R, …)."""
         rows = self.rows
-        above = self._inside(level)
+        above = self._inside(level)[:, : len(vector)]
         open_ = np.ones(vector.shape[:2], bool)
         for n in range(rows.end.shape[1]):
             hit = np.flatnonzero(rows.response[:, n] & np.isin(rows.start[:, n], self.groups[level]))
@@ -203,7 +203,17 @@ class Transfer:
 
 
 def _poisson(means: np.ndarray) -> np.ndarray:
-    """(K, M) weights e^{−x} x^k/k!, as far as any of them matters."""
+    """(K, M) weights e^{−x} x^k/k!, as far as any of them matters.
+
+    Built outwards from the largest by ratios x/k and normalised, which keeps all digits where logarithms would not.
+    """
     largest = float(means.max())
     steps = int(largest + 12 * math.sqrt(largest) + 40)
-    return np.asarray(poisson.pmf(np.arange(steps)[:, None], means))
+    weights = np.zeros((steps, len(means)))
+    for m, x in enumerate(means.tolist()):
+        mode = int(x)
+        weights[mode, m] = 1.0
+        weights[mode + 1 :, m] = np.cumprod(x / np.arange(mode + 1, steps))
+        if mode:
+            weights[:mode, m] = np.cumprod(np.arange(mode, 0, -1) / x)[::-1]
+    return weights / weights.sum(axis=0)

@@ -7,6 +7,7 @@ averaged over W_ij ~ N(0, σ_w²/N), U_ik ~ N(0, σ_u²/N_x), b_i ~ N(0, σ_b²)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -120,16 +121,30 @@ def _propagators(start: str, values: Mapping[str, Any]) -> tuple[Propagator, ...
     )
 
 
+_NODES = (-3, -2, -1, 1, 2, 3)
+_SPACING = 0.01
+
+
 def _driven_terms(gamma: float, rate: float, weight: float) -> list[Term]:
-    """Weight × ∬ G(t,u) G(s,v) e^{−rate·|u−v|} from time 0, as a sum of exponentials."""
+    """weight × ∬ G(t,u) G(s,v) e^{−rate·|u−v|} from time 0, as a sum of exponentials.
+
+    Close to γ, where two of them merge and their amplitudes cancel, the integral is interpolated in the rate
+    between six rates around γ: good to about 1e-11.
+    """
     if weight == 0.0:
         return []
-    if rate == gamma:
-        raise InputError(
-            f"q: an input that decays at rate γ = {gamma:g} itself has no sum of exponentials;"
-            f" write a rate that differs, such as {gamma * 1.001:g}"
-        )
-    both = weight / (gamma**2 - rate**2)
+    offset = (rate / gamma - 1) / _SPACING
+    if abs(offset) > 1:
+        return _distinct_terms(gamma, rate, weight)
+    terms = []
+    for node in _NODES:
+        share = math.prod((offset - other) / (node - other) for other in _NODES if other != node)
+        terms += _distinct_terms(gamma, gamma * (1 + node * _SPACING), share * weight)
+    return terms
+
+
+def _distinct_terms(gamma: float, rate: float, weight: float) -> list[Term]:
+    both = weight / ((gamma - rate) * (gamma + rate))
     return [
         Term(both, rate),
         Term(-both * rate / gamma, gamma),

@@ -1,0 +1,101 @@
+"""How long generating the diagrams of the nonlinear networks takes on one core, and how much memory.
+
+⟨h h⟩, all orders up to the one named. Each case runs in a process of its own, so that its peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from typing import Any, NamedTuple
+
+from _report import Report, parser, verdict
+
+GIB = 2.0
+"""Most memory that a case may take, in 2^30 bytes."""
+
+
+class Case(NamedTuple):
+    """A model and how far; how many diagrams of the highest order there are by width, and the seconds asked."""
+
+    model: str
+    order: int
+    width_order: int | None
+    counts: list[int] | None
+    seconds: float
+
+    @property
+    def title(self) -> str:
+        """How it is called in the report."""
+        width = "" if self.width_order is None else f", width ≤ {self.width_order}"
+        return f"{self.model} n ≤ {self.order}{width}"
+
+
+# The counts of quintic are those of docs/physics.md, added up over (1,1)³, (1,1)²(1,3), (1,1)(1,3)² and (1,3)³.
+CASES = {
+    "quintic-3": Case("quintic", 3, None, [65, 1460, 13198, 47292], 10.0),
+    "cubic-tanh-3-1": Case("cubic_tanh", 3, 1, None, 5.0),
+    "quintic-4-1": Case("quintic", 4, 1, None, 60.0),
+}
+
+
+def measure(name: str) -> dict[str, Any]:
+    """One case, in this process and on one core."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    import numpy as np
+
+    import nnqft
+
+    case = CASES[name]
+    theory = nnqft.theory(case.model)
+    nnqft.diagrams(theory, "two_point", order=1)  # finds the plugins
+    wall, processor = time.perf_counter(), time.process_time()
+    found = nnqft.diagrams(
+        theory, "two_point", order=case.order, width_order=case.width_order, max_diagrams=10_000_000
+    )  # fmt: skip
+    return {
+        "wall": time.perf_counter() - wall,
+        "processor": time.process_time() - processor,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "counts": np.bincount(found.widths[found.orders == case.order]).tolist(),
+        "all": len(found),
+    }
+
+
+def main() -> int:
+    options = parser(__doc__)
+    options.add_argument("--case", choices=CASES, help="run one case and print JSON")
+    chosen = options.parse_args()
+    if chosen.case:
+        print(json.dumps(measure(chosen.case)))
+        return 0
+    asked = [f"{case.title} in ≤ {case.seconds:g} s on one core" for case in CASES.values()]
+    report = Report("models", [*asked, f"each with ≤ {GIB:g} GiB"], chosen.save)
+    rows: list[list[object]] = [
+        ["case", "of top order, by width", "as known", "in all", "wall s", "CPU s", "≤ s", "GiB", "kept"]
+    ]
+    good = True
+    for name, case in CASES.items():
+        done = subprocess.run(
+            [sys.executable, __file__, "--case", name], check=True, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+        got = json.loads(done.stdout)
+        known = case.counts is None or got["counts"] == case.counts
+        kept = got["wall"] <= case.seconds and got["peak"] <= GIB
+        good &= known and kept
+        rows.append([
+            case.title, " ".join(f"{count:,}" for count in got["counts"]), verdict(known) if case.counts else "–",
+            f"{got['all']:,}", f"{got['wall']:.2f}", f"{got['processor']:.2f}", f"{case.seconds:g}",
+            f"{got['peak']:.2f}", verdict(kept),
+        ])  # fmt: skip
+    report.table(*rows)
+    report.close()
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
