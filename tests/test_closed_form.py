@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
-from test_exact import coloured, in_high_precision, oscillator, shaken, with_kernel_line
+from test_exact import coloured, in_high_precision, shaken, with_kernel_line
 
 import nnqft
 from nnqft import ClosedForm
@@ -255,7 +255,7 @@ def test_sampled_results_have_forms_too():
 
 
 def test_theories_with_incommensurate_rates_have_none():
-    for theory in (coloured({3: 0.7}), oscillator({3: 0.7}), shaken()):
+    for theory in (coloured({3: 0.7}), shaken()):
         found = nnqft.compute(theory, "two_point", order=1, tau=[0.7], rtol=1.0)
         assert_no_form(found, (1, 0), "no closed form: ")
 

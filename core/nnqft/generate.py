@@ -17,7 +17,7 @@ MAX_DIAGRAMS = 250_000
 """More diagrams than this are not generated unless the user raises the limit."""
 
 _CHEAP = 1 << 25
-_MEMORY = 1 << 29
+_MEMORY = 1 << 28
 """Bytes of codes of the partial diagrams of one step: what a trial may cost, and what a generation may."""
 
 
@@ -54,6 +54,8 @@ def generate(
         If there would be more diagrams than the limit.
     """
     plan = make_plan(theory, externals)
+    if len(externals) % 2 and all(sum(leg.power for leg in v.legs) % 2 == 0 for v in theory.interactions):
+        return _assemble(plan, observable, [])  # an odd number of legs cannot be joined in pairs
     request = (plan, order, width_order, connected)
     try:
         found = _run(*request, size=_CHEAP)
@@ -88,8 +90,7 @@ def _refuse_if_many(plan: Plan, order: int, width_order: int | None, connected: 
             batches = _run(plan, n, width_order, connected, size=_CHEAP // 16)
         except _TooBigError:
             break
-        per_order = np.bincount(np.concatenate([b.order for b in batches]), minlength=n + 1)
-        counts = per_order.tolist()
+        counts = [sum(int((b.order == m).sum()) for b in batches) for m in range(n + 1)]
     predicted = predict_count(counts, order)
     if predicted > limit:
         raise InputError(_too_many(order, width_order, predicted, limit))

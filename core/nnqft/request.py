@@ -88,7 +88,7 @@ def _frozen(value: Any) -> Any:
 def make_theory(model: str | AbstractModel, start: str, parameters: Mapping[str, Any]) -> Theory:
     """The rules of a model at these parameters, all checked first."""
     plugin = model if isinstance(model, AbstractModel) else default_host().get("model", model)
-    if start not in STARTS:
+    if not isinstance(start, str) or start not in STARTS:
         raise UnknownNameError("start", start, STARTS)
     if start not in plugin.starts:
         raise InputError(f"model {plugin.name!r} has no start {start!r}; write start={plugin.starts[0]!r}")
