@@ -120,7 +120,7 @@ def make_request(
     """Check everything a user may have got wrong, before anything is computed."""
     check_theory(theory)
     arity = default_host().get("observable", observable).arity
-    if integrator != "auto":
+    if not isinstance(integrator, str) or integrator != "auto":
         default_host().get("integrator", integrator)
     if rtol is None and atol is None and neval is None:
         raise InputError("no target: wanted rtol, atol or neval, write for example rtol=1e-3 or neval=1_000_000")
