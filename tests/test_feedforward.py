@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
 from math import factorial
 
@@ -21,6 +22,7 @@ import strategies as own
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import ArrayLike
 from scipy.linalg import expm
 from scipy.sparse import csc_array
 from scipy.sparse.linalg import expm_multiply
@@ -50,9 +52,10 @@ def exact(theory: nnqft.Theory, observable: str = "two_point", **options) -> nnq
 
 
 def table_of(result: nnqft.Result) -> np.ndarray:
-    """Contributions [n, k, m]."""
-    orders = range(result.request.order + 1)
-    return np.array([[result.contribution(n, k).mean for k in orders] for n in orders])
+    """Contributions [n, k, m], as far as they were asked for."""
+    orders, asked = range(result.request.order + 1), result.request.width_order
+    widths = orders if asked is None else range(asked + 1)
+    return np.array([[result.contribution(n, k).mean for k in widths] for n in orders])
 
 
 # Moments of different sites, ⟨Π_i h_i^{a_i}⟩, as coefficients [n, k] of σ_w^{2n} N^{−k}, without diagrams.
@@ -350,21 +353,22 @@ def test_fourth_cumulant_of_one_site(start, phi, order):
     assert_allclose(table_of(result)[..., 0], wanted, rtol=1e-10, atol=1e-12)
 
 
+@dataclass(frozen=True)
 class CrossSquares(nnqft.AbstractObservable):
-    """Connected ⟨h_i(t)² h_j(s)²⟩ of two different sites."""
+    """⟨h_i(t)² h_j(s)²⟩ of two different sites; connected, it is the covariance of h_i² and h_j²."""
 
-    name = "cross_squares"
-    connected = True
+    name: str
+    connected: bool
 
     def legs(self, theory: nnqft.Theory, arity: int) -> tuple[nnqft.Leg, ...]:
         return (nnqft.Leg("h", 0, "i"),) * 2 + (nnqft.Leg("h", 1, "j"),) * 2
 
 
-@pytest.fixture
-def cross_squares(monkeypatch) -> str:
-    """The observable, known by name for the time of a test."""
-    monkeypatch.setitem(default_host().found["observable"], CrossSquares.name, (CrossSquares(), "test"))
-    return CrossSquares.name
+@pytest.fixture(autouse=True)
+def _cross_squares(monkeypatch):
+    """Both observables, known by name for the time of a test."""
+    for observable in (CrossSquares("cross_squares", connected=False), CrossSquares("covariance", connected=True)):
+        monkeypatch.setitem(default_host().found["observable"], observable.name, (observable, "test"))
 
 
 def has_two_sites(diagram: nnqft.Diagram) -> bool:
@@ -384,79 +388,86 @@ def has_two_sites(diagram: nnqft.Diagram) -> bool:
     return find((0, "h")) != find((2, "h"))
 
 
-def covariance(result: nnqft.Result) -> np.ndarray:
-    """Cov(h_i², h_j²), i ≠ j, as coefficients [n, k, m] of σ_w^{2n} N^{−k}: diagrams with δ_ij do not count."""
-    order, theory = result.request.order, nnqft.theory(result.request.model, start=result.request.start,
-                                                        **dict(result.request.parameters))  # fmt: skip
-    found = np.zeros((order + 1, order + 1, len(result.times)))
-    diagrams = nnqft.diagrams(theory, result.request.observable, order=order)
-    for diagram, row in zip(diagrams, result.diagrams, strict=True):
-        if has_two_sites(diagram):
-            found[row.order, row.width] += float(diagram.coefficient) * row.integral
-    return found
+@pytest.mark.parametrize("phi", [LINEAR, CUBIC], ids=["linear", "cubic"])
+def test_diagrams_of_two_sites_do_not_join_their_indices(phi):
+    for observable in ("cross_squares", "covariance"):
+        diagrams = nnqft.diagrams(feedforward(phi), observable, order=2)
+        assert len(diagrams) > 10
+        assert all(has_two_sites(diagram) for diagram in diagrams)
 
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize(("phi", "order"), [(LINEAR, 4), (CUBIC, 2), (EVEN, 2)], ids=["linear", "cubic", "even"])
-def test_covariance_of_squares(start, phi, order, cross_squares):
+def test_squares_of_two_sites(start, phi, order):
     depth = None if start == "stationary" else 1.1
     layers = Layers(phi, order, **RATES, C_0=0.6)
+    moment, second = layers.moment((2, 2), depth), layers.moment((2,), depth)
+    at = {"order": order, "times": [(depth or 0.0,) * 2]}
+    theory = feedforward(phi, start, C_0=0.6)
+    assert_allclose(table_of(exact(theory, "cross_squares", **at))[..., 0], moment, rtol=1e-10, atol=1e-12)
+    covariance = moment - times(second, second)
+    assert_allclose(table_of(exact(theory, "covariance", **at))[..., 0], covariance, rtol=1e-10, atol=1e-12)
+    assert covariance[1, 1] > 0
+
+
+def test_squares_of_two_sites_at_unequal_depths():
+    """h_i² − Q, Q = (1/N) Σ h², decays with 2γ alone; Q itself with 2γ − σ_w²."""
+    order, depth, gap = 3, 1.1, 0.5
+    found = table_of(
+        exact(feedforward(LINEAR, "rest", C_0=0.6), "covariance", order=order, times=[(depth + gap, depth)])
+    )
+    layers = Layers(LINEAR, order, **RATES, C_0=0.6)
     second = layers.moment((2,), depth)
-    wanted = layers.moment((2, 2), depth) - times(second, second)
-    result = exact(feedforward(phi, start, C_0=0.6), cross_squares, order=order, times=[(depth or 0.0,) * 2])
-    assert_allclose(covariance(result)[..., 0], wanted, rtol=1e-10, atol=1e-12)
-    assert wanted[1, 1] > 0
-
-
-def test_covariance_of_squares_at_unequal_depth(cross_squares):
-    """h_i(t)² of the later layer remembers e^{−2γ(t−s)} of h_i(s)²; its own new noise is of φ² then."""
-    times_of = [(1.1, 1.1), (1.6, 1.1)]
-    result = exact(feedforward(LINEAR, "rest", C_0=0.6), cross_squares, order=3, times=times_of)
-    found = covariance(result)
-    # dh_i²/dt = (−2γ + σ_w²·(1/N)Σ_j) h²: to first order in σ_w², Q has to be carried along.
-    layers = Layers(LINEAR, 3, **RATES, C_0=0.6)
-    gap = 0.5
-    decay, second = np.exp(-2 * 1.3 * gap), layers.moment((2,), 1.1)
     squared = times(second, second)
-    cross, own_ = (layers.moment(powers, 1.1) - squared for powers in ((2, 2), (4,)))
-    # ⟨h_j(s)² Q(t)⟩_c = e^{(σ²−2γ)gap} [cross (1−1/N) + own/N], and h_i² − Q decays with 2γ alone.
-    with_mean = cross + np.pad(own_ - cross, ((0, 0), (1, 0)))[:, :-1]
-    growth = np.diag([0.0] * 4)
-    growth[:, 0] = [gap**n / factorial(n) for n in range(4)]
-    wanted = decay * (times(growth, with_mean) + cross - with_mean)
-    assert_allclose(found[..., 1], wanted, rtol=1e-10, atol=1e-13)
+    cross, own_site = (layers.moment(powers, depth) - squared for powers in ((2, 2), (4,)))
+    # Cov(Q, h_j²) = (1 − 1/N) cross + own/N.
+    with_mean = cross + np.pad(own_site - cross, ((0, 0), (1, 0)))[:, :-1]
+    growth = np.zeros_like(cross)
+    growth[:, 0] = [gap**n / factorial(n) for n in range(order + 1)]
+    wanted = np.exp(-2 * 1.3 * gap) * (times(growth, with_mean) + cross - with_mean)
+    assert_allclose(found[..., 0], wanted, rtol=1e-10, atol=1e-13)
+
+
+def test_squares_of_two_sites_by_sampling():
+    at = {"order": 2, "times": [(1.6, 1.1), (1.1, 1.1)]}
+    theory = feedforward(LINEAR, "rest", C_0=0.6)
+    wanted = table_of(exact(theory, "covariance", **at))
+    result = nnqft.compute(theory, "covariance", integrator="vegas", neval=200_000, **at)
+    for (n, k), part in result.series.items():
+        assert part.sdev.max() < 1e-3 * np.abs(wanted[n, k]).max()
+        assert (np.abs(part.mean - wanted[n, k]) < 4 * part.sdev + 1e-10).all()
 
 
 # The variance of the mean square activity, at leading order in 1/N.
 
 
-def leading_variance(phi: Mapping[int, float], order: int, depths, observable: str, **parameters) -> np.ndarray:
+def leading_variance(phi: Mapping[int, float], order: int, depths: ArrayLike, **parameters: float) -> np.ndarray:
     """N Var[(1/N) Σ h_j²] for N → ∞, [n, depth], from diagrams: ⟨h_i⁴⟩ − ⟨h_i²⟩² of Gaussians plus N Cov."""
     theory = feedforward(phi, "rest", **parameters)
     pairs = [(t, t) for t in depths]
     two_point = table_of(exact(theory, order=order, times=pairs))[:, 0]
     own_ = np.transpose([2 * np.convolve(column, column)[: order + 1] for column in two_point.T])
-    cross = covariance(exact(theory, observable, order=order, times=pairs))[:, 1]
+    cross = table_of(exact(theory, "covariance", order=order, times=pairs, width_order=1))[:, 1]
     return own_ + cross
 
 
 @pytest.mark.parametrize(("phi", "order"), [(LINEAR, 4), (CUBIC, 2)], ids=["linear", "cubic"])
-def test_variance_of_the_mean_square(phi, order, cross_squares):
+def test_variance_of_the_mean_square(phi, order):
     depths = [0.0, 0.3, 1.0, 2.5]
-    found = leading_variance(phi, order, depths, cross_squares, C_0=0.6)
+    found = leading_variance(phi, order, depths, C_0=0.6)
     layers = Layers(phi, order, **RATES, C_0=0.6)
     wanted = np.transpose([layers.variance_of_square(depth)[:, 1] for depth in depths])
     assert_allclose(found, wanted, rtol=1e-10, atol=1e-13)
 
 
-def test_fluctuations_grow_as_depth_over_width(cross_squares):
+def test_fluctuations_grow_as_depth_over_width():
     """Linear, without noise: Var Q / ⟨Q⟩² = (1 + 2/N) e^{4σ_w²T/N} − 1 = (2 + 4 σ_w² T)/N + O(1/N²), however σ_w and γ.
 
     Order by order: N Var Q = (2 + 4 σ_w² T) C_0² e^{−4γT} e^{2σ_w²T}.
     """
     depths = np.array([0.0, 0.5, 1.0, 2.0, 4.0])
     order, gamma, C_0 = 4, 0.5, 0.6
-    found = leading_variance(LINEAR, order, depths, cross_squares, gamma=gamma, kappa=0.0, C_0=C_0)
+    found = leading_variance(LINEAR, order, depths, gamma=gamma, kappa=0.0, C_0=C_0)
     series = np.array([2 * (2 * depths) ** n / factorial(n) for n in range(order + 1)])
     series[1:] += np.array([4 * depths * (2 * depths) ** n / factorial(n) for n in range(order)])
     assert_allclose(found, C_0**2 * np.exp(-4 * gamma * depths) * series, rtol=1e-10, atol=1e-14)
@@ -487,7 +498,7 @@ SETTING = {"gamma": 1.0, "kappa": 0.1, "sigma_b": 0.2, "C_0": 0.15}
 
 
 @pytest.mark.parametrize(("phi", "order"), [(LINEAR, 5), (CUBIC, 3)], ids=["linear", "cubic"])
-def test_simulation(phi, order, cross_squares):
+def test_simulation(phi, order):
     """Two step sizes, extrapolated to 0, against the diagrams: C(t,t), C(t,s) and the variance of the mean square."""
     N, sigma_w, s, t = 8, 0.8, 0.5, 1.0
     coarse, fine = (
@@ -514,7 +525,7 @@ def test_simulation(phi, order, cross_squares):
     assert abs(found.pull(variance)) < 4
     # At leading order in 1/N from diagrams; what is missing is of relative order 1/N.
     last = min(order, 3) if phi is LINEAR else 2
-    parts = leading_variance(phi, last, [t], cross_squares, **SETTING)[:, 0]
+    parts = leading_variance(phi, last, [t], **SETTING)[:, 0]
     leading = sigma_w ** (2 * np.arange(last + 1)) @ parts / N
     print(f"leading order in 1/N {leading:.6f}, of it Gaussian {2 * result.mean[0] ** 2 / N:.6f}")
     assert abs(leading / found.mean - 1) < 0.25

@@ -26,6 +26,7 @@ from scipy.sparse.linalg import expm_multiply
 from scipy.stats import chi2
 
 import nnqft
+from nnqft.host import default_host
 from nnqft_plugins.models.taylor import taylor_coefficients
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
@@ -419,6 +420,27 @@ def test_mushrooms_of_third_order(name):
 def test_the_mean_at_few_sites(N):
     result = exact(model("taylor", coefficients=EVEN, N=N), "mean", order=2)
     assert_allclose(table_of(result).sum(axis=1)[:, 0], Sites(EVEN, N, 2).mean(), rtol=1e-11)
+
+
+class CrossSquares(nnqft.AbstractObservable):
+    """⟨h_i(t)² h_j(t)²⟩ of two different sites."""
+
+    name = "cross_squares"
+    arity = 1
+
+    def legs(self, theory: nnqft.Theory, arity: int) -> tuple[nnqft.Leg, ...]:
+        return (nnqft.Leg("h", 0, "i"),) * 2 + (nnqft.Leg("h", 0, "j"),) * 2
+
+
+@pytest.mark.parametrize("N", [2, 3])
+@pytest.mark.parametrize(("phi", "order"), [({1: 1.0}, 2), (CUBIC, 1), (EVEN, 1)], ids=["linear", "cubic", "even"])
+def test_squares_of_two_sites(phi, order, N, monkeypatch):
+    monkeypatch.setitem(default_host().found["observable"], "cross_squares", (CrossSquares(), "test"))
+    sites = Sites(phi, N, order)
+    powers = (2, 2, *[0] * (N - 2))
+    wanted = sites.average({(powers, ())}, {(powers, ()): 1.0})
+    result = exact(model("taylor", coefficients=phi, N=N), "cross_squares", order=order)
+    assert_allclose(table_of(result).sum(axis=1)[:, 0], wanted, rtol=1e-11)
 
 
 @pytest.mark.parametrize("start", STARTS)
