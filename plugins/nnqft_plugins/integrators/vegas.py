@@ -20,6 +20,9 @@ from nnqft import AbstractIntegrator, Estimate, TimeIntegral
 _TRAINING_TIMES = 8
 _ROUNDING = 1e-12
 """Relative error of the map's own grid, which vegas renormalises to about 1e-13."""
+_UNIFORM_SHARE = 0.2
+_WORTH_IT = 0.7
+"""An adapted map must bring the variance down to this fraction of that of the uniform one to be trusted."""
 _BELOW_ONE = np.nextafter(1.0, 0.0)
 
 
@@ -66,7 +69,7 @@ class VegasIntegrator(AbstractIntegrator):
             if squares.size:
                 grid.add_training_data(y, squares.mean(axis=1))
                 grid.adapt(alpha=self.alpha)
-        return np.array(grid.grid)
+        return _safest(few, np.array(grid.grid), _stratified(rng, self.training, integral.dim))
 
     def sample(
         self, integral: TimeIntegral, state: np.ndarray | None, neval: int, seed: np.random.SeedSequence
@@ -87,6 +90,24 @@ class VegasIntegrator(AbstractIntegrator):
         # Where the forest removes all variance, rounding is what is left.
         cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
         return Estimate.of_chunk(len(values), mean, cov, time.process_time() - began)
+
+
+def _safest(integral: TimeIntegral, adapted: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The adapted grid with some uniform density mixed in, or the uniform grid where that is hardly worse.
+
+    Where lines join two trees the best map is no product: adaptation then makes rare large weights, which the
+    error of a short run does not see. The mixture bounds each axis's Jacobian by 1/_UNIFORM_SHARE.
+    """
+    even = np.linspace(0.0, 1.0, adapted.shape[1])
+    mixed = np.array([np.interp(even, (1 - _UNIFORM_SHARE) * even + _UNIFORM_SHARE * axis, axis) for axis in adapted])
+    uniform = np.tile(even, (len(adapted), 1))
+    variances = []
+    for grid in (mixed, uniform):
+        values = _mapped(integral, vegas.AdaptiveMap(list(grid)), y)
+        half = len(values) // 2
+        scale = np.abs(values).mean(axis=0)
+        variances.append(float((((values[:half] - values[half:]) / np.where(scale > 0, scale, 1.0)) ** 2).mean()))
+    return mixed if variances[0] < _WORTH_IT * variances[1] else uniform
 
 
 @cache
