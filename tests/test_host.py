@@ -66,12 +66,19 @@ def draw_nothing(diagram: nnqft.Diagram) -> str:
     return ""
 
 
+def greet(name: str, *, times: int = 1) -> int:
+    """Say hello."""
+    print(f"hello {name}" * times)
+    return 7
+
+
 WHOLE = {
     "nnqft_models": lambda: [Model()],
     "nnqft_observables": lambda: (Observable(),),
     "nnqft_integrators": lambda: iter([Integrator()]),
     "nnqft_executors": lambda: {"idle": lambda workers=None, address=None: Executor()},
     "nnqft_drawings": lambda: {"nothing": draw_nothing},
+    "nnqft_commands": lambda: {"greet": "greeting:greet"},
 }
 """A plugin that implements every hook."""
 
@@ -151,6 +158,45 @@ def test_a_plugin_with_every_hook_is_used(plugin, monkeypatch):
     result = nnqft.compute(theory, "second", order=0, neval=100, integrator="guess", executor="idle")
     assert result.reason == "idle"
     assert host.get("drawing", "nothing")(nnqft.diagrams(theory, "second", order=0)[0]) == ""
+
+
+def test_a_command_of_a_plugin(plugin, monkeypatch, capsys):
+    from nnqft.cli import main
+
+    monkeypatch.setitem(sys.modules, "greeting", SimpleNamespace(greet=greet))
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    host, _ = load(plugin("third", {"nnqft_commands": WHOLE["nnqft_commands"]}), own)
+    monkeypatch.setattr("nnqft.host.default_host", lambda: host)
+    assert main(["greet", "you", "--times", "2"]) == 7
+    assert capsys.readouterr().out == "hello youhello you\n"
+    assert main(["greet"]) == 2
+    assert "requires an argument" in capsys.readouterr().err
+    assert main(["rules", "linear"]) == 0
+    assert main(["--help"]) == 0
+    assert "Say hello." in capsys.readouterr().out
+
+
+def test_a_command_that_cannot_be_imported(plugin, monkeypatch, capsys):
+    from nnqft.cli import main
+
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    host, _ = load(plugin("third", {"nnqft_commands": WHOLE["nnqft_commands"]}), own)
+    monkeypatch.setattr("nnqft.host.default_host", lambda: host)
+    assert main(["greet", "you"]) == 2
+    assert "No module named 'greeting'" in capsys.readouterr().err
+    assert main(["--help"]) == 0
+    assert "'third' is broken" in capsys.readouterr().out
+
+
+def test_a_command_that_is_taken(plugin):
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    host, said = load(own, plugin("third", {"nnqft_commands": lambda: {"compute": "greeting:greet"}}))
+    refused(host, said, "'compute'", "rename it")
+
+
+@pytest.mark.parametrize("thing", [3, greet, "greeting", ":greet", "greeting:"])
+def test_a_command_that_is_no_path(plugin, thing):
+    refused(*load(plugin("third", {"nnqft_commands": lambda: {"thing": thing}})), "'thing'", "module:function")
 
 
 def test_the_installed_plugins_load_without_a_warning():
@@ -304,7 +350,8 @@ def test_a_plugin_may_be_broken_in_several_ways(plugin):
 
 
 def test_the_command_line_lists_what_is_broken(plugin, monkeypatch, capsys):
-    host, _ = load(plugin("third", {"nnqft_model": lambda: []}))
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    host, _ = load(plugin("third", {"nnqft_model": lambda: []}), own)
     monkeypatch.setattr("nnqft.host.default_host", lambda: host)
     from nnqft.cli import main
 

@@ -48,3 +48,12 @@ def nnqft_executors() -> Mapping[str, Callable[..., AbstractExecutor]]:  # type:
 @hookspec
 def nnqft_drawings() -> Mapping[str, Callable[[Diagram], str]]:  # type: ignore[empty-body]
     """Format → function that draws a diagram as text of that format. Called when plugins are loaded."""
+
+
+@hookspec
+def nnqft_commands() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Name → ``"module:function"`` behind ``nnqft NAME``; what it returns is the exit status, None for 0.
+
+    Called when plugins are loaded; the module is imported when the command is used. The function's signature becomes
+    the command's options (`nnqft.options` has those that commands share); it may be a cyclopts App, too.
+    """

@@ -35,6 +35,7 @@ KINDS = {
     "nnqft_integrators": "integrator",
     "nnqft_executors": "executor",
     "nnqft_drawings": "drawing",
+    "nnqft_commands": "command",
 }
 """Hook → what its plugins are called in messages."""
 
@@ -97,7 +98,9 @@ class Host:
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not an instance of {wanted.__name__}")
         if kind == "model" and not _is_model(thing):
             raise PluginError(f"plugin {plugin!r}: model {name!r} lacks `parameters` (name to Parameter) or `starts`")
-        if wanted is None and not callable(thing):
+        if kind == "command" and not (isinstance(thing, str) and all(thing.partition(":"))):
+            raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is {short(thing)}; wanted text, 'module:function'")
+        if kind in ("executor", "drawing") and not callable(thing):
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not callable")
         self.found[kind][name] = thing, plugin
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -257,6 +257,13 @@ class AbstractExecutor(ABC):
         `progress` is called now and then with ``samples`` (spent), ``expected`` (as far as can be told now) and
         ``error`` (largest error over what the target allows, inf while unknown).
         """
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        """Results of a pure function, in the order of the items, as they are asked for; by default in this process.
+
+        For work that is not an integral, such as simulations. Function and items must survive pickling.
+        """
+        return map(function, items)
 
     def close(self) -> None:
         """Give back what the executor holds; called once, also after a failure."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,10 @@ class PoolExecutor(AbstractExecutor):
         from nnqft_workers.scheduler import schedule
 
         return schedule(work, target, self.pool, progress)
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        """Results of a pure function on the pool, in the order of the items."""
+        return self.pool.map(function, items)
 
     def close(self) -> None:
         """Stop the workers."""

@@ -1,0 +1,13 @@
+"""The commands that come with core; their code is in `nnqft.cli`, imported when one of them is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nnqft.hookspecs import hookimpl
+
+
+@hookimpl
+def nnqft_commands() -> Mapping[str, str]:
+    """plugins, rules, diagrams, compute."""
+    return {name: f"nnqft.cli:{name}" for name in ("plugins", "rules", "diagrams", "compute")}
