@@ -70,6 +70,15 @@ class TimeIntegral:
         return len(self.branches)
 
     @cached_property
+    def cost(self) -> float:
+        """Operations on one sample, counted: for sharing samples and sizing chunks, where a clock would not repeat."""
+        times = len(self.times)
+        grid = times if not self.theory.stationary or any(branch.below for branch in self.branches) else 1
+        lines = sum(4 * (times if line.start < self.times.shape[1] or line.end < self.times.shape[1] else grid)
+                    for line in self.lines)  # fmt: skip
+        return float(8 + 10 * self.dim + 8 * grid * self.dim + lines + 8 * times)
+
+    @cached_property
     def key(self) -> str:
         """Text that two integrals share when they are the same function on the same cube."""
         return repr((self.branches, self.lines, self.factors))
