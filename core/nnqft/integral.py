@@ -18,6 +18,7 @@ import numpy as np
 from nnqft.diagram import Diagram, Line
 from nnqft.errors import TheoryError
 from nnqft.integrand import Evaluation
+from nnqft.shape import Shape, take_apart
 from nnqft.theory import Array, Memory, Propagator, Theory, Vertex
 
 
@@ -95,7 +96,13 @@ class TimeIntegral:
 
     def __call__(self, u: Array, xp: ModuleType = np) -> Array:
         """Integrand at points u, shape (n, dim) → (n, M)."""
-        return Evaluation(self, u, xp).value()
+        shape, wires = self.apart
+        return Evaluation(shape, wires, self.times, u, xp).value()
+
+    @cached_property
+    def apart(self) -> tuple[Shape, tuple[int, ...]]:
+        """Its shape, which many integrals share, and the wires that tell them apart."""
+        return take_apart(self)
 
 
 def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIntegral:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nnqft import AbstractExecutor, InputError, Outcome, Target, Work, hookimpl
+from nnqft import AbstractExecutor, AbstractIntegrator, InputError, Outcome, Target, Work, hookimpl
 from nnqft_workers.pool import AbstractPool
 
 
@@ -69,6 +69,14 @@ def make_ray(workers: int | None = None, address: str | None = None) -> Abstract
 def nnqft_executors() -> Mapping[str, Callable[..., AbstractExecutor]]:
     """local, processes, ray."""
     return {"local": make_local, "processes": make_processes, "ray": make_ray}
+
+
+@hookimpl
+def nnqft_integrators() -> Sequence[AbstractIntegrator]:
+    """VEGAS on a GPU."""
+    from nnqft_workers.jax_sampler import JaxIntegrator
+
+    return [JaxIntegrator()]
 
 
 @hookimpl

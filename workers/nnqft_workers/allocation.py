@@ -8,6 +8,8 @@ without weight, the dual ascent of a minimax problem.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 FLOOR = 0.06
@@ -48,9 +50,29 @@ def ideal_shares(variance: np.ndarray, cost: np.ndarray) -> np.ndarray:
     return best
 
 
-def samples_needed(variance: np.ndarray, shares: np.ndarray) -> float:
-    """Samples in all, so shared, that bring every error to the one allowed."""
-    return float((variance / shares[:, None]).sum(axis=0).max())
+def extended(variance: np.ndarray, shares: np.ndarray, have: np.ndarray, most: float) -> np.ndarray:
+    """(D,) samples of each integral that bring every error to the one allowed, with those it has, at least cost.
+
+    Each gets its share of some level, unless it has more: as water fills a vessel from its lowest places. The level is
+    the lowest that meets the target, unless `most` samples in all come first.
+
+    Parameters
+    ----------
+    variance, shares
+        See `ideal_shares`; variance 0 for a time, or inf for all, asks for nothing or for everything there.
+    have : (D,) array
+        Samples of each now.
+    most
+        In all.
+    """
+    low, high = 0.0, max(1.0, most)
+    # Enough halvings to tell single samples apart.
+    for _ in range(math.ceil(math.log2(high)) + 4):
+        level = (low + high) / 2
+        counts = np.maximum(have, level * shares)
+        enough = counts.sum() > most or (variance / counts[:, None]).sum(axis=0).max() <= 1.0
+        low, high = (low, level) if enough else (level, high)
+    return np.maximum(have, (low if np.maximum(have, high * shares).sum() > most else high) * shares)
 
 
 def chunk_size(have: int, first: int, largest: int) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 from nnqft import InputError
 from nnqft.estimate import Estimate, add_all
 from nnqft.interfaces import Outcome, Target, Work
-from nnqft_workers.allocation import chunk_size, ideal_shares, samples_needed
+from nnqft_workers.allocation import chunk_size, extended, ideal_shares
 from nnqft_workers.devices import Devices
 from nnqft_workers.dispatcher import Dispatcher, Item
 from nnqft_workers.ledger import Ledger, NoLedger, open_ledger
@@ -38,8 +38,8 @@ BUDGET = 10**8
 """Samples after which a target counts as missed, unless `neval` says otherwise."""
 _SETTLED = 2048
 """Integrals that travel together to an exact integrator."""
-_GROWTH = 4
-"""A round may multiply the samples by this at most, so that an early wrong variance is seen before it costs much."""
+_GROWTH = 8
+"""A round may multiply an integral's samples by this at most: a wrong variance is seen before it costs much."""
 _MARGIN = 1.05
 
 Progress = Callable[[Mapping[str, Any]], None]
@@ -309,21 +309,17 @@ class _Run:
         return excess, self._round(spread, counts, left, math.isfinite(excess))
 
     def _round(self, spread: np.ndarray, have: np.ndarray, left: int, finite: bool) -> list[Key]:
-        """Chunks that bring the shares near the ideal ones, within the budget."""
-        cost = np.array([self.work[n].integral.cost for n in self.sampled])
-        shares = ideal_shares(spread, cost)
-        needed = _MARGIN * samples_needed(spread, shares) if finite else math.inf
-        total = min(max(needed, have.sum() * 1.25), have.sum() * _GROWTH, have.sum() + left)
-        wanted = dict(zip(self.sampled, np.maximum(have, shares * total).tolist(), strict=True))
+        """Chunks that bring the samples to those of least cost, within the budget."""
+        shares = ideal_shares(spread, np.array([self.work[n].integral.cost for n in self.sampled]))
+        wanted_variance = _MARGIN * spread if finite else np.full_like(spread, np.inf)
+        counts = np.minimum(extended(wanted_variance, shares, have, have.sum() + left), _GROWTH * have)
         planned = dict(zip(self.sampled, have.astype(int).tolist(), strict=True))
-        plan = list(self._plan(wanted, planned))
-        if not plan:
-            # All are within half a chunk of their share: the one that lacks most.
-            lacking = max(self.sampled, key=lambda n: wanted[n] - planned[n])
-            plan = [
-                Key(lacking, self.chunks[lacking], chunk_size(planned[lacking], self.pilot, self._largest(lacking)))
-            ]
-        return _within(plan, left)
+        while True:
+            wanted = dict(zip(self.sampled, counts.tolist(), strict=True))
+            if plan := list(self._plan(wanted, planned)):
+                return _within(plan, left)
+            # All are within half a chunk of what they should have.
+            counts = have + 2 * np.maximum(counts - have, 1.0)
 
 
 def _budget(target: Target) -> int:

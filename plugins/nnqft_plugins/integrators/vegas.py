@@ -16,6 +16,7 @@ import vegas
 from threadpoolctl import ThreadpoolController
 
 from nnqft import AbstractIntegrator, Estimate, TimeIntegral
+from nnqft.strata import strata_of
 
 _TRAINING_TIMES = 8
 _ROUNDING = 1e-12
@@ -73,7 +74,7 @@ class VegasIntegrator(AbstractIntegrator):
             if squares.size:
                 grid.add_training_data(y, squares.mean(axis=1))
                 grid.adapt(alpha=self.alpha)
-        strata = _strata(self.training, integral.dim)
+        strata = strata_of(self.training, integral.dim)
         return _safest(few, np.array(grid.grid), _stratified(rng, strata, range(math.prod(strata))))
 
     def sample(
@@ -85,7 +86,7 @@ class VegasIntegrator(AbstractIntegrator):
             return Estimate.exact(np.array(integral(np.empty((1, 0)))[0]), time.process_time() - began)
         rng = np.random.Generator(np.random.Philox(seed))
         times = len(integral.times)
-        strata = _strata(neval, integral.dim)
+        strata = strata_of(neval, integral.dim)
         grid, pairs = vegas.AdaptiveMap(list(state)), math.prod(strata)
         total, cov = np.zeros(times), np.zeros((times, times))
         # One thread: the bits of a matrix product depend on how many share it.
@@ -126,17 +127,6 @@ def _safest(integral: TimeIntegral, adapted: np.ndarray, y: np.ndarray) -> np.nd
 def _threads() -> ThreadpoolController:
     """Finding the thread pools of a process takes a millisecond, so it is done once."""
     return ThreadpoolController()
-
-
-def _strata(neval: int, dim: int) -> list[int]:
-    """Strata along each axis, as equal as can be, with no more than neval/2 in all."""
-    cubes = max(1, neval // 2)
-    strata = [max(1, int(cubes ** (1.0 / dim) + 1e-9))] * dim
-    for axis in range(dim):
-        grown = [*strata[:axis], strata[axis] + 1, *strata[axis + 1 :]]
-        if math.prod(grown) <= cubes:
-            strata = grown
-    return strata
 
 
 def _stratified(rng: np.random.Generator, strata: list[int], chosen: range) -> np.ndarray:
