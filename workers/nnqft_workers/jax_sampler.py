@@ -23,7 +23,7 @@ from nnqft.integrand import Evaluation
 from nnqft.shape import Shape
 from nnqft.strata import strata_of
 
-_BLOCK = 1 << 11
+_BLOCK = 1 << 9
 """Strata that share one key of random numbers: these depend on it, and not on the device."""
 _VALUES = {"cpu": 1 << 18, "gpu": 1 << 25}
 """Values of the integrand, samples × times, that are computed at once."""
@@ -72,7 +72,10 @@ class JaxIntegrator(AbstractIntegrator):
         shape, wires = integral.apart
         # The caller's own precision stays as it is.
         with jax.enable_x64(True):
-            sampler = _compiled(shape, len(integral.times), jax.default_backend())
+            most = _VALUES["cpu" if jax.default_backend() == "cpu" else "gpu"] // (2 * _BLOCK * len(integral.times))
+            # Small samples would pay for a large block that is mostly empty.
+            at_once = max(1, most) if pairs > 64 * _BLOCK else 1
+            sampler = _compiled(shape, len(integral.times), at_once)
             words = seed.generate_state(2, np.uint32)
             try:
                 total, cov = sampler(np.array(wires, np.int32), integral.times, state, np.array(strata), pairs, words)
@@ -98,12 +101,14 @@ def _jax() -> ModuleType:
 
 
 @lru_cache(maxsize=_COMPILED)
-def _compiled(shape: Shape, times: int, backend: str) -> Callable[..., Any]:
-    """Sums over all strata of an integral of this shape: of the values, (M,), and of products of half differences."""
+def _compiled(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
+    """Sums over all strata of an integral of this shape: of the values, (M,), and of products of half differences.
+
+    `at_once` blocks of strata are computed together.
+    """
     jax = _jax()
     xp, lax = jax.numpy, jax.lax
     dim = len(shape.branches)
-    at_once = max(1, _VALUES["cpu" if backend == "cpu" else "gpu"] // (2 * _BLOCK * times))
 
     def block(number: Any, strata: Any, words: Any) -> Any:
         """Two uniform points in each of the block's strata, (2, strata, dim), and the numbers of these strata."""
