@@ -21,7 +21,7 @@ import nnqft
 from nnqft.host import open_executor
 from nnqft_workers import PoolExecutor
 from nnqft_workers.dispatcher import MAX_LOSSES, Dispatcher, Item, map_in_order
-from nnqft_workers.ledger import count_records
+from nnqft_workers.ledger_file import count_records
 from nnqft_workers.local import LocalPool
 from nnqft_workers.pool import AbstractPool, Failed, Lost, Parcel, run_parcel
 
@@ -347,7 +347,7 @@ GPU_REQUEST = REQUEST | {"neval": 3_000_000}
 
 def test_large_chunks_go_to_a_gpu_worker_and_small_ones_to_cores(cluster, monkeypatch):
     """Ray is told of a GPU; JAX, which finds none, samples on the CPU backend there."""
-    monkeypatch.setattr("nnqft_workers.scheduler.CHUNK_COST", 2e6)
+    monkeypatch.setattr("nnqft_workers.rounds.CHUNK_COST", 2e6)
     node = cluster.add_node(num_cpus=0, num_gpus=1, **STORE)
     try:
         found = compute(executor="ray", **GPU_REQUEST)
