@@ -92,9 +92,15 @@ class DiagramSet(Sequence[Diagram]):
         used = int((self.kinds[n] > 0).sum())
         names = [v.vertex.name for v in self.plan.vertices]
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(repr((self.observable, [names[t] for t in self._types(n)])).encode())
+        digest.update(repr((self.observable, [names[t] for t in self._types(n)], *self._pattern)).encode())
         digest.update(np.ascontiguousarray(self.codes[n, :used, :used]).tobytes())
         return digest.hexdigest()
+
+    @cached_property
+    def _pattern(self) -> tuple[str | None, ...]:
+        """Indices of the external legs where they differ: samples of ⟨iijj⟩ are not to be those of ⟨iiii⟩."""
+        indices = tuple(leg.index for leg in self.plan.externals)
+        return indices if len(set(indices)) > 1 else ()
 
     def _types(self, n: int) -> list[int]:
         """The plan's number of each vertex of diagram n, in the order in which `Diagram.vertices` names them."""

@@ -36,6 +36,7 @@ WidthOrder = Annotated[
 ]
 Tau = Annotated[str | None, Parameter(help="Time differences: 0,0.5,1 or start:stop:count.")]
 Times = Annotated[str | None, Parameter(help='Time tuples: "t,s; t,s; …".')]
+Indices = Annotated[str | None, Parameter(help="Units of the legs, a letter for each: iijj; all one if absent.")]
 Executor = Annotated[str, Parameter(help="local, processes or ray.")]
 Address = Annotated[str | None, Parameter(help="Of a Ray cluster: auto, host:port or ray://host:port.")]
 Workers = Annotated[int | None, WHOLE, Parameter(help="How many; all cores if absent.")]

@@ -11,6 +11,7 @@ from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, IntegrationError, short
 from nnqft.generate import MAX_DIAGRAMS, generate
 from nnqft.host import default_host, open_executor, strangers
+from nnqft.indices import check_indices, label_legs
 from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable, whole_number
 from nnqft.progress import progress_bar
 from nnqft.request import check_theory, make_request, make_theory
@@ -46,6 +47,7 @@ def diagrams(
     order: int,
     width_order: int | None = None,
     arity: int | None = None,
+    indices: str | None = None,
     max_diagrams: int = MAX_DIAGRAMS,
 ) -> DiagramSet:
     """All diagrams of an observable, of orders 0 to `order` and width orders 0 to `width_order` (None: all).
@@ -53,21 +55,27 @@ def diagrams(
     Parameters
     ----------
     arity
-        Number of times of an observable that takes any number, such as ``"cumulant"``; 2 if not given.
+        Number of times of an observable that takes any number, such as ``"cumulant"``; if not given, as many as there
+        are letters in `indices`, or 2.
+    indices
+        Which legs belong to the same unit, a letter for each: ``"iijj"`` for ⟨h_i h_i h_j h_j⟩ with i ≠ j. All are of
+        one unit if not given.
 
     Raises
     ------
     InputError
-        On an unknown observable, a bad order, or more than `max_diagrams` diagrams (predicted beforehand).
+        On an unknown observable, a bad order, indices that do not fit, or more than `max_diagrams` diagrams
+        (predicted beforehand).
     """
     check_theory(theory)
     plugin = default_host().get("observable", observable)
+    pattern = check_indices(indices)
     with strangers(f"observable {observable!r}"):
-        legs = tuple(plugin.legs(theory, _arity(plugin, arity)))
+        legs = tuple(plugin.legs(theory, _arity(plugin, arity, pattern)))
     return generate(
         theory,
         observable,
-        legs,
+        label_legs(theory, observable, legs, pattern),
         order=whole_number("order", order, 0),
         width_order=None if width_order is None else whole_number("width_order", width_order, 0),
         connected=plugin.connected,
@@ -75,9 +83,9 @@ def diagrams(
     )
 
 
-def _arity(plugin: AbstractObservable, arity: int | None) -> int:
+def _arity(plugin: AbstractObservable, arity: int | None, indices: str | None) -> int:
     if arity is None:
-        return 2 if plugin.arity is None else plugin.arity
+        return len(indices or "ii") if plugin.arity is None else plugin.arity
     if plugin.arity not in (None, arity):
         raise InputError(f"arity={short(arity)}: observable {plugin.name!r} has {plugin.arity} times; leave it out")
     return whole_number("arity", arity, 1)
@@ -91,6 +99,7 @@ def compute(
     width_order: int | None = None,
     times: Any = None,
     tau: Any = None,
+    indices: str | None = None,
     integrator: str = "auto",
     executor: str | AbstractExecutor = "local",
     rtol: float | None = None,
@@ -106,7 +115,7 @@ def compute(
 
     Parameters
     ----------
-    theory, observable, order, width_order, max_diagrams
+    theory, observable, order, width_order, indices, max_diagrams
         As for `diagrams`.
     times : (M, legs) array
         External times; from rest each ≥ 0.
@@ -141,7 +150,7 @@ def compute(
     """
     began = time.monotonic()
     request = make_request(
-        theory, observable, order=order, width_order=width_order, times=times, tau=tau,
+        theory, observable, order=order, width_order=width_order, times=times, tau=tau, indices=indices,
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed,
     )  # fmt: skip
     found = diagrams(
@@ -150,6 +159,7 @@ def compute(
         order=request.order,
         width_order=request.width_order,
         arity=len(request.times[0]),
+        indices=request.indices,
         max_diagrams=max_diagrams,
     )
     job = make_job(found, np.array(request.times), request.integrator)

@@ -53,7 +53,8 @@ def _heading(result: Result) -> str:
         for name, value in request.parameters
     )
     width = "all widths" if request.width_order is None else f"width order ≤ {request.width_order}"
-    return f"{request.observable} of {request.model} ({request.start}), order ≤ {request.order}, {width}\n{values}"
+    observable = request.observable + (f" ({request.indices})" if request.indices else "")
+    return f"{observable} of {request.model} ({request.start}), order ≤ {request.order}, {width}\n{values}"
 
 
 def _contributions(result: Result):  # type: ignore[no-untyped-def]

@@ -11,6 +11,7 @@ import numpy as np
 
 from nnqft.errors import InputError, PluginError, UnknownNameError, short
 from nnqft.host import default_host, strangers
+from nnqft.indices import check_indices
 from nnqft.interfaces import AbstractModel, Target, finite_number, whole_number
 from nnqft.theory import Theory
 
@@ -27,8 +28,8 @@ class Request:
     ----------
     model, start, parameters
         The theory; parameters as (name, value) pairs.
-    observable, order, width_order, times
-        The quantity; times as tuples of floats.
+    observable, order, width_order, times, indices
+        The quantity; times as tuples of floats, indices as a pattern such as ``"iijj"`` or None.
     integrator, rtol, atol, neval, seed
         How it is computed and how well.
     """
@@ -45,6 +46,7 @@ class Request:
     atol: float | None = None
     neval: int | None = None
     seed: int = 0
+    indices: str | None = None
 
     @property
     def target(self) -> Target:
@@ -76,6 +78,7 @@ class Request:
             if not all(isinstance(text, str) for text in texts) or len({len(row) for row in request.times}) != 1:
                 raise ValueError("names that are not text, or times of different lengths")
             whole_number("order", request.order, 0)
+            check_indices(request.indices)
             return request
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"not a request in JSON ({error}); write one with Request.to_json()") from None
@@ -111,6 +114,7 @@ def make_request(
     width_order: Any,
     times: Any,
     tau: Any,
+    indices: Any,
     integrator: str,
     rtol: Any,
     atol: Any,
@@ -137,6 +141,7 @@ def make_request(
         atol=None if atol is None else _positive("atol", atol),
         neval=None if neval is None else whole_number("neval", neval, 1),
         seed=whole_number("seed", seed, 0),
+        indices=check_indices(indices),
     )
 
 

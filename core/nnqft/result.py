@@ -159,6 +159,7 @@ class Result:
             order=request.order,
             width_order=request.width_order,
             arity=len(request.times[0]),
+            indices=request.indices,
             max_diagrams=2**31,
         )
 
@@ -288,6 +289,9 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
     monomials = [diagrams.monomials[n] for n in have]
     notes = list(diagrams.theory.remarks)
     notes += [f"{n} diagram{'s' * (n > 1)} left to another integrator; {why}" for why, n in job.passed_over.items()]
+    units = len(set(request.indices or "i"))
+    if units > diagrams.theory.N:
+        notes.append(f"N={diagrams.theory.N} has no {units} different units; read the contributions as coefficients")
     if not outcome.converged:
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
     if missing := len(diagrams) - len(have):

@@ -25,11 +25,12 @@ def nnqft_models() -> Sequence[AbstractModel]:
 def nnqft_observables() -> Sequence[AbstractObservable]:
     """Two-point function, response, mean, cumulants."""
     from nnqft_plugins.observables.cumulant import Cumulant
+    from nnqft_plugins.observables.four_point import FourPoint
     from nnqft_plugins.observables.mean import Mean
     from nnqft_plugins.observables.response import Response
     from nnqft_plugins.observables.two_point import TwoPoint
 
-    return [TwoPoint(), Response(), Mean(), Cumulant()]
+    return [TwoPoint(), Response(), Mean(), Cumulant(), FourPoint()]
 
 
 @hookimpl
