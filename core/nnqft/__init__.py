@@ -10,6 +10,7 @@ The shortest use::
 """
 
 from nnqft.closed_form import ClosedForm
+from nnqft.derived import Derived
 from nnqft.diagram import Diagram, Line, Point
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import (
@@ -27,10 +28,12 @@ from nnqft.estimate import Estimate
 from nnqft.hookspecs import hookimpl
 from nnqft.integral import TimeIntegral, time_integral
 from nnqft.interfaces import (
+    AbstractDerivedObservable,
     AbstractExecutor,
     AbstractIntegrator,
     AbstractModel,
     AbstractObservable,
+    Need,
     Outcome,
     Parameter,
     Target,
@@ -38,8 +41,9 @@ from nnqft.interfaces import (
     finite_number,
     whole_number,
 )
+from nnqft.load import load
 from nnqft.request import Request
-from nnqft.result import Result, load
+from nnqft.result import Result
 from nnqft.rows import DiagramRow
 from nnqft.series import Series, Singularity
 from nnqft.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
@@ -48,11 +52,13 @@ from nnqft.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
 from nnqft.pipeline import compute, diagrams, theory  # isort: skip
 
 __all__ = [
+    "AbstractDerivedObservable",
     "AbstractExecutor",
     "AbstractIntegrator",
     "AbstractModel",
     "AbstractObservable",
     "ClosedForm",
+    "Derived",
     "Diagram",
     "DiagramRow",
     "DiagramSet",
@@ -64,6 +70,7 @@ __all__ = [
     "Leg",
     "Line",
     "Memory",
+    "Need",
     "NnqftError",
     "Outcome",
     "Parameter",

@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -38,10 +39,15 @@ from nnqft.options import (
     Workers,
     check_picture,
     check_writable,
+    named,
     parse_numbers,
     parse_parameters,
     save_plot,
 )
+
+if TYPE_CHECKING:
+    from nnqft.derived import Derived
+    from nnqft.result import Result
 
 
 def plugins() -> int:
@@ -145,11 +151,12 @@ def compute(
     check_writable(json)
     check_writable(plot)
     check_picture(plot)
+    names = [name.strip() for name in observable.split(",")]
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
     try:
         result = nnqft.compute(
             theory,
-            observable,
+            names if len(names) > 1 else observable,
             order=order,
             width_order=width_order,
             tau=None if tau is None else parse_numbers("tau", tau),
@@ -171,6 +178,13 @@ def compute(
         if error.result is None:
             return 3
         result = error.result
+    several = result if isinstance(result, dict) else {"": result}
+    for name, each in several.items():
+        _show(each, named(json, name), named(plot, name))
+    return 0 if all(each.converged for each in several.values()) else 3
+
+
+def _show(result: Result | Derived, json: Path | None, plot: Path | None) -> None:
     print(result.table())
     if json is not None:
         result.save(json)
@@ -178,7 +192,6 @@ def compute(
     if plot is not None:
         save_plot(result, plot)
         print(f"wrote {plot}")
-    return 0 if result.converged else 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

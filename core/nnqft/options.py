@@ -29,7 +29,9 @@ Param = Annotated[
     list[str] | None, Parameter(name=["--param", "-p"], negative=(), help="A model parameter, name=value.")
 ]
 Start = Annotated[str, Parameter(help="stationary (begins at −∞) or rest (h(0) = 0).")]
-Observable = Annotated[str, Parameter(name=["--observable", "-O"], help="What is computed; see nnqft plugins.")]
+Observable = Annotated[
+    str, Parameter(name=["--observable", "-O"], help="What is computed, one or several: a,b; see nnqft plugins.")
+]
 Order = Annotated[int, WHOLE, Parameter(name=["--order", "-n"], help="Highest order in σ_w².")]
 WidthOrder = Annotated[
     int | None, WHOLE, Parameter(name=["--width-order", "-k"], help="Highest power of 1/N; all if absent.")
@@ -99,6 +101,11 @@ def check_writable(path: Path | None) -> None:
     """Refuse an output path before an hour of work, not after."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise InputError(f"cannot write {str(path)!r}: wanted a file in a folder that exists")
+
+
+def named(path: Path | None, name: str) -> Path | None:
+    """The path with a name added to that of the file, for commands that write one for each of several."""
+    return path if path is None or not name else path.with_stem(f"{path.stem}_{name}")
 
 
 def check_picture(path: Path | None) -> None:

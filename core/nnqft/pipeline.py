@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from nnqft.derived import compute_derived, is_derived
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, IntegrationError, short
 from nnqft.generate import MAX_DIAGRAMS, generate
 from nnqft.host import default_host, open_executor, strangers
 from nnqft.indices import check_indices, label_legs
-from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable, whole_number
+from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable, Need, whole_number
 from nnqft.progress import progress_bar
 from nnqft.request import check_theory, make_request, make_theory
 from nnqft.result import Result, make_result
@@ -69,6 +71,8 @@ def diagrams(
     """
     check_theory(theory)
     plugin = default_host().get("observable", observable)
+    if is_derived(observable):
+        raise InputError(f"observable {observable!r} is derived and has no diagrams; ask for those it is made of")
     pattern = check_indices(indices)
     with strangers(f"observable {observable!r}"):
         legs = tuple(plugin.legs(theory, _arity(plugin, arity, pattern)))
@@ -93,7 +97,7 @@ def _arity(plugin: AbstractObservable, arity: int | None, indices: str | None) -
 
 def compute(
     theory: Theory,
-    observable: str,
+    observable: str | Sequence[str],
     *,
     order: int,
     width_order: int | None = None,
@@ -110,13 +114,15 @@ def compute(
     workers: int | None = None,
     address: str | None = None,
     max_diagrams: int = MAX_DIAGRAMS,
-) -> Result:
-    """Compute an observable as the sum of its diagrams.
+) -> Result | Any:
+    """Compute an observable as the sum of its diagrams, or a derived one from such sums.
 
     Parameters
     ----------
-    theory, observable, order, width_order, indices, max_diagrams
+    theory, order, width_order, indices, max_diagrams
         As for `diagrams`.
+    observable
+        A name, or several: then what the derived ones need is evaluated once for all.
     times : (M, legs) array
         External times; from rest each ≥ 0.
     tau : (M,) array
@@ -126,9 +132,10 @@ def compute(
     executor, workers, address
         ``"local"``, ``"processes"``, ``"ray"`` or an AbstractExecutor; how many workers; a Ray cluster's address.
     rtol, atol
-        Stop when the error of the sum is at most max(rtol·|sum|, atol) at every time.
+        Stop when the error of the sum is at most max(rtol·|sum|, atol) at every time. For a derived observable
+        rtol is that of its base observables, relative to their largest free value.
     neval
-        Stop when this many samples are spent over all diagrams, adaptation not counted.
+        Stop when this many samples are spent over all diagrams, adaptation not counted; for each base observable.
     seed
         All randomness follows from it.
     progress
@@ -137,7 +144,8 @@ def compute(
     Returns
     -------
     Result
-        With `converged` False if the target was not met; its errors are honest all the same.
+        With `converged` False if the target was not met; its errors are honest all the same. A `Derived` for a derived
+        observable; for several names a dict of them.
 
     Raises
     ------
@@ -148,6 +156,11 @@ def compute(
     IntegrationError
         If an integral failed; its `result` holds what was finished.
     """
+    if not isinstance(observable, str) or is_derived(observable):
+        # Whatever options there are go on to each computation.
+        taken = ("theory", "observable", "times", "tau", "indices")
+        options = {name: value for name, value in locals().items() if name not in (*taken, "taken")}
+        return _compute_several(theory, observable, times, tau, indices, options)
     began = time.monotonic()
     request = make_request(
         theory, observable, order=order, width_order=width_order, times=times, tau=tau, indices=indices,
@@ -174,3 +187,56 @@ def compute(
     if outcome.failure is not None:
         raise IntegrationError(str(outcome.failure), result) from outcome.failure
     return result
+
+
+def _compute_several(
+    theory: Theory,
+    observable: str | Sequence[str],
+    times: Any,
+    tau: Any,
+    indices: str | None,
+    options: Mapping[str, Any],
+) -> Any:
+    """Derived observables together, others one by one; a dict by name unless a single name was given."""
+    check_theory(theory)
+    single = isinstance(observable, str)
+    names = _names(observable)
+    derived = [name for name in names if is_derived(name)]
+    if derived and indices is not None:
+        raise InputError(f"indices={short(indices)}: {derived[0]!r} chooses the indices of its legs; leave indices out")
+
+    def evaluate(need: Need) -> Result:
+        target = _absolute_target(theory, need, options)
+        return compute(theory, need.observable, times=need.times, indices=need.indices, **{**options, **target})
+
+    made: dict[str, Any] = dict(compute_derived(theory, derived, times, tau, evaluate)) if derived else {}
+    for name in names:
+        if name not in made:
+            made[name] = compute(theory, name, times=times, tau=tau, indices=indices, **options)
+    return made[names[0]] if single else {name: made[name] for name in names}
+
+
+def _names(observable: Any) -> list[str]:
+    """The names of one or several observables."""
+    if isinstance(observable, str):
+        return [observable]
+    try:
+        names = list(observable)
+    except TypeError:
+        names = []
+    if not names or len(set(map(str, names))) < len(names):
+        raise InputError(f"observable={short(observable)}: wanted a name or several different ones")
+    return names
+
+
+def _absolute_target(theory: Theory, need: Need, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Tolerances relative to the largest free value: a tail that is nearly zero needs no digits of its own."""
+    if options["rtol"] is None or not isinstance(options["order"], int):
+        return {}
+    free = compute(theory, need.observable, order=0, times=need.times, indices=need.indices, neval=1)
+    scale = float(abs(free.mean).max())
+    rtol, atol = options["rtol"], options["atol"] or 0.0
+    # Anything odd is left to be refused where it is checked.
+    if not scale or not isinstance(rtol, int | float) or not isinstance(atol, int | float) or rtol <= 0:
+        return {}
+    return {"rtol": None, "atol": max(atol, rtol * scale)}

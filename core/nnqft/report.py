@@ -14,6 +14,7 @@ from nnqft.estimate import Estimate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from nnqft.derived import Derived
     from nnqft.result import Result
 
 _ROWS = 24
@@ -136,8 +137,76 @@ def plot_result(result: Result, ax: Axes | None = None) -> Axes:
     )
     ax.set_xlabel("τ" if _is_lag(result) else "first time")
     ax.set_ylabel(request.observable)
+    ax.set_title(_title(result), fontsize="medium")
+    ax.legend(frameon=False)
+    return ax
+
+
+def _title(result: Result) -> str:
+    request = result.request
     names = {"N": "N", "sigma_w": "σ_w", "sigma_b": "σ_b", "gamma": "γ", "kappa": "κ"}
     shown = [f"{names[name]}={value:g}" for name, value in request.parameters if name in names]
-    ax.set_title(f"{request.model}, {request.start}: " + ", ".join(shown), fontsize="medium")
+    return f"{request.model}, {request.start}: " + ", ".join(shown)
+
+
+def derived_table(derived: Derived) -> str:
+    """The numbers, how they grow order by order, and what they were made of."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=StringIO(), width=100, color_system=None, force_terminal=False)
+    heading, parameters = _heading(derived.first).split("\n")
+    console.print(f"{derived.observable}{heading[len(derived.first.request.observable) :]}\n{parameters}")
+    last = len(derived.by_order) - 1
+    orders = range(max(0, last - _SUMS), last)
+    table = Table(*[derived.observable, "value", "error", *(f"order ≤ {n}" for n in orders)], box=box.SIMPLE_HEAD)
+    for column in table.columns:
+        column.no_wrap = True
+        column.justify = "left" if column is table.columns[0] else "right"
+    for n, name in enumerate(derived.names):
+        cells = [value_with_error(derived.mean[n], derived.sdev[n]), _error(derived.mean[n], derived.sdev[n])]
+        table.add_row(name, *cells, *(f"{derived.by_order[m, n]:.6g}" for m in orders))
+    console.print(table)
+    made = ", ".join(f"{name} at {len(result.mean)} times" for name, result in derived.bases.items())
+    console.print(f"made of {made}")
+    for note in derived.notes:
+        console.print(f"note: {note}")
+    state = "" if derived.converged else "target NOT met: "
+    reasons = dict.fromkeys(result.reason for result in derived.bases.values())
+    console.print(f"{state}{', '.join(reasons)}; {derived.seconds:.1f} s, seed {derived.first.request.seed}")
+    assert isinstance(console.file, StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+
+_SUMS = 4
+"""Lower orders that are shown beside the whole sum."""
+
+
+def _error(mean: float, sdev: float) -> str:
+    if math.isnan(mean):
+        return ""
+    return f"{sdev:.1e}" if sdev > 0 else "exact"
+
+
+def plot_derived(derived: Derived, ax: Axes | None = None) -> Axes:
+    """A curve over the first time column if there is one number a time, else a point for each name."""
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        ax = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
+    curve = derived.times is not None and len(derived.times) == len(derived.names)
+    x = derived.times[:, 0] if curve and derived.times is not None else np.arange(len(derived.names))
+    rank = np.argsort(x, kind="stable")
+    ax.errorbar(
+        x[rank], derived.mean[rank], yerr=derived.sdev[rank], fmt=".-" if curve else "o", capsize=2.5,
+        label=f"order ≤ {derived.first.request.order}",
+    )  # fmt: skip
+    if not curve:
+        ax.set_xticks(x, derived.names)
+        ax.margins(x=0.3)
+    ax.set_xlabel("first time" if curve else "")
+    ax.set_ylabel(derived.observable)
+    ax.set_title(_title(derived.first), fontsize="medium")
     ax.legend(frameon=False)
     return ax

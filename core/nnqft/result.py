@@ -7,19 +7,19 @@ import math
 import os
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnqft.closed_form import ClosedForm
 from nnqft.diagram_set import DiagramSet
-from nnqft.errors import InputError, one_line, short
+from nnqft.errors import InputError, short
 from nnqft.estimate import Estimate, collect
+from nnqft.files import write_json
 from nnqft.interfaces import Outcome, finite_number, whole_number
 from nnqft.report import plot_result, result_table
 from nnqft.request import Request
@@ -173,7 +173,11 @@ class Result:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a JSON file, whole or not at all."""
-        data = {
+        write_json(path, self.to_data())
+
+    def to_data(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
             "format": FORMAT,
             "request": json.loads(self.request.to_json()),
             "converged": self.converged,
@@ -190,38 +194,16 @@ class Result:
             "by_coupling": {name: _plain(e) for name, e in self.by_coupling.items()},
             "diagrams": [_plain(row) for row in self.diagrams],
         }
-        target = Path(path)
-        partial = target.with_name(target.name + f".{os.getpid()}.part")
-        try:
-            partial.write_text(json.dumps(data, allow_nan=False) + "\n", encoding="utf-8")
-            partial.replace(target)
-        except OSError as error:
-            raise InputError(f"cannot write {str(target)!r}: {error.strerror or error}") from None
-        finally:
-            partial.unlink(missing_ok=True)
 
-
-def load(path: str | os.PathLike[str]) -> Result:
-    """Read a Result that `Result.save` wrote.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or is not such a file.
-    """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read a result from {str(path)!r}: {error}") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise InputError(f"{str(path)!r} is not a result of this version; write one with Result.save(path)")
-    try:
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Result:
+        """What `to_data` made; raises one of many errors if it is not."""
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
         parts = {(int(e["order"]), int(e["width"])): _estimate(e, times) for e in data["series"]}
         if not parts:
             raise ValueError("no contribution")
-        return Result(
+        return cls(
             request=request,
             series=Series(parts, finite_number("coupling", data["coupling"]), whole_number("N", data["N"], 1)),
             by_coupling={str(name): _estimate(e, times) for name, e in data["by_coupling"].items()},
@@ -232,9 +214,6 @@ def load(path: str | os.PathLike[str]) -> Result:
             seconds=finite_number("seconds", data["seconds"]),
             versions={str(name): str(v) for name, v in data["versions"].items()},
         )
-    except (ArithmeticError, AttributeError, InputError, LookupError, TypeError, ValueError) as error:
-        cause = one_line(f"{type(error).__name__} {error}")[:200]
-        raise InputError(f"{str(path)!r} is damaged: {cause}") from None
 
 
 def _plain(record: Any) -> dict[str, Any]:
