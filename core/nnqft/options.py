@@ -121,7 +121,11 @@ def check_picture(path: Path | None) -> None:
 
 def save_plot(result: Any, path: Path) -> None:
     """Write ``result.plot()`` to a file."""
-    axes = result.plot()
+    write_plot(result.plot(), path)
+
+
+def write_plot(axes: Any, path: Path) -> None:
+    """Write the figure of some axes to a file."""
     try:
         axes.figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:

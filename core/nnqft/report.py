@@ -198,13 +198,16 @@ def plot_derived(derived: Derived, ax: Axes | None = None) -> Axes:
     curve = derived.times is not None and len(derived.times) == len(derived.names)
     x = derived.times[:, 0] if curve and derived.times is not None else np.arange(len(derived.names))
     rank = np.argsort(x, kind="stable")
+    for n, lower in enumerate(derived.by_order[:-1]):
+        shade = 0.85 - 0.45 * (n + 1) / len(derived.by_order)
+        ax.plot(x[rank], lower[rank], "-" if curve else "_", color=str(shade), markersize=14, label=f"order ≤ {n}")
     ax.errorbar(
         x[rank], derived.mean[rank], yerr=derived.sdev[rank], fmt=".-" if curve else "o", capsize=2.5,
         label=f"order ≤ {derived.first.request.order}",
     )  # fmt: skip
     if not curve:
         ax.set_xticks(x, derived.names)
-        ax.margins(x=0.3)
+        ax.margins(x=0.15, y=0.2)
     ax.set_xlabel("first time" if curve else "")
     ax.set_ylabel(derived.observable)
     ax.set_title(_title(derived.first), fontsize="medium")

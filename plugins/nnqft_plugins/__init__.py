@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nnqft import AbstractDerivedObservable, AbstractIntegrator, AbstractModel, AbstractObservable, hookimpl
 
@@ -54,3 +54,11 @@ def nnqft_integrators() -> Sequence[AbstractIntegrator]:
     from nnqft_plugins.integrators.vegas import VegasIntegrator
 
     return [ExactIntegrator(), VegasIntegrator()]
+
+
+@hookimpl
+def nnqft_commands() -> Mapping[str, str]:
+    """Commands about networks; their modules are imported when they are used."""
+    return {
+        "published": "nnqft_plugins.published_command:command",
+    }
