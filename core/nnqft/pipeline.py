@@ -15,6 +15,7 @@ from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable
 from nnqft.progress import progress_bar
 from nnqft.request import check_theory, make_request, make_theory
 from nnqft.result import Result, make_result
+from nnqft.resummed import resum
 from nnqft.theory import Theory
 from nnqft.work import make_job
 
@@ -87,7 +88,7 @@ def compute(
     theory: Theory,
     observable: str,
     *,
-    order: int,
+    order: int | str,
     width_order: int | None = None,
     times: Any = None,
     tau: Any = None,
@@ -107,7 +108,9 @@ def compute(
     Parameters
     ----------
     theory, observable, order, width_order, max_diagrams
-        As for `diagrams`.
+        As for `diagrams`. ``order="resummed"`` adds up all orders of the width orders 0 to `width_order` (which must
+        be given), for models and observables whose sum is known; nothing is sampled then, and of the following
+        arguments only the times and the tolerances matter.
     times : (M, legs) array
         External times; from rest each ≥ 0.
     tau : (M,) array
@@ -144,6 +147,8 @@ def compute(
         theory, observable, order=order, width_order=width_order, times=times, tau=tau,
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed,
     )  # fmt: skip
+    if isinstance(request.order, str):
+        return resum(request, theory)
     found = diagrams(
         theory,
         observable,
