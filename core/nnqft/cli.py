@@ -83,6 +83,7 @@ def diagrams(
     max_diagrams: MaxDiagrams = MAX_DIAGRAMS,
     limit: Annotated[int, WHOLE, Parameter(help="How many diagrams to list; the counts are always whole.")] = 50,
     drawing: Annotated[str, Parameter(help="Format of the drawings; see nnqft plugins.")] = "text",
+    irreducible: Annotated[bool, Parameter(negative=(), help="Amputated, and not to be split by one line.")] = False,
 ) -> int:
     """Count and list the diagrams of an observable."""
     import nnqft
@@ -96,9 +97,10 @@ def diagrams(
         observable,
         order=order,
         width_order=width_order,
+        irreducible=irreducible,
         max_diagrams=max_diagrams,
     )
-    print(f"{len(found)} diagrams of {observable} in {model}")
+    print(f"{len(found)} diagrams of {found.observable} in {model}")
     for (n, k), count in found.counts.items():
         print(f"  order {n}, width {k}: {count}")
     if shown:

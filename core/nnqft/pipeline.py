@@ -12,6 +12,8 @@ from nnqft.errors import InputError, IntegrationError, short
 from nnqft.generate import MAX_DIAGRAMS, generate
 from nnqft.host import default_host, open_executor, strangers
 from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable, whole_number
+from nnqft.irreducible import amputate
+from nnqft.irreducible import irreducible as only_irreducible
 from nnqft.progress import progress_bar
 from nnqft.request import check_theory, make_request, make_theory
 from nnqft.result import Result, make_result
@@ -47,6 +49,7 @@ def diagrams(
     order: int,
     width_order: int | None = None,
     arity: int | None = None,
+    irreducible: bool = False,
     max_diagrams: int = MAX_DIAGRAMS,
 ) -> DiagramSet:
     """All diagrams of an observable, of orders 0 to `order` and width orders 0 to `width_order` (None: all).
@@ -55,6 +58,10 @@ def diagrams(
     ----------
     arity
         Number of times of an observable that takes any number, such as ``"cumulant"``; 2 if not given.
+    irreducible
+        Only connected diagrams in which no single line separates external legs from each other, amputated: a leg h
+        of the observable ends on a z̃ of the diagram, a leg z̃ on an h. Of ``"two_point"`` these are the self-energy
+        Σ(z̃,z̃), of ``"response"`` Σ(z̃,h), of ``"cumulant"`` the effective vertices with k legs z̃.
 
     Raises
     ------
@@ -65,15 +72,19 @@ def diagrams(
     plugin = default_host().get("observable", observable)
     with strangers(f"observable {observable!r}"):
         legs = tuple(plugin.legs(theory, _arity(plugin, arity)))
-    return generate(
+    if irreducible:
+        theory, legs = amputate(theory, legs)
+        observable = f"irreducible {observable}"
+    found = generate(
         theory,
         observable,
         legs,
         order=whole_number("order", order, 0),
         width_order=None if width_order is None else whole_number("width_order", width_order, 0),
-        connected=plugin.connected,
+        connected=plugin.connected or irreducible,
         max_diagrams=whole_number("max_diagrams", max_diagrams, 1),
     )
+    return only_irreducible(found) if irreducible else found
 
 
 def _arity(plugin: AbstractObservable, arity: int | None) -> int:
