@@ -27,6 +27,7 @@ from nnqft.options import (
     Neval,
     Observable,
     Order,
+    OrderOrAll,
     Param,
     Plot,
     Progress,
@@ -90,6 +91,7 @@ def diagrams(
     max_diagrams: MaxDiagrams = MAX_DIAGRAMS,
     limit: Annotated[int, WHOLE, Parameter(help="How many diagrams to list; the counts are always whole.")] = 50,
     drawing: Annotated[str, Parameter(help="Format of the drawings; see nnqft plugins.")] = "text",
+    irreducible: Annotated[bool, Parameter(negative=(), help="Amputated, and not to be split by one line.")] = False,
 ) -> int:
     """Count and list the diagrams of an observable."""
     import nnqft
@@ -104,9 +106,10 @@ def diagrams(
         order=order,
         width_order=width_order,
         indices=indices,
+        irreducible=irreducible,
         max_diagrams=max_diagrams,
     )
-    print(f"{len(found)} diagrams of {observable} in {model}")
+    print(f"{len(found)} diagrams of {found.observable} in {model}")
     for (n, k), count in found.counts.items():
         print(f"  order {n}, width {k}: {count}")
     if shown:
@@ -128,7 +131,7 @@ def compute(
     start: Start = "stationary",
     observable: Observable = "two_point",
     indices: Indices = None,
-    order: Order = 2,
+    order: OrderOrAll = 2,
     width_order: WidthOrder = None,
     tau: Tau = None,
     times: Times = None,

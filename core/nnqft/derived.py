@@ -277,7 +277,8 @@ def _partial(
     totals = {}
     for label, result in bases.items():
         zero = Estimate.exact(np.zeros(len(result.request.times)))
-        kept = [e for (n, k), e in result.series.items() if n <= order and (width_order is None or k <= width_order)]
+        narrow = {key: e for key, e in result.series.items() if width_order is None or key[1] <= width_order}
+        kept = [e for (n, _), e in narrow.items() if isinstance(n, int) and n <= order]
         totals[label] = add_all([zero, *kept])
     return _derive(plugin, theory, times, bases, totals)[1]
 

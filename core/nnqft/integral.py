@@ -18,6 +18,7 @@ import numpy as np
 from nnqft.diagram import Diagram, Line
 from nnqft.errors import TheoryError
 from nnqft.integrand import Evaluation
+from nnqft.irreducible import contract_stubs
 from nnqft.theory import Array, Memory, Propagator, Theory, Vertex
 
 
@@ -97,7 +98,7 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
     TheoryError
         If an internal point has no response leg, so that nothing bounds its time.
     """
-    times = np.asarray(times, float)
+    diagram, times = contract_stubs(diagram, theory, np.asarray(times, float))
     externals = diagram.externals
     if theory.timeless:
         lines = tuple(sorted(line._replace(end=0, start=0) for line in diagram.lines))

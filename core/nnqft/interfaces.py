@@ -102,6 +102,29 @@ class AbstractModel(ABC):
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """The rules at validated values, one for every name in `parameters`."""
 
+    def resummed(self, theory: Theory, observable: str, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sum of all diagrams of a width order, whatever their order in the coupling; models may know it.
+
+        Parameters
+        ----------
+        theory, observable
+            The rules, made by this model, and the name of what is wanted.
+        width
+            Power of 1/N; the answer includes N^{−width}.
+        times : (M, legs) array
+
+        Returns
+        -------
+        values, bounds : (M,) arrays
+            The sum, and a bound of its rounding and quadrature error.
+
+        Raises
+        ------
+        InputError
+            If it has no such sum, or if the sum diverges at these parameters.
+        """
+        raise InputError(f"model {self.name!r} has no resummed form; write a whole number for order")
+
 
 class AbstractObservable(ABC):
     """A correlation function, given by the legs its diagrams end on.

@@ -23,6 +23,12 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
         return int(number)
 
 
+def _order(type_: Any, tokens: Sequence[Token]) -> int | str:
+    """A whole number, or the word that stands for all orders; other words are refused with the request."""
+    text = tokens[0].value
+    return text if text.isalpha() else _whole(type_, tokens)
+
+
 WHOLE = Parameter(converter=_whole)
 
 Param = Annotated[
@@ -33,6 +39,10 @@ Observable = Annotated[
     str, Parameter(name=["--observable", "-O"], help="What is computed, one or several: a,b; see nnqft plugins.")
 ]
 Order = Annotated[int, WHOLE, Parameter(name=["--order", "-n"], help="Highest order in σ_w².")]
+OrderOrAll = Annotated[
+    int | str,
+    Parameter(converter=_order, name=["--order", "-n"], help="Highest order in σ_w², or resummed for all of them."),
+]
 WidthOrder = Annotated[
     int | None, WHOLE, Parameter(name=["--width-order", "-k"], help="Highest power of 1/N; all if absent.")
 ]

@@ -15,9 +15,12 @@ from nnqft.generate import MAX_DIAGRAMS, generate
 from nnqft.host import default_host, open_executor, strangers
 from nnqft.indices import check_indices, label_legs
 from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable, Need, whole_number
+from nnqft.irreducible import amputate
+from nnqft.irreducible import irreducible as only_irreducible
 from nnqft.progress import progress_bar
 from nnqft.request import check_theory, make_request, make_theory
 from nnqft.result import Result, make_result
+from nnqft.resummed import resum
 from nnqft.theory import Theory
 from nnqft.work import make_job
 
@@ -50,6 +53,7 @@ def diagrams(
     width_order: int | None = None,
     arity: int | None = None,
     indices: str | None = None,
+    irreducible: bool = False,
     max_diagrams: int = MAX_DIAGRAMS,
 ) -> DiagramSet:
     """All diagrams of an observable, of orders 0 to `order` and width orders 0 to `width_order` (None: all).
@@ -62,6 +66,10 @@ def diagrams(
     indices
         Which legs belong to the same unit, a letter for each: ``"iijj"`` for ⟨h_i h_i h_j h_j⟩ with i ≠ j. All are of
         one unit if not given.
+    irreducible
+        Only connected diagrams in which no single line separates external legs from each other, amputated: a leg h
+        of the observable ends on a z̃ of the diagram, a leg z̃ on an h. Of ``"two_point"`` these are the self-energy
+        Σ(z̃,z̃), of ``"response"`` Σ(z̃,h), of ``"cumulant"`` the effective vertices with k legs z̃.
 
     Raises
     ------
@@ -76,15 +84,20 @@ def diagrams(
     pattern = check_indices(indices)
     with strangers(f"observable {observable!r}"):
         legs = tuple(plugin.legs(theory, _arity(plugin, arity, pattern)))
-    return generate(
+    legs = label_legs(theory, observable, legs, pattern)
+    if irreducible:
+        theory, legs = amputate(theory, legs)
+        observable = f"irreducible {observable}"
+    found = generate(
         theory,
         observable,
-        label_legs(theory, observable, legs, pattern),
+        legs,
         order=whole_number("order", order, 0),
         width_order=None if width_order is None else whole_number("width_order", width_order, 0),
-        connected=plugin.connected,
+        connected=plugin.connected or irreducible,
         max_diagrams=whole_number("max_diagrams", max_diagrams, 1),
     )
+    return only_irreducible(found) if irreducible else found
 
 
 def _arity(plugin: AbstractObservable, arity: int | None, indices: str | None) -> int:
@@ -99,7 +112,7 @@ def compute(
     theory: Theory,
     observable: str | Sequence[str],
     *,
-    order: int,
+    order: int | str,
     width_order: int | None = None,
     times: Any = None,
     tau: Any = None,
@@ -120,7 +133,9 @@ def compute(
     Parameters
     ----------
     theory, order, width_order, indices, max_diagrams
-        As for `diagrams`.
+        As for `diagrams`. ``order="resummed"`` adds up all orders of the width orders 0 to `width_order` (which must
+        be given), for models and observables whose sum is known; nothing is sampled then, and of the following
+        arguments only the times and the tolerances matter.
     observable
         A name, or several: then what the derived ones need is evaluated once for all.
     times : (M, legs) array
@@ -166,6 +181,8 @@ def compute(
         theory, observable, order=order, width_order=width_order, times=times, tau=tau, indices=indices,
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed,
     )  # fmt: skip
+    if isinstance(request.order, str):
+        return resum(request, theory)
     found = diagrams(
         theory,
         observable,

@@ -55,7 +55,8 @@ def _heading(result: Result) -> str:
     )
     width = "all widths" if request.width_order is None else f"width order ≤ {request.width_order}"
     observable = request.observable + (f" ({request.indices})" if request.indices else "")
-    return f"{observable} of {request.model} ({request.start}), order ≤ {request.order}, {width}\n{values}"
+    order = "all orders" if request.resummed else f"order ≤ {request.order}"
+    return f"{observable} of {request.model} ({request.start}), {order}, {width}\n{values}"
 
 
 def _contributions(result: Result):  # type: ignore[no-untyped-def]
@@ -68,11 +69,14 @@ def _contributions(result: Result):  # type: ignore[no-untyped-def]
     )
     for column in table.columns:
         column.justify = "right"
-    indexed = any(name == "N" for name, _ in result.request.parameters)
+    request = result.request
+    indexed = any(name == "N" for name, _ in request.parameters)
     for (n, k), part in result.series.items():
-        table.add_row(str(n), str(k), family_name(k) if indexed else "", str(result.count(n, k)), *_cells(part))
+        order, count = ("all", "∞") if request.resummed else (str(n), str(result.count(n, k)))
+        table.add_row(order, str(k), family_name(k) if indexed else "", count, *_cells(part))
     table.add_section()
-    table.add_row("sum", "", "", str(len(result.diagrams)), *_cells(result.total))
+    count = "∞" if request.resummed else str(len(result.diagrams))
+    table.add_row("sum", "", "", count, *_cells(result.total))
     return table
 
 
@@ -128,13 +132,14 @@ def plot_result(result: Result, ax: Axes | None = None) -> Axes:
     times, request = result.times, result.request
     order = np.argsort(times[:, 0], kind="stable")
     t = times[order, 0]
-    free = result.series.get((0, 0))
-    if free is not None and request.order > 0:
-        ax.plot(t, free.mean[order], "--", color="0.6", label="free theory (order 0)")
+    free, label = result.series.get((0, 0)), "free theory (order 0)"
+    if request.resummed:
+        free, label = result.series[request.order, 0], "N → ∞"
+    if free is not None and len(result.series) > 1:
+        ax.plot(t, free.mean[order], "--", color="0.6", label=label)
     width = "" if request.width_order is None else f", width ≤ {request.width_order}"
-    ax.errorbar(
-        t, result.mean[order], yerr=result.sdev[order], fmt=".-", capsize=2.5, label=f"order ≤ {request.order}{width}"
-    )
+    sums = "all orders" if request.resummed else f"order ≤ {request.order}"
+    ax.errorbar(t, result.mean[order], yerr=result.sdev[order], fmt=".-", capsize=2.5, label=sums + width)
     ax.set_xlabel("τ" if _is_lag(result) else "first time")
     ax.set_ylabel(request.observable)
     ax.set_title(_title(result), fontsize="medium")
@@ -203,7 +208,7 @@ def plot_derived(derived: Derived, ax: Axes | None = None) -> Axes:
         ax.plot(x[rank], lower[rank], "-" if curve else "_", color=str(shade), markersize=14, label=f"order ≤ {n}")
     ax.errorbar(
         x[rank], derived.mean[rank], yerr=derived.sdev[rank], fmt=".-" if curve else "o", capsize=2.5,
-        label=f"order ≤ {derived.first.request.order}",
+        label="all orders" if derived.first.request.resummed else f"order ≤ {derived.first.request.order}",
     )  # fmt: skip
     if not curve:
         ax.set_xticks(x, derived.names)

@@ -16,6 +16,8 @@ from nnqft.interfaces import AbstractModel, Target, finite_number, whole_number
 from nnqft.theory import Theory
 
 STARTS = ("stationary", "rest")
+RESUMMED = "resummed"
+"""The order that stands for all orders of a width order, summed by the model."""
 MAX_TIMES = 2000
 """Time tuples in one request: their covariance is kept for every diagram."""
 
@@ -29,7 +31,8 @@ class Request:
     model, start, parameters
         The theory; parameters as (name, value) pairs.
     observable, order, width_order, times, indices
-        The quantity; times as tuples of floats, indices as a pattern such as ``"iijj"`` or None.
+        The quantity; the order is a number or ``"resummed"``, times are tuples of floats, indices a pattern such as
+        ``"iijj"`` or None.
     integrator, rtol, atol, neval, seed
         How it is computed and how well.
     """
@@ -38,7 +41,7 @@ class Request:
     start: str
     parameters: tuple[tuple[str, Any], ...]
     observable: str
-    order: int
+    order: int | str
     width_order: int | None
     times: tuple[tuple[float, ...], ...]
     integrator: str = "auto"
@@ -47,6 +50,11 @@ class Request:
     neval: int | None = None
     seed: int = 0
     indices: str | None = None
+
+    @property
+    def resummed(self) -> bool:
+        """Are all orders summed at once?"""
+        return self.order == RESUMMED
 
     @property
     def target(self) -> Target:
@@ -77,7 +85,7 @@ class Request:
             texts = (request.model, request.start, request.observable, request.integrator)
             if not all(isinstance(text, str) for text in texts) or len({len(row) for row in request.times}) != 1:
                 raise ValueError("names that are not text, or times of different lengths")
-            whole_number("order", request.order, 0)
+            check_order(request.order, request.width_order)
             check_indices(request.indices)
             return request
         except (ValueError, TypeError, KeyError) as error:
@@ -126,15 +134,16 @@ def make_request(
     arity = default_host().get("observable", observable).arity
     if not isinstance(integrator, str) or integrator != "auto":
         default_host().get("integrator", integrator)
-    if rtol is None and atol is None and neval is None:
+    order, width_order = check_order(order, width_order)
+    if rtol is None and atol is None and neval is None and order != RESUMMED:
         raise InputError("no target: wanted rtol, atol or neval, write for example rtol=1e-3 or neval=1_000_000")
     return Request(
         model=theory.model,
         start=theory.start,
         parameters=tuple((name, _frozen(value)) for name, value in theory.parameters.items()),
         observable=observable,
-        order=whole_number("order", order, 0),
-        width_order=None if width_order is None else whole_number("width_order", width_order, 0),
+        order=order,
+        width_order=width_order,
         times=check_times(theory, arity, times, tau),
         integrator=integrator,
         rtol=None if rtol is None else _positive("rtol", rtol),
@@ -143,6 +152,21 @@ def make_request(
         seed=whole_number("seed", seed, 0),
         indices=check_indices(indices),
     )
+
+
+def check_order(order: Any, width_order: Any) -> tuple[int | str, int | None]:
+    """Both in their proper types, or InputError."""
+    width = None if width_order is None else whole_number("width_order", width_order, 0)
+    if not isinstance(order, str):
+        return whole_number("order", order, 0), width
+    if order != RESUMMED:
+        raise InputError(f"order={short(order)}: wanted a whole number ≥ 0 or {RESUMMED!r}")
+    if width is None:
+        raise InputError(
+            f"width_order is missing: order={RESUMMED!r} sums every order of a few width orders, not of all;"
+            " write width_order=1 (or 0 for infinite width)"
+        )
+    return order, width
 
 
 def check_theory(theory: Any) -> None:

@@ -22,7 +22,7 @@ from nnqft.estimate import Estimate, collect
 from nnqft.files import write_json
 from nnqft.interfaces import Outcome, finite_number, whole_number
 from nnqft.report import plot_result, result_table
-from nnqft.request import Request
+from nnqft.request import RESUMMED, Request
 from nnqft.rows import DiagramRow, DiagramRows
 from nnqft.series import Series
 from nnqft.work import Job, sum_closed_forms
@@ -93,8 +93,10 @@ class Result:
         """(M, M) its covariance over the times."""
         return self.total.cov
 
-    def contribution(self, order: int, width: int) -> Estimate:
+    def contribution(self, order: int | str, width: int) -> Estimate:
         """The σ_w^{2·order} N^{−width} part, couplings included; zero where no diagram has it.
+
+        The order is ``"resummed"`` where all were summed at once.
 
         Raises
         ------
@@ -103,7 +105,15 @@ class Result:
         """
         limit = self.request.width_order
         lowest = -(10**9)
-        order, width = whole_number("order", order, lowest), whole_number("width", width, lowest)
+        width = whole_number("width", width, lowest)
+        if self.request.resummed and order == RESUMMED and (RESUMMED, width) in self.series:
+            return self.series[RESUMMED, width]
+        if isinstance(self.request.order, str):
+            raise InputError(
+                f"contribution({short(order)}, {short(width)}) was not computed, only order {RESUMMED!r} and"
+                f" width ≤ {limit}; compute again with a whole number for order"
+            )
+        order = whole_number("order", order, lowest)
         if not 0 <= order <= self.request.order or width < 0 or (limit is not None and width > limit):
             asked = "all widths" if limit is None else f"width ≤ {limit}"
             raise InputError(
@@ -120,14 +130,14 @@ class Result:
             return dict(Counter(work[n].integrator.name for n in self.diagrams.job.which[self.diagrams.have]))
         return dict(Counter(row.integrator for row in self.diagrams))
 
-    def count(self, order: int, width: int) -> int:
+    def count(self, order: int | str, width: int) -> int:
         """Number of diagrams of an order and width."""
         return self._counts.get((order, width), 0)
 
     @cached_property
-    def _counts(self) -> dict[tuple[int, int], int]:
+    def _counts(self) -> dict[tuple[int | str, int], int]:
         if isinstance(self.diagrams, DiagramRows):
-            return self.diagrams.found.counts
+            return dict(self.diagrams.found.counts.items())
         return dict(Counter((row.order, row.width) for row in self.diagrams))
 
     def closed_form(self, order: int, width: int) -> ClosedForm:
@@ -142,6 +152,8 @@ class Result:
             exponentials with rational amplitudes and rates that are multiples of γ.
         """
         self.contribution(order, width)
+        if self.request.resummed:
+            raise InputError("all orders together have no closed form here; compute with a whole number for order")
         return sum_closed_forms(self._found, order, width)
 
     @cached_property
@@ -152,6 +164,7 @@ class Result:
         from nnqft.pipeline import diagrams, theory  # the pipeline makes Results, so it is imported late
 
         request = self.request
+        assert isinstance(request.order, int)
         rules = theory(request.model, start=request.start, **dict(request.parameters))
         return diagrams(
             rules,
@@ -200,7 +213,7 @@ class Result:
         """What `to_data` made; raises one of many errors if it is not."""
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
-        parts = {(int(e["order"]), int(e["width"])): _estimate(e, times) for e in data["series"]}
+        parts = {(_order(e["order"]), int(e["width"])): _estimate(e, times) for e in data["series"]}
         if not parts:
             raise ValueError("no contribution")
         return cls(
@@ -214,6 +227,10 @@ class Result:
             seconds=finite_number("seconds", data["seconds"]),
             versions={str(name): str(v) for name, v in data["versions"].items()},
         )
+
+
+def _order(value: Any) -> int | str:
+    return RESUMMED if value == RESUMMED else int(value)
 
 
 def _plain(record: Any) -> dict[str, Any]:

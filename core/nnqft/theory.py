@@ -87,6 +87,8 @@ class Propagator:
         Without it the delay is exponential, with the first term's rate.
     delta
         True for the bilocal line ⟨𝔚 𝔚̃⟩ = δδ + δδ, which is contracted before anything is generated.
+    stub
+        True for δ(t−s), on which an amputated external leg ends; it is contracted before anything is integrated.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Propagator:
     params: tuple[tuple[str, Any], ...] = ()
     delay: Callable[[Array, Array, Mapping[str, Any], ModuleType], tuple[Array, Array]] | None = None
     delta: bool = False
+    stub: bool = False
 
     def __call__(self, t: Array, s: Array, xp: ModuleType = numpy) -> Array:
         """Value at times t and s (broadcast), without the θ of a response."""

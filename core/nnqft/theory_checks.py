@@ -27,7 +27,7 @@ def check_theory(theory: Theory) -> None:
         for end in (propagator.left, propagator.right):
             if end not in known:
                 raise TheoryError(f"{who}: propagator {propagator.name!r} joins an unknown field {end!r}")
-        if not (propagator.delta or propagator.terms or propagator.kernel):
+        if not (propagator.delta or propagator.stub or propagator.terms or propagator.kernel):
             raise TheoryError(f"{who}: propagator {propagator.name!r} has neither terms nor a kernel")
         _check_terms(f"{who}: propagator {propagator.name!r}", propagator, theory)
     pairs = Counter(frozenset((p.left, p.right)) for p in theory.propagators)

@@ -6,8 +6,8 @@ import numpy as np
 
 from nnqft import InputError, Propagator, Theory
 
-_DECAYS = 100.0
-"""Times the slowest decay after which nothing but constants is left of any order."""
+_DECAYS = 400.0
+"""Times the slowest decay of a line after which nothing but constants is left, of any order or of all together."""
 
 
 def check_stationary(theory: Theory, observable: str) -> None:

@@ -1,0 +1,68 @@
+"""Sums of all orders in the coupling, width order by width order, as models know them."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from nnqft.errors import InputError, PluginError
+from nnqft.estimate import Estimate
+from nnqft.host import default_host, strangers
+from nnqft.interfaces import AbstractModel
+from nnqft.request import RESUMMED, Request, make_theory
+from nnqft.result import Result, versions
+from nnqft.series import Series
+from nnqft.theory import Theory
+
+
+def resum(request: Request, theory: Theory) -> Result:
+    """The result of a request whose order is ``"resummed"``: one exact contribution for each width order.
+
+    Raises
+    ------
+    InputError
+        If the model knows no such sum, or the sum diverges.
+    """
+    began = time.monotonic()
+    if request.indices is not None:
+        raise InputError(f"indices={request.indices!r} have no resummed form; write a whole number for order")
+    model = _model_of(theory)
+    times = np.array(request.times)
+    parts: dict[int, Estimate] = {}
+    assert request.width_order is not None  # checked with the request
+    for width in range(request.width_order + 1):
+        start = time.process_time()
+        with strangers(f"model {theory.model!r}"):
+            values, bounds = model.resummed(theory, request.observable, width, times)
+        values, bounds = np.asarray(values, float), np.asarray(bounds, float)
+        if values.shape != (len(times),) or not np.isfinite(values).all() or not np.isfinite(bounds).all():
+            raise PluginError(f"model {theory.model!r}: its resummed form is no finite number at each of the times")
+        bounds = np.broadcast_to(np.abs(bounds), values.shape)
+        parts[width] = Estimate.exact(values, time.process_time() - start, bounds)
+    series = Series({(RESUMMED, width): part for width, part in parts.items()}, N=theory.N)
+    total = series.total
+    wanted = request.target.tolerance(total.mean)
+    missed = bool(((wanted >= 0) & (total.rounding > wanted)).any())
+    return Result(
+        request=request,
+        series=series,
+        by_coupling={f"N^-{width}" if width else "1": part for width, part in parts.items()},
+        diagrams=(),
+        converged=not missed,
+        reason="the bound of the sum's error is larger than asked" if missed else "summed to all orders",
+        notes=(f"all orders in the coupling; what is left out is of order N^-{request.width_order + 1}",),
+        seconds=time.monotonic() - began,
+        versions=versions(),
+    )
+
+
+def _model_of(theory: Theory) -> AbstractModel:
+    """The installed model whose rules these are."""
+    model: AbstractModel = default_host().get("model", theory.model)
+    if make_theory(model, theory.start, theory.parameters) != theory:
+        raise InputError(
+            f"these rules are not those of model {theory.model!r} at its parameters, so their sum is not known;"
+            " write a whole number for order"
+        )
+    return model
