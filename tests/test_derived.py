@@ -66,7 +66,7 @@ def test_a_nonlinear_mean_is_a_plateau():
     theory = nnqft.theory("taylor", coefficients={0: 0.3, 1: 1.0, 2: -0.4}, sigma_w=0.3, **RATES)
     found = exact(theory, "effective_bias", order=2)
     phi = {0: 0.3, 1: 1.0, 2: -0.4}
-    plateau = oracles.one_site(phi, [(90.0, 0.0)], order=2, **RATES)[:, 0] @ (0.09 ** np.arange(3))
+    plateau = oracles.one_site(phi, [(390.0, 0.0)], order=2, **RATES)[:, 0] @ (0.09 ** np.arange(3))
     assert plateau != 0
     assert_allclose(found.mean, [1.3**2 * plateau, (1.3**2 - 0.09) * plateau], rtol=1e-9)
 
