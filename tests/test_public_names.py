@@ -12,8 +12,8 @@ import nnqft
 
 NAMES = [
     "AbstractDerivedObservable", "AbstractExecutor", "AbstractIntegrator", "AbstractModel", "AbstractObservable",
-    "ClosedForm", "Derived", "Diagram", "DiagramRow", "DiagramSet", "Estimate", "ExecutorError", "Field",
-    "InputError", "IntegrationError", "Leg", "Line", "Memory", "Need", "NnqftError", "Outcome", "Parameter",
+    "Activation", "ClosedForm", "Derived", "Diagram", "DiagramRow", "DiagramSet", "Estimate", "ExecutorError",
+    "Field", "InputError", "IntegrationError", "Leg", "Line", "Memory", "Need", "NnqftError", "Outcome", "Parameter",
     "PluginError", "Point", "Propagator", "Request", "Result", "Series", "Singularity", "Target", "Term", "Theory",
     "TheoryError", "TimeIntegral", "UnknownNameError", "Vertex", "Work", "WorkError", "compute", "diagrams",
     "finite_number", "hookimpl", "load", "short", "theory", "time_integral", "whole_number",

@@ -9,6 +9,7 @@ The shortest use::
     print(result.table())
 """
 
+from nnqft.activation import Activation
 from nnqft.closed_form import ClosedForm
 from nnqft.derived import Derived
 from nnqft.diagram import Diagram, Line, Point
@@ -57,6 +58,7 @@ __all__ = [
     "AbstractIntegrator",
     "AbstractModel",
     "AbstractObservable",
+    "Activation",
     "ClosedForm",
     "Derived",
     "Diagram",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnqft.activation import Activation
 from nnqft.closed_form import ClosedForm
 from nnqft.errors import InputError, short
 from nnqft.estimate import Estimate
@@ -124,6 +125,10 @@ class AbstractModel(ABC):
             If it has no such sum, or if the sum diverges at these parameters.
         """
         raise InputError(f"model {self.name!r} has no resummed form; write a whole number for order")
+
+    def activation(self, values: Mapping[str, Any]) -> Activation | None:
+        """The true φ at these values, for simulation and mean-field theory; None if there is no such network."""
+        return None
 
 
 class AbstractObservable(ABC):

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import AbstractModel, InputError, Theory, short
+from nnqft import AbstractModel, Activation, InputError, Theory, short
 from nnqft_plugins.models import linear_sums
+from nnqft_plugins.models.activations import LINEAR
 from nnqft_plugins.models.network import PARAMETERS, network_theory
 
 
@@ -59,3 +60,7 @@ class Linear(AbstractModel):
             raise InputError(f"times={short(float(times.max()))}: from rest the sum reaches to t = {latest:g}")
         static = sum(weight for _, weight in driven)
         return linear_sums.rest_two_point(width, gamma, sigma, kappa, static, times)
+
+    def activation(self, values: Mapping[str, Any]) -> Activation:
+        """φ(h) = h."""
+        return LINEAR

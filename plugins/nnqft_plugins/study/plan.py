@@ -102,6 +102,6 @@ def all_cells(settings: Settings) -> list[Cell]:
 def _cost(cell: Cell) -> float:
     """Rough; only the order matters."""
     if isinstance(cell, SeriesCell):
-        return float(dict(cell.parameters).get("degree", 1) * cell.order ** 3)
+        return float(dict(cell.parameters).get("degree", 1) * cell.order**3)
     values = dict(cell.parameters)
     return float(values["N"] * (1 + values["sigma_w"] ** 2) * (10 if cell.label == TANH else 1))
