@@ -61,4 +61,5 @@ def nnqft_commands() -> Mapping[str, str]:
     """Commands about networks; their modules are imported when they are used."""
     return {
         "published": "nnqft_plugins.published_command:command",
+        "study": "nnqft_plugins.study.command:app",
     }

@@ -15,29 +15,30 @@ from nnqft.files import write_json
 
 @dataclass(frozen=True)
 class SeriesCell:
-    """Bare coefficients a_nk of σ_w^{2n} N^{−k} in C(τ): one computation serves every width and coupling.
+    """Bare coefficients a_nk of σ_w^{2n} N^{−k} in C: one computation serves every width and coupling.
 
     Attributes
     ----------
-    model : str
-        Name of a model plugin.
+    label, model, start : str
+        What the study calls the network, the model plugin, and how the process begins.
     parameters : tuple of (name, value)
         Its parameters but for N and sigma_w, which are 1.
     order, width_order : int, int or None
         How far.
-    lags : tuple of float
-        τ of C(τ).
+    times : tuple of (t, s)
     integrator : str
     neval : int
         Samples, where the integrator needs any.
     seed : int
     """
 
+    label: str
     model: str
+    start: str
     parameters: tuple[tuple[str, Any], ...]
     order: int
     width_order: int | None
-    lags: tuple[float, ...]
+    times: tuple[tuple[float, float], ...]
     integrator: str = "auto"
     neval: int = 1_000_000
     seed: int = 0
@@ -47,22 +48,22 @@ class SeriesCell:
         """Of its file."""
         degree = dict(self.parameters).get("degree")
         width = "all" if self.width_order is None else self.width_order
-        return f"series-{self.model}" + (f"-degree{degree}" if degree else "") + f"-n{self.order}-k{width}"
+        return f"series-{self.label}" + (f"-degree{degree}" if degree else "") + f"-n{self.order}-k{width}"
 
 
 @dataclass(frozen=True)
 class SimulationCell:
-    """C(τ) of simulated networks.
+    """C of simulated networks.
 
     Attributes
     ----------
-    label, model : str
-        What the study calls the network, and the model plugin.
+    label, model, start : str
+        What the study calls the network, the model plugin, and how the process begins.
     parameters : tuple of (name, value)
         All of them.
-    lags : tuple of float
+    times : tuple of (t, s)
     rtol : float
-        Relative error of C(τ) to reach at each lag.
+        Relative error of C to reach at each time.
     networks : int
         The most to draw.
     seed : int
@@ -70,8 +71,9 @@ class SimulationCell:
 
     label: str
     model: str
+    start: str
     parameters: tuple[tuple[str, Any], ...]
-    lags: tuple[float, ...]
+    times: tuple[tuple[float, float], ...]
     rtol: float
     networks: int
     seed: int = 0
@@ -80,7 +82,8 @@ class SimulationCell:
     def name(self) -> str:
         """Of its file."""
         values = dict(self.parameters)
-        return f"simulation-{self.label}-g{values['sigma_w'] ** 2:.4g}-N{values['N']}"
+        curve = "" if len(self.times) == 1 else "-curve"
+        return f"simulation-{self.label}-g{values['sigma_w'] ** 2:.4g}-N{values['N']}{curve}"
 
 
 Cell = SeriesCell | SimulationCell
@@ -100,9 +103,9 @@ def described(cell: Cell) -> dict[str, Any]:
 
 
 def _series(cell: SeriesCell) -> dict[str, Any]:
-    theory = nnqft.theory(cell.model, N=1, sigma_w=1.0, **dict(cell.parameters))
+    theory = nnqft.theory(cell.model, start=cell.start, N=1, sigma_w=1.0, **dict(cell.parameters))
     result = nnqft.compute(
-        theory, "two_point", order=cell.order, width_order=cell.width_order, tau=cell.lags,
+        theory, "two_point", order=cell.order, width_order=cell.width_order, times=cell.times,
         integrator=cell.integrator, neval=cell.neval, seed=cell.seed, max_diagrams=1_000_000,
     )  # fmt: skip
     parts = [
@@ -115,8 +118,8 @@ def _series(cell: SeriesCell) -> dict[str, Any]:
 def _simulation(cell: SimulationCell) -> dict[str, Any]:
     from nnqft_plugins.simulation import simulate
 
-    theory = nnqft.theory(cell.model, **dict(cell.parameters))
-    found = simulate(theory, tau=cell.lags, rtol=cell.rtol, networks=cell.networks, seed=cell.seed)
+    theory = nnqft.theory(cell.model, start=cell.start, **dict(cell.parameters))
+    found = simulate(theory, times=cell.times, rtol=cell.rtol, networks=cell.networks, seed=cell.seed)
     return {
         "mean": found.mean.tolist(),
         "cov": found.cov.tolist(),
