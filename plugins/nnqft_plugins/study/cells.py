@@ -165,7 +165,8 @@ def run_all(
 ) -> Iterator[tuple[Cell, dict[str, Any], bool]]:
     """Each cell with its data and whether it was there already; what is missing runs on the executor.
 
-    A cell is stored when it and those before it are done, so that at most one a worker is lost by an interruption.
+    Results come in the order of the cells, and each is stored as it comes: an interruption loses what was running, and
+    what was waiting for a longer cell before it.
     """
     from nnqft.host import open_executor
 

@@ -98,10 +98,10 @@ CURVE = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 
 
 def kinds(settings: Settings) -> list[Kind]:
-    """Linear networks, stationary and from rest, and tanh networks."""
+    """Linear networks, stationary and from rest, and tanh networks; those of which any are wanted."""
     grid = settings.couplings, settings.widths
     tanh = tuple(((("activation", "tanh"), ("degree", degree)), n, k) for degree, n, k in _TANH)
-    return [
+    every = [
         Kind("linear", "linear", "linear", "stationary", (), 1.0, *grid, 0.0, _LINEAR),
         Kind(
             "rest", f"linear, from rest at t = {settings.horizon:g}", "linear", "rest", (), 1.0, *grid,
@@ -112,6 +112,7 @@ def kinds(settings: Settings) -> list[Kind]:
             settings.tanh_kappa, settings.tanh_couplings, settings.tanh_widths, 0.0, tanh,
         ),
     ]  # fmt: skip
+    return [kind for kind in every if kind.couplings]
 
 
 def series_cells(settings: Settings, kind: Kind) -> list[SeriesCell]:
@@ -143,11 +144,10 @@ def all_cells(settings: Settings) -> list[Cell]:
     """Every cell, those that take long first, so that the workers end together."""
     cells: list[Cell] = []
     for kind in kinds(settings):
-        if kind.couplings and kind.widths:
-            cells += series_cells(settings, kind)
-            cells += [simulation_cell(settings, kind, g, N) for g in kind.couplings for N in kind.widths]
-            if kind.start == "stationary":
-                cells.append(simulation_cell(settings, kind, *shown(kind), curve=True))
+        cells += series_cells(settings, kind)
+        cells += [simulation_cell(settings, kind, g, N) for g in kind.couplings for N in kind.widths]
+        if kind.start == "stationary":
+            cells.append(simulation_cell(settings, kind, *shown(kind), curve=True))
     return sorted(cells, key=_cost, reverse=True)
 
 

@@ -123,7 +123,11 @@ def _pade(terms: Mapping[int, float], coupling: float) -> float:
     if coupling == 0 or sum(bool(x) for x in terms.values()) < 3:
         return plain
     parts: dict[tuple[int | str, int], Estimate] = {(n, 0): Estimate.exact(np.array([x])) for n, x in terms.items()}
-    try:
-        return Series(parts, coupling).pade(0)
-    except (InputError, ZeroDivisionError):
-        return plain
+    series = Series(parts, coupling)
+    # Where the series is a simple fraction itself, the near-diagonal approximant does not exist but a lower one does.
+    for denominator in range((len(terms) - 1) // 2, 0, -1):
+        try:
+            return series.pade(0, denominator=denominator)
+        except (InputError, ZeroDivisionError):
+            continue
+    return plain
