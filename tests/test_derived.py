@@ -19,6 +19,7 @@ from nnqft import AbstractDerivedObservable, Need
 from nnqft.cli import main
 from nnqft.host import default_host
 from nnqft_plugins.observables.response_poles import ResponsePoles
+from nnqft_plugins.simulation import simulate
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
 
@@ -328,3 +329,28 @@ def test_command_line(tmp_path, capsys):
     assert (tmp_path / "a_effective_bias.json").exists()
     assert (tmp_path / "a_correlation_length.png").exists()
     assert main(["compute", "linear", "-O", "correlation_lengths", "--rtol", "1e-3"]) == 2
+
+
+def test_kernel_variance_of_simulated_networks():
+    """Against the spread of simulated networks, at a coupling where the series has ended."""
+    theory = linear(sigma_w=0.35, N=15, sigma_b=0.3)
+    found = exact(theory, "kernel_variance", order=3, width_order=2, tau=[0.0, 1.0])
+    measured = simulate(theory, tau=[0.0, 1.0], networks=3000, kernel=True, seed=2)
+    left_open = np.abs(found.by_order[3] - found.by_order[2])
+    assert (left_open < 5e-3 * found.mean).all()
+    assert (np.abs(found.mean - measured.kernel) < 3.5 * measured.kernel_error + left_open).all()
+    # That networks differ in their weights is most of it, and is seen.
+    assert (found.mean - found.by_order[0] > 20 * measured.kernel_error).all()
+
+
+def test_poles_of_all_orders_together():
+    found = nnqft.compute(linear(sigma_w=0.9), "response_poles", order="resummed", width_order=1)
+    assert_allclose([found[f"rate {n}"].mean for n in (1, 2, 3)], [0.4, 1.3, 2.2], rtol=1e-8)
+    assert found.by_order.shape == (0, 6)
+    with pytest.raises(nnqft.InputError, match="was not computed, order by order"):
+        found.partial(0)
+
+
+def test_different_units_have_no_resummed_form():
+    with pytest.raises(nnqft.InputError, match="indices='ij' have no resummed form"):
+        nnqft.compute(linear(), "two_point", order="resummed", width_order=0, indices="ij")
