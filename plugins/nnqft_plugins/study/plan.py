@@ -28,7 +28,7 @@ class Settings:
     rtol : float
         Relative error of a simulated C to reach.
     networks : int
-        The most to simulate in one cell.
+        The most to simulate in one cell up to N = 50; beyond, ∝ N^{−2}.
     horizon : float
         T: where the networks that start from rest are looked at, and T of the published formula.
     seed : int
@@ -88,8 +88,8 @@ class Kind:
         return nnqft.theory(self.model, start=self.start, **self.values(coupling, N))
 
 
-# Cacti and mushrooms are few, all widths together are (2n+1)!!.
-_LINEAR = (((), 8, 1), ((), 5, None))
+# Low width orders are few, all widths together are (2n+1)!!.
+_LINEAR = (((), 8, 2), ((), 6, 3), ((), 5, None))
 # (degree, order, width order), each a matter of seconds: h^9 matters at low orders only.
 _TANH = ((5, 3, 0), (5, 2, None), (7, 2, 0), (3, 3, 1), (3, 2, None), (9, 1, None), (7, 1, None))
 
@@ -130,8 +130,13 @@ def simulation_cell(settings: Settings, kind: Kind, coupling: float, N: int, cur
     return SimulationCell(
         kind.label, kind.model, kind.start, tuple(kind.values(coupling, N).items()),
         kind.times(CURVE if curve else (0.0,)), settings.rtol * (3 if curve else 1),
-        settings.networks // (8 if curve else 1), settings.seed,
+        _most(settings.networks // (8 if curve else 1), N), settings.seed,
     )  # fmt: skip
+
+
+def _most(networks: int, N: int) -> int:
+    """Fewer of the wide ones, which cost more each and differ less."""
+    return max(2, round(networks * min(1.0, (50 / N) ** 2)))
 
 
 def shown(kind: Kind) -> tuple[float, int]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
-
-from nnqft import Estimate, InputError, Series
+from scipy.interpolate import pade
 
 
 @dataclass(frozen=True)
@@ -65,17 +64,20 @@ class Sum:
     Attributes
     ----------
     value : float
+    by_pade : float
+        The same series by near-diagonal Padé approximants of each width order.
     sampling : float
         Statistical error of the integrals.
     last : float
         Σ_k |term of the highest order| .
     pade : float
-        Σ_k |Padé approximant − sum|.
+        Σ_k |Padé approximant − sum of that width order|.
     degree : float
         What the truncation of φ to a polynomial may change.
     """
 
     value: float
+    by_pade: float
     sampling: float
     last: float
     pade: float
@@ -93,41 +95,58 @@ class Sum:
 
     def scaled(self, factor: float) -> Sum:
         """In another unit."""
-        return Sum(*(factor * x for x in (self.value, self.sampling, self.last, self.pade, self.degree)))
+        return Sum(*(factor * x for x in astuple(self)))
 
 
-def evaluate(table: Table, coupling: float, N: float, width: int | None = None) -> Sum:
-    """Σ a_nk g^n N^{−k}, of one width order only if `width` says so."""
-    widths = sorted({k for _, k in table if width in (None, k)})
-    value, variance, last, pade, degree = 0.0, 0.0, 0.0, 0.0, 0.0
-    for k in widths:
-        scale = float(N) ** -k
-        terms = {n: c.value * coupling**n * scale for (n, j), c in table.items() if j == k}
-        value += math.fsum(terms.values())
-        last += abs(terms[max(terms)])
-        pade += abs(_pade(terms, coupling) - math.fsum(terms.values()))
-        variance += sum((c.sdev * coupling**n * scale) ** 2 for (n, j), c in table.items() if j == k)
-        degree += sum(c.degree_error * coupling**n * scale for (n, j), c in table.items() if j == k)
-    return Sum(value, math.sqrt(variance), last, pade, degree)
+def evaluate(table: Table, coupling: float, N: float, widths: Container[int] = range(100)) -> Sum:
+    """Σ a_nk g^n N^{−k} over the width orders k that are wanted."""
+    total = Sum(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    for k in sorted({k for _, k in table if k in widths}):
+        total = _add(total, _one_width(table, coupling, N, k))
+    return total
 
 
-def pade_value(table: Table, coupling: float, N: float, width: int) -> float:
-    """The Padé approximant of one width order."""
-    scale = float(N) ** -width
-    return _pade({n: c.value * coupling**n * scale for (n, k), c in table.items() if k == width}, coupling)
+def _one_width(table: Table, coupling: float, N: float, k: int) -> Sum:
+    factors = {n: coupling**n * float(N) ** -k for n, j in table if j == k}
+    terms = {n: table[n, k].value * factor for n, factor in factors.items()}
+    value, approximant = math.fsum(terms.values()), _pade(terms)
+    return Sum(
+        value=value,
+        by_pade=approximant,
+        sampling=math.hypot(*(table[n, k].sdev * factor for n, factor in factors.items())),
+        last=abs(terms[max(terms)]),
+        pade=abs(approximant - value),
+        degree=sum(table[n, k].degree_error * factor for n, factor in factors.items()),
+    )
 
 
-def _pade(terms: Mapping[int, float], coupling: float) -> float:
-    """The near-diagonal approximant; the sum itself where there are too few terms for one."""
-    plain = math.fsum(terms.values())
-    if coupling == 0 or sum(bool(x) for x in terms.values()) < 3:
-        return plain
-    parts: dict[tuple[int | str, int], Estimate] = {(n, 0): Estimate.exact(np.array([x])) for n, x in terms.items()}
-    series = Series(parts, coupling)
-    # Where the series is a simple fraction itself, the near-diagonal approximant does not exist but a lower one does.
-    for denominator in range((len(terms) - 1) // 2, 0, -1):
+def _add(one: Sum, two: Sum) -> Sum:
+    return Sum(
+        one.value + two.value,
+        one.by_pade + two.by_pade,
+        math.hypot(one.sampling, two.sampling),
+        one.last + two.last,
+        one.pade + two.pade,
+        one.degree + two.degree,
+    )
+
+
+def _pade(terms: Mapping[int, float], fewest: int = 3) -> float:
+    """The near-diagonal approximant of Σ terms; the sum itself where there are too few terms for one.
+
+    A lower denominator is taken where the approximant does not exist, as for a simple fraction, or has a pole between
+    zero coupling and this one, which a series with finite terms in between has no use for.
+    """
+    known = [terms[n] for n in sorted(terms)]
+    while known and known[0] == 0.0:
+        known = known[1:]
+    for degree in range((len(known) - 1) // 2, 0, -1):
+        if len(known) < fewest:
+            break
         try:
-            return series.pade(0, denominator=denominator)
-        except (InputError, ZeroDivisionError):
+            above, below = pade(known, degree)
+        except np.linalg.LinAlgError:
             continue
-    return plain
+        if not any(abs(root.imag) < 1e-9 * abs(root) and 0 < root.real <= 1 for root in below.roots):
+            return float(above(1.0) / below(1.0))
+    return math.fsum(known)
