@@ -25,7 +25,7 @@ def draw_all(settings: Settings, data: Data, rows: Sequence[Row], folder: Path) 
     """Write the pictures, and return their names."""
     pictures = {"xi.png": draw_lengths(settings, rows), "correlators.png": draw_correlators(settings, data)}
     for name, figure in pictures.items():
-        figure.savefig(folder / name, dpi=110)
+        figure.savefig(folder / name, dpi=90)
     return list(pictures)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 import nnqft
 from nnqft_plugins.study.cells import Cell, SeriesCell, SimulationCell
@@ -127,11 +129,14 @@ def series_cells(settings: Settings, kind: Kind) -> list[SeriesCell]:
 
 def simulation_cell(settings: Settings, kind: Kind, coupling: float, N: int, curve: bool = False) -> SimulationCell:
     """One point of the grid; with `curve` at more lags and to three times the error."""
-    return SimulationCell(
+    cell = SimulationCell(
         kind.label, kind.model, kind.start, tuple(kind.values(coupling, N).items()),
         kind.times(CURVE if curve else (0.0,)), settings.rtol * (3 if curve else 1),
-        _most(settings.networks // (8 if curve else 1), N), settings.seed,
+        _most(settings.networks // (8 if curve else 1), N),
     )  # fmt: skip
+    # Equal seeds would give networks of equal W, scaled, and rows whose errors are the same.
+    words = (settings.seed, *cell.name.encode())
+    return replace(cell, seed=int(np.random.SeedSequence(words).generate_state(1)[0]))
 
 
 def _most(networks: int, N: int) -> int:

@@ -167,11 +167,12 @@ class Size:
     mushrooms : float
         O(1/N): its coefficient over ξ_∞.
     fitted, fitted_error : float
-        The same coefficient from the simulations, ξ = ξ_∞ (1 + c/N + c₂/N²), all widths together.
+        The same coefficient from the simulations, ξ = ξ_∞ (1 + c/N + c₂/N²) through those that can be trusted, or
+        through all where fewer than two can.
     published_cacti, published_depth : float
         The talk's ξ at T/N = 0 over ξ_∞, minus 1; its O(T/N) coefficient times T, over its own value at T/N = 0.
     trusted : bool
-        No simulation in the fit was dominated by single networks.
+        No simulation in the fit was dominated by single networks, and no network was left out.
     """
 
     kind: Kind
@@ -190,6 +191,8 @@ def make_sizes(rows: Sequence[Row]) -> list[Size]:
     sizes = []
     for kind, coupling in dict.fromkeys((row.kind, row.coupling) for row in rows):
         group = [row for row in rows if (row.kind, row.coupling) == (kind, coupling)]
+        trusted = [row for row in group if not (row.heavy or row.discarded)]
+        group = trusted if len(trusted) > 1 else group
         if len(group) < 2:
             continue
         one = group[0]
@@ -208,7 +211,7 @@ def make_sizes(rows: Sequence[Row]) -> list[Size]:
                 fitted_error=float(math.sqrt(cov[0, 0])),
                 published_cacti=one.published_flat / one.infinite - 1,
                 published_depth=(one.published / one.published_flat - 1) * one.N,
-                trusted=not any(row.heavy or row.discarded for row in group),
+                trusted=len(trusted) > 1,
             )
         )  # fmt: skip
     return sizes

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 from scipy.interpolate import pade
+from scipy.linalg import LinAlgWarning
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,10 @@ def _pade(terms: Mapping[int, float], fewest: int = 3) -> float:
         if len(known) < fewest:
             break
         try:
-            above, below = pade(known, degree)
-        except np.linalg.LinAlgError:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", LinAlgWarning)
+                above, below = pade(known, degree)
+        except (np.linalg.LinAlgError, LinAlgWarning):
             continue
         if not any(abs(root.imag) < 1e-9 * abs(root) and 0 < root.real <= 1 for root in below.roots):
             return float(above(1.0) / below(1.0))
