@@ -41,11 +41,13 @@ from nnqft.interfaces import (
 from nnqft.request import Request
 from nnqft.result import Result, load
 from nnqft.rows import DiagramRow
+from nnqft.self_energy import SelfEnergy
 from nnqft.series import Series, Singularity
 from nnqft.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
 
 # Last, because `nnqft.theory` the function takes the place of the module's name in this package.
 from nnqft.pipeline import compute, diagrams, theory  # isort: skip
+from nnqft.dyson_equation import Dyson, dyson  # isort: skip
 
 __all__ = [
     "AbstractExecutor",
@@ -56,6 +58,7 @@ __all__ = [
     "Diagram",
     "DiagramRow",
     "DiagramSet",
+    "Dyson",
     "Estimate",
     "ExecutorError",
     "Field",
@@ -72,6 +75,7 @@ __all__ = [
     "Propagator",
     "Request",
     "Result",
+    "SelfEnergy",
     "Series",
     "Singularity",
     "Target",
@@ -85,6 +89,7 @@ __all__ = [
     "WorkError",
     "compute",
     "diagrams",
+    "dyson",
     "finite_number",
     "hookimpl",
     "load",

@@ -1,0 +1,334 @@
+"""Dyson's equation with any self-energy that diagrams give: infinitely many diagrams in response and correlator."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.interpolate import make_interp_spline
+
+from nnqft.diagram_set import DiagramSet
+from nnqft.errors import InputError, short
+from nnqft.generate import MAX_DIAGRAMS
+from nnqft.host import open_executor
+from nnqft.interfaces import AbstractExecutor, Target, finite_number, whole_number
+from nnqft.irreducible import contract_stubs, skeletons
+from nnqft.pipeline import diagrams
+from nnqft.request import MAX_TIMES, check_theory
+from nnqft.self_energy import Effort, Irreducible, SelfEnergy, evaluate
+from nnqft.theory import Array, Propagator, Theory
+from nnqft.volterra import Kernels, Solution, solve, solve_once
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RESAMPLED = 48
+"""Draws of the self-energies from their errors: the error of R and C is then known to a tenth of itself."""
+MAX_STEPS = 1000
+SETTLED = 1e-11
+"""Relative change at which a self-consistent solution counts as found."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dyson:
+    """Response R(τ) and connected correlator C(τ) of a stationary process, on a grid of τ ≥ 0.
+
+    Attributes
+    ----------
+    theory : Theory
+    order, width_order : int, int or None
+        Highest orders of the self-energy's diagrams.
+    self_consistent : bool
+        The lines of the self-energy are the full ones.
+    tau : (M,) array
+    response, two_point : (M,) arrays
+        R, with R(0) its limit from above, and C.
+    response_sdev, two_point_sdev : (M,) arrays
+        Statistical errors, 0 where nothing was sampled.
+    response_bound, two_point_bound : (M,) arrays
+        Bounds of what the grid's step and end change.
+    plateau : float
+        What C tends to.
+    self_energy : SelfEnergy
+    steps : int
+        Iterations of a self-consistent solution; 1 otherwise.
+    """
+
+    theory: Theory
+    order: int
+    width_order: int | None
+    self_consistent: bool
+    tau: np.ndarray
+    response: np.ndarray
+    two_point: np.ndarray
+    response_sdev: np.ndarray
+    two_point_sdev: np.ndarray
+    response_bound: np.ndarray
+    two_point_bound: np.ndarray
+    plateau: float
+    self_energy: SelfEnergy
+    steps: int = 1
+
+    def correlator(self, tau: Any) -> Any:
+        """C at any τ within the grid, by a spline of fifth order."""
+        return self._at(self.two_point, np.abs(np.asarray(tau, float)))
+
+    def responder(self, tau: Any) -> Any:
+        """R at any τ within the grid, 0 for τ ≤ 0."""
+        lag = np.asarray(tau, float)
+        value = np.where(lag > 0, self._at(self.response, np.abs(lag)), 0.0)
+        return value if value.ndim else float(value)
+
+    def _at(self, values: np.ndarray, lag: np.ndarray) -> Any:
+        if lag.size and lag.max() > self.tau[-1]:
+            raise InputError(f"tau={float(lag.max()):g} lies beyond the grid; solve again with a larger reach")
+        value = make_interp_spline(self.tau, values, k=5)(lag)
+        return value if lag.ndim else float(value)
+
+    def table(self) -> str:
+        """R and C at some of the times, with their errors."""
+        from nnqft.dyson_report import dyson_table
+
+        return dyson_table(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """C and R over τ with the bare lines; returns the axes."""
+        from nnqft.dyson_report import plot_dyson
+
+        return plot_dyson(self, ax)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters, R, C and their errors to a JSON file."""
+        arrays = ("tau", "response", "two_point", "response_sdev", "two_point_sdev", "response_bound")
+        data = {
+            "model": self.theory.model,
+            "parameters": dict(self.theory.parameters),
+            "order": self.order,
+            "width_order": self.width_order,
+            "self_consistent": self.self_consistent,
+            "plateau": self.plateau,
+            "steps": self.steps,
+        } | {name: getattr(self, name).tolist() for name in (*arrays, "two_point_bound")}
+        try:
+            Path(path).write_text(json.dumps(data, allow_nan=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
+
+
+def dyson(
+    theory: Theory,
+    *,
+    order: int,
+    width_order: int | None = None,
+    self_consistent: bool = False,
+    reach: float | None = None,
+    intervals: int = 512,
+    integrator: str = "auto",
+    executor: str | AbstractExecutor = "local",
+    rtol: float | None = None,
+    atol: float | None = None,
+    neval: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    address: str | None = None,
+    max_diagrams: int = MAX_DIAGRAMS,
+    progress: bool = False,
+) -> Dyson:
+    """Solve Dyson's equation of a stationary process with its self-energy to an order.
+
+    R = G + G Σ_R R and C = (1 + R Σ_R) C_0 (1 + R Σ_R)ᵀ + R Σ_K Rᵀ, with Σ_R and Σ_K the irreducible diagrams of
+    ``"response"`` and ``"two_point"``; expanded again to the same order they are the plain series.
+
+    Parameters
+    ----------
+    theory, order, width_order, max_diagrams
+        As for `diagrams`.
+    self_consistent
+        Only skeletons, with the full R and C as their lines: at ``order=1, width_order=0`` this is dynamic mean-field
+        theory, exact for N → ∞. Needs skeletons without internal times.
+    reach, intervals
+        End of the grid, by default 30 times the slowest of the bare lines and longer if the solution decays more
+        slowly, and its number of intervals, a multiple of 4.
+    integrator, executor, rtol, atol, neval, seed, workers, address, progress
+        As for `compute`, for each of Σ_R and Σ_K; a target is needed only where something is sampled.
+
+    Raises
+    ------
+    InputError
+        If the theory is not stationary, or has no response, or no solution is found.
+    IntegrationError
+        If an integral failed.
+    """
+    order = _check(theory, order)
+    found = Irreducible(*(
+        diagrams(theory, name, order=order, width_order=width_order, irreducible=True, max_diagrams=max_diagrams)
+        for name in ("response", "two_point")
+    ))  # fmt: skip
+    if self_consistent:
+        if len(diagrams(theory, "mean", order=order, width_order=width_order)):
+            raise InputError("self_consistent=True: this theory has a mean ⟨h⟩ ≠ 0; leave self_consistent out")
+        found = Irreducible(*(skeletons(each) for each in found))
+    intervals = whole_number("intervals", intervals, 8)
+    if intervals % 4 or intervals >= MAX_TIMES:
+        raise InputError(f"intervals={intervals}: wanted a multiple of 4 below {MAX_TIMES}, such as 512")
+    target = Target(rtol, atol, neval, whole_number("seed", seed, 0))
+    place = open_executor(executor, workers, address)
+    try:
+        effort = Effort(integrator, target, place, progress)
+        lengths = _lengths(theory, intervals) if reach is None else [(_positive(reach), intervals)]
+        for length, count in lengths:
+            grid = np.linspace(0.0, length, count + 1)
+            if self_consistent:
+                energy, kernels, solution, steps = _iterate(theory, found, grid, effort)
+            else:
+                energy, steps = evaluate(found, grid, effort), 1
+                kernels = _kernels(theory, energy)
+                solution = solve(kernels)
+            if abs(solution.response[-1]) < 1e-9 * abs(solution.response[0]):
+                break
+    finally:
+        if place is not executor:
+            place.close()
+    if not np.isfinite(solution.correlator).all() or abs(solution.response[-1]) > abs(solution.response[0]):
+        raise InputError("the response grows: no stationary state with this self-energy; lower the coupling")
+    errors = _statistical_errors(theory, energy, kernels, seed)
+    return Dyson(
+        theory, order, width_order, self_consistent, grid, solution.response, solution.correlator, *errors,
+        solution.response_error, solution.correlator_error, solution.plateau, energy, steps,
+    )  # fmt: skip
+
+
+def _positive(reach: Any) -> float:
+    number = finite_number("reach", reach)
+    if number <= 0:
+        raise InputError(f"reach={short(reach)}: wanted a time > 0, write for example reach=30")
+    return number
+
+
+def _check(theory: Theory, order: Any) -> int:
+    check_theory(theory)
+    if not theory.stationary:
+        raise InputError("Dyson's equation is solved for a stationary process; write start='stationary'")
+    responses = [p for p in theory.propagators if not p.delta and theory.field_named[p.right].response]
+    if len(responses) != 1 or (responses[0].left,) * 2 not in theory.lines:
+        raise InputError(f"model {theory.model!r} has no pair of response and correlator to solve Dyson's equation for")
+    return whole_number("order", order, 0)
+
+
+def _lines(theory: Theory) -> tuple[Propagator, Propagator]:
+    """Response and correlator."""
+    response = next(p for p in theory.propagators if not p.delta and theory.field_named[p.right].response)
+    return response, theory.lines[response.left, response.left]
+
+
+def _lengths(theory: Theory, intervals: int) -> list[tuple[float, int]]:
+    """Reaches to try, each with its number of intervals."""
+    rates = [term.rate for line in _lines(theory) for term in line.terms if term.rate]
+    if not rates or any(line.kernel is not None for line in _lines(theory)):
+        raise InputError("reach is missing: the lines are functions whose decay is not known, write reach=30.0")
+    first = 30 / min(rates)
+    return [(first * n, min(n * intervals, (MAX_TIMES - 1) // 4 * 4)) for n in (1, 2, 4)]
+
+
+def _kernels(theory: Theory, energy: SelfEnergy, values: Mapping[str, np.ndarray] | None = None) -> Kernels:
+    """Everything on the grid; `values` in place of the self-energy's means."""
+    means = {name: energy.total(name).mean for name in energy.parts} if values is None else values
+    response, correlator = _lines(theory)
+    grid = energy.grid
+    bare = np.asarray(correlator(grid, 0.0 * grid), float) + 0.0 * grid
+    plateau = float(bare[-1])
+    if correlator.kernel is None:
+        plateau = sum(term.amplitude for term in correlator.terms if not term.rate)
+    tail = float(means["noise"][-1])
+    G = np.asarray(response(np.maximum(grid, 1e-12 * grid[1]), 0.0 * grid), float) + 0.0 * grid
+    return Kernels(
+        float(grid[1]), G, bare - plateau, means["retarded"], means["noise"] - tail,
+        float(means["mass"][0]), float(means["white"][0]), plateau, tail,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A line on a uniform grid of time differences: cubic between its points, constant beyond."""
+
+    values: np.ndarray
+    step: float
+
+    def __call__(self, t: Array, s: Array, params: Mapping[str, Any], xp: ModuleType) -> Array:
+        """The value at |t − s|."""
+        last = len(self.values) - 1
+        x = xp.minimum(xp.abs(t - s) / self.step, float(last))
+        first = xp.clip(xp.floor(x).astype(int) - 1, 0, last - 3)
+        u, total, table = x - first, 0.0, xp.asarray(self.values)
+        for i in range(4):
+            weight = 1.0
+            for j in range(4):
+                if j != i:
+                    weight = weight * (u - j) / (i - j)
+            total = total + weight * table[first + i]
+        return total
+
+
+def _iterate(
+    theory: Theory, found: Irreducible, grid: np.ndarray, effort: Effort
+) -> tuple[SelfEnergy, Kernels, Solution, int]:
+    """Insert the solution into the skeletons until it stays."""
+    if any(_inner_points(each) for each in found):
+        raise InputError(
+            "self_consistent=True needs skeletons without internal times, such as those of order=1, width_order=0"
+        )
+    lines = _lines(theory)
+    names = [line.name for line in lines]
+    step = float(grid[1])
+    tables = {line.name: np.asarray(line(np.maximum(grid, 1e-12 * step), 0.0 * grid)) + 0.0 * grid for line in lines}
+    change = np.inf
+    for count in range(1, MAX_STEPS + 1):
+        full = {
+            line.name: Propagator(line.name, line.left, line.right, kernel=Table(tables[line.name], step))
+            for line in lines
+        }
+        energy = evaluate(found.with_lines(full), grid, effort)
+        kernels = _kernels(theory, energy)
+        solution = solve(kernels)
+        new = dict(zip(names, (solution.response, solution.correlator), strict=True))
+        change = max(float(np.abs(new[name] - tables[name]).max() / np.abs(new[name]).max()) for name in names)
+        tables = new
+        if not np.isfinite(change) or abs(solution.correlator[0]) > 1e12:
+            break
+        if change < SETTLED:
+            return energy, kernels, solution, count
+    raise InputError(f"no self-consistent solution after {count} steps (last change {change:.2g}); lower the coupling")
+
+
+def _inner_points(found: DiagramSet) -> bool:
+    """Has any diagram a point that no stub ends on?"""
+    none = np.zeros((1, len(found.plan.externals)))
+    return any(
+        len(small.points) > small.externals
+        for small in (contract_stubs(diagram, found.theory, none)[0] for diagram in found)
+    )
+
+
+def _statistical_errors(
+    theory: Theory, energy: SelfEnergy, kernels: Kernels, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviations of R and C when the self-energies are drawn from their errors."""
+    if not energy.sampled:
+        return np.zeros(len(energy.grid)), np.zeros(len(energy.grid))
+    rng = np.random.default_rng(np.random.SeedSequence((seed, RESAMPLED)))
+    totals = {name: energy.total(name) for name in energy.parts}
+    drawn = {
+        name: rng.multivariate_normal(part.mean, part.cov, size=RESAMPLED, method="eigh", check_valid="ignore")
+        for name, part in totals.items()
+    }
+    solved = []
+    for n in range(RESAMPLED):
+        solved.append(solve_once(_kernels(theory, energy, {name: values[n] for name, values in drawn.items()}))[:2])
+    response, correlator = (np.array([each[part] for each in solved]) for part in (0, 1))
+    return response.std(axis=0, ddof=1), correlator.std(axis=0, ddof=1)
