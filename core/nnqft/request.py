@@ -158,7 +158,7 @@ def check_order(order: Any, width_order: Any) -> tuple[int | str, int | None]:
     if width is None:
         raise InputError(
             f"width_order is missing: order={RESUMMED!r} sums every order of a few width orders, not of all;"
-            " write width_order=1 (or 0 for infinite width)"
+            " write width_order=1, or 0 for infinite width"
         )
     return order, width
 
