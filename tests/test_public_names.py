@@ -13,9 +13,9 @@ import nnqft
 NAMES = [
     "AbstractExecutor", "AbstractIntegrator", "AbstractModel", "AbstractObservable", "ClosedForm", "Diagram",
     "DiagramRow", "DiagramSet", "Dyson", "Estimate", "ExecutorError", "Field", "InputError", "IntegrationError",
-    "Leg", "Line", "Memory", "NnqftError", "Outcome", "Parameter", "PluginError", "Point", "Propagator", "Request",
-    "Result", "SelfEnergy", "Series", "Singularity", "Target", "Term", "Theory", "TheoryError", "TimeIntegral",
-    "UnknownNameError", "Vertex", "Work", "WorkError",
+    "Keep", "LedgerError", "Leg", "Line", "Memory", "NnqftError", "Outcome", "Parameter", "PluginError", "Point",
+    "Propagator", "Request", "Result", "SelfEnergy", "Series", "Singularity", "Target", "Term", "Theory",
+    "TheoryError", "TimeIntegral", "UnknownNameError", "Vertex", "Work", "WorkError",
     "compute", "diagrams", "dyson", "finite_number", "hookimpl", "load", "short", "theory", "time_integral",
     "whole_number",
 ]  # fmt: skip

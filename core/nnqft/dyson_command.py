@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -23,10 +24,9 @@ from nnqft.options import (
     Seed,
     WidthOrder,
     Workers,
-    check_picture,
-    check_writable,
+    check_outputs,
+    finish,
     parse_parameters,
-    save_plot,
 )
 
 
@@ -55,36 +55,29 @@ def dyson(
     progress: Progress = None,
 ) -> int:
     """Solve Dyson's equation with the self-energy of a model to an order."""
-    import sys
-
     import nnqft
 
-    check_writable(json)
-    check_writable(plot)
-    check_picture(plot)
-    found = nnqft.dyson(
-        nnqft.theory(model, **parse_parameters(param)),
-        order=order,
-        width_order=width_order,
-        self_consistent=self_consistent,
-        reach=reach,
-        intervals=intervals,
-        integrator=integrator,
-        executor=executor,
-        address=address,
-        workers=workers,
-        rtol=rtol,
-        atol=atol,
-        neval=neval,
-        seed=seed,
-        max_diagrams=max_diagrams,
-        progress=sys.stderr.isatty() if progress is None else progress,
+    check_outputs(json, plot)
+    theory = nnqft.theory(model, **parse_parameters(param))
+    return finish(
+        lambda: nnqft.dyson(
+            theory,
+            order=order,
+            width_order=width_order,
+            self_consistent=self_consistent,
+            reach=reach,
+            intervals=intervals,
+            integrator=integrator,
+            executor=executor,
+            address=address,
+            workers=workers,
+            rtol=rtol,
+            atol=atol,
+            neval=neval,
+            seed=seed,
+            max_diagrams=max_diagrams,
+            progress=sys.stderr.isatty() if progress is None else progress,
+        ),
+        json,
+        plot,
     )
-    print(found.table())
-    if json is not None:
-        found.save(json)
-        print(f"wrote {json}")
-    if plot is not None:
-        save_plot(found, plot)
-        print(f"wrote {plot}")
-    return 0

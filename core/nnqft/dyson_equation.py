@@ -75,6 +75,11 @@ class Dyson:
     self_energy: SelfEnergy
     steps: int = 1
 
+    @property
+    def converged(self) -> bool:
+        """Every self-energy that was sampled met its target."""
+        return self.self_energy.converged
+
     def correlator(self, tau: Any) -> Any:
         """C at any τ within the grid, by a spline of fifth order."""
         return self._at(self.two_point, np.abs(np.asarray(tau, float)))
@@ -112,6 +117,7 @@ class Dyson:
             "order": self.order,
             "width_order": self.width_order,
             "self_consistent": self.self_consistent,
+            "converged": self.converged,
             "plateau": self.plateau,
             "steps": self.steps,
         } | {name: getattr(self, name).tolist() for name in (*arrays, "two_point_bound")}

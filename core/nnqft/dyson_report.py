@@ -38,6 +38,8 @@ def dyson_table(found: Dyson) -> str:
     console.print(
         f"plateau of C: {found.plateau:.6g}; grid to τ = {found.tau[-1]:g} in {len(found.tau) - 1} steps{steps}"
     )
+    if not found.converged:
+        console.print("target NOT met: the errors are larger than asked")
     assert isinstance(console.file, StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 

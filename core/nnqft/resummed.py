@@ -9,7 +9,7 @@ import numpy as np
 from nnqft.errors import InputError, PluginError
 from nnqft.estimate import Estimate
 from nnqft.host import default_host, strangers
-from nnqft.interfaces import AbstractModel
+from nnqft.interfaces import AbstractModel, Target
 from nnqft.request import RESUMMED, Request, make_theory
 from nnqft.result import Result, versions
 from nnqft.series import Series
@@ -40,7 +40,7 @@ def resum(request: Request, theory: Theory) -> Result:
         parts[width] = Estimate.exact(values, time.process_time() - start, bounds)
     series = Series({(RESUMMED, width): part for width, part in parts.items()}, N=theory.N)
     total = series.total
-    wanted = request.target.tolerance(total.mean)
+    wanted = Target(request.rtol, request.atol).tolerance(total.mean)
     missed = bool(((wanted >= 0) & (total.rounding > wanted)).any())
     return Result(
         request=request,

@@ -38,6 +38,8 @@ class SelfEnergy:
         Σ_R(τ), zero for τ < 0, and the even Σ_K(τ) on the grid. At τ = 0 stands the limit from above.
     mass, white : mapping
         Parts at one time, as coefficients of δ(τ): estimates of one number each.
+    converged : bool
+        Every part that was sampled met its target.
     """
 
     grid: np.ndarray
@@ -45,6 +47,7 @@ class SelfEnergy:
     noise: Parts
     mass: Parts
     white: Parts
+    converged: bool = True
 
     @property
     def parts(self) -> dict[str, Parts]:
@@ -102,16 +105,18 @@ def evaluate(found: Irreducible, grid: np.ndarray, effort: Effort) -> SelfEnergy
     step = grid[1] - grid[0]
     lags = np.stack([np.maximum(grid, JUST_AFTER * step), np.zeros(len(grid))], axis=1)
     parts: dict[str, Parts] = {}
+    met: list[bool] = []
     for gridded, local, diagrams in (("retarded", "mass", found.retarded), ("noise", "white", found.noise)):
         contact = on_one_point(diagrams)
-        parts[gridded] = _integrate(diagrams.subset(np.flatnonzero(~contact)), lags, effort)
-        parts[local] = _integrate(diagrams.subset(np.flatnonzero(contact)), np.zeros((1, 2)), effort)
-    return SelfEnergy(grid, **parts)
+        for name, chosen, times in ((gridded, ~contact, lags), (local, contact, np.zeros((1, 2)))):
+            parts[name], good = _integrate(diagrams.subset(np.flatnonzero(chosen)), times, effort)
+            met.append(good)
+    return SelfEnergy(grid, **parts, converged=all(met))
 
 
-def _integrate(diagrams: DiagramSet, times: np.ndarray, effort: Effort) -> Parts:
+def _integrate(diagrams: DiagramSet, times: np.ndarray, effort: Effort) -> tuple[Parts, bool]:
     if not len(diagrams):
-        return {}
+        return {}, True
     job = make_job(diagrams, times, effort.integrator)
     target = effort.target
     if all(work.integrator.exact or not work.integral.dim for work in job.work):
@@ -126,4 +131,4 @@ def _integrate(diagrams: DiagramSet, times: np.ndarray, effort: Effort) -> Parts
             f"a self-energy diagram failed: {outcome.failure or outcome.reason}"
         ) from outcome.failure
     keys = zip(diagrams.orders.tolist(), diagrams.widths.tolist(), strict=True)
-    return collect(keys, diagrams.weights.tolist(), job.which.tolist(), estimates)
+    return collect(keys, diagrams.weights.tolist(), job.which.tolist(), estimates), outcome.converged
