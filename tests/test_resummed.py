@@ -99,7 +99,7 @@ def test_second_order_in_width_is_the_series():
         for m, tau in enumerate(taus):
             terms = sum(exact.closed_form(n, 2)(tau) * sigma ** (2 * n) for n in range(6))
             assert found[m] == pytest.approx(terms, rel=100 * sigma**8)
-    for sigma in (0.05, 0.2):
+    for sigma in (1e-12, 1e-3, 0.05, 0.2):
         found = summed(sigma_w=sigma, width_order=2).contribution("resummed", 2).mean[0]
         terms = sum(float(Fraction(c)) * sigma ** (2 * n) for n, c in enumerate(SECOND))
         assert found == pytest.approx(terms, rel=1e3 * sigma**14 + 1e-14)

@@ -12,6 +12,7 @@ residues are taken with as many digits as that costs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,7 +59,8 @@ def stationary_two_point(
     """C(τ) at order N^{−2}, bare of it, for the arguments of `linear_sums.stationary_two_point`, and its bound."""
     if sigma == 0.0:
         return np.zeros_like(tau), np.zeros_like(tau)
-    lost = 16 * max(0.0, -float(mp.log10(sigma / gamma))) - 8 * float(mp.log10(1 - sigma / gamma))
+    # Residues at poles a distance σ or σ² apart cancel to something of order σ⁴; those near the edge grow like m^{−9}.
+    lost = 32 * max(0.0, -math.log10(sigma / gamma)) - 16 * math.log10(1 - sigma / gamma)
     with mp.workdps(40 + int(lost)):
         terms = _terms(mp.mpf(gamma), mp.mpf(sigma))
         values = np.empty(len(tau))
