@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 import nnqft
 from nnqft.cli import main
 from nnqft_plugins.models import linear_sums
+from nnqft_plugins.models.linear import Linear
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
 STATIC = {"sigma_b": 0.5, "sigma_u": 0.7, "q": 0.6}
@@ -286,3 +287,9 @@ def test_what_needs_the_single_orders_says_so():
             ask()
     with pytest.raises(nnqft.InputError, match="wanted a number"):
         nnqft.diagrams(LINEAR, "two_point", order="resummed")
+
+
+def test_another_expansion_is_another_sum():
+    theory = replace(LINEAR, parameters={**LINEAR.parameters, "expansion": "saddle"})
+    with pytest.raises(nnqft.InputError, match="write expansion='bare'"):
+        Linear().resummed(theory, "two_point", 0, np.zeros((1, 2)))

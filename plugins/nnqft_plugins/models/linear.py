@@ -30,6 +30,8 @@ class Linear(AbstractModel):
             raise InputError(f"width_order={short(width)}: the linear network is summed for width_order=0, 1 or 2")
         values = theory.parameters
         gamma, sigma = values["gamma"], values["sigma_w"]
+        if values.get("expansion", "bare") != "bare":
+            raise InputError("order='resummed' adds the diagrams of the expansion about 𝔚 = 0; write expansion='bare'")
         if theory.stationary and sigma >= gamma:
             raise InputError(
                 f"sigma_w={sigma:g}: the sum of all cacti diverges for σ_w² ≥ γ² = {gamma**2:g}; wanted"
