@@ -22,9 +22,10 @@ from threadpoolctl import threadpool_limits
 import nnqft
 from nnqft_plugins.models import linear_sums
 
+WITHIN = 3e-3
 TAUS = (0.0, 1.0, 3.0)
 COUPLINGS = (0.25, 0.5, 0.7)
-SAMPLES = {20: 10_000, 50: 20_000, 100: 3_000, 200: 300}
+SAMPLES = {20: 6_000, 50: 12_000, 100: 2_000, 200: 250}
 CONTROL = 8
 """Highest a + b of the traces that are taken off."""
 COUNTED = 16
@@ -154,6 +155,7 @@ def stationary(report: Report, scale: float) -> bool:
         ["σ_w²", "N", "networks", "unstable", "ξ simulated", "rel. error", "N→∞", "≤ 1/N", "off", "≤ 1/N²", "off",
          "off at τ=1", "τ=3"]
     ]  # fmt: skip
+    kept: list[list[object]] = [["σ_w²", "rel. error", "≤ 0.3 %", "N→∞", "kept", "≤ 1/N", "kept", "≤ 1/N²", "kept"]]
     good = True
     for coupling in COUPLINGS:
         for N, wanted in SAMPLES.items():
@@ -168,11 +170,17 @@ def stationary(report: Report, scale: float) -> bool:
                 *(f"{2 * sums[0, 0]:.5f}", f"{2 * sums[1, 0]:.5f}", f"{off[1, 0]:+.1f}"),
                 *(f"{2 * sums[2, 0]:.5f}", f"{off[2, 0]:+.1f}", f"{off[2, 1]:+.1f}", f"{off[2, 2]:+.1f}"),
             ])  # fmt: skip
-            if (N, coupling) in ((50, 0.25), (50, 0.5)):
-                # N^−2 may be felt where the simulation is sharper than it.
-                good &= bool(abs(off[2, 0]) < 3 and sdev[0] / mean[0] < 3e-3)
-                good &= bool(abs(sums[1, 0] / mean[0] - 1) < 3e-3)
+            if N == 50:
+                gaps = np.abs(sums[:, 0] / mean[0] - 1)
+                enough = sdev[0] / mean[0] < WITHIN
+                kept.append([
+                    coupling, f"{sdev[0] / mean[0]:.2%}", verdict(bool(enough)),
+                    *(part for gap in gaps for part in (f"{gap:.2%}", verdict(bool(enough and gap < WITHIN)))),
+                ])  # fmt: skip
+                good &= bool((enough and gaps[2] < WITHIN) or unstable)
     report.table(*rows)
+    report.say("N = 50, ξ: distance of the sums from the simulation")
+    report.table(*kept)
     return good
 
 
@@ -213,8 +221,8 @@ def main() -> int:
         "resummed",
         [
             "every term through σ_w^16 of widths 0, 1 and 2 as the diagrams give it in fractions",
-            "N = 50, σ_w² = 0.25 and 0.5: ξ to order 1/N within 0.3 % of a simulation with less error than that",
-            "N = 50, σ_w² = 0.25 and 0.5: ξ to order 1/N² within three errors of the simulation",
+            "N = 50, σ_w² = 0.25, 0.5, 0.7: ξ within 0.3 % of a simulation with less error than that (out of reach where"
+            " networks are unstable, as then there is no average)",
             "from rest at t ≤ 4, σ_w² = 0.7: C to order 1/N² within three errors",
         ],
         chosen.save,
