@@ -40,7 +40,7 @@ def dyson(
         bool, Parameter(negative=(), help="Skeletons with full lines; with -n 1 -k 0 dynamic mean-field theory.")
     ] = False,
     reach: Annotated[float | None, Parameter(help="Largest time difference of the grid.")] = None,
-    intervals: Annotated[int, WHOLE, Parameter(help="Of the grid, a multiple of 4.")] = 512,
+    intervals: Annotated[int | None, WHOLE, Parameter(help="Of the grid, a multiple of 4.")] = None,
     integrator: Annotated[str, Parameter(help="See nnqft plugins; auto chooses for each integral.")] = "auto",
     executor: Executor = "local",
     address: Address = None,

@@ -16,7 +16,7 @@ from scipy.interpolate import make_interp_spline
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, short
 from nnqft.generate import MAX_DIAGRAMS
-from nnqft.host import open_executor
+from nnqft.host import default_host, open_executor
 from nnqft.interfaces import AbstractExecutor, Target, finite_number, whole_number
 from nnqft.irreducible import contract_stubs, skeletons
 from nnqft.pipeline import diagrams
@@ -134,7 +134,7 @@ def dyson(
     width_order: int | None = None,
     self_consistent: bool = False,
     reach: float | None = None,
-    intervals: int = 512,
+    intervals: int | None = None,
     integrator: str = "auto",
     executor: str | AbstractExecutor = "local",
     rtol: float | None = None,
@@ -160,7 +160,8 @@ def dyson(
         theory, exact for N → ∞. Needs skeletons without internal times.
     reach, intervals
         End of the grid, by default 30 times the slowest of the bare lines and longer if the solution decays more
-        slowly, and its number of intervals, a multiple of 4.
+        slowly, and its number of intervals, a multiple of 4: by default 512, or 128 where integrals are sampled, as
+        the covariance of all times is kept for each of them.
     integrator, executor, rtol, atol, neval, seed, workers, address, progress
         As for `compute`, for each of Σ_R and Σ_K; a target is needed only where something is sampled.
 
@@ -180,7 +181,9 @@ def dyson(
         if len(diagrams(theory, "mean", order=order, width_order=width_order)):
             raise InputError("self_consistent=True: this theory has a mean ⟨h⟩ ≠ 0; leave self_consistent out")
         found = Irreducible(*(skeletons(each) for each in found))
-    intervals = whole_number("intervals", intervals, 8)
+    exact = integrator == "auto" or default_host().get("integrator", integrator).exact
+    sampled = not exact or any(line.kernel is not None for line in _lines(theory))
+    intervals = (128 if sampled else 512) if intervals is None else whole_number("intervals", intervals, 8)
     if intervals % 4 or intervals >= MAX_TIMES:
         raise InputError(f"intervals={intervals}: wanted a multiple of 4 below {MAX_TIMES}, such as 512")
     target = Target(rtol, atol, neval, whole_number("seed", seed, 0))
