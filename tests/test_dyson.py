@@ -189,8 +189,9 @@ def test_lines_that_are_functions_need_a_reach():
     theory = replace(STATIONARY, propagators=lines)
     with pytest.raises(nnqft.InputError, match="write reach=30"):
         nnqft.dyson(theory, order=1)
-    found = nnqft.dyson(theory, order=1, reach=30.0, neval=2000, integrator="vegas")
-    assert_allclose(found.two_point, nnqft.dyson(STATIONARY, order=1, reach=30.0).two_point, rtol=1e-9)
+    grid = {"reach": 30.0, "intervals": 64}
+    found = nnqft.dyson(theory, order=1, neval=2000, integrator="vegas", **grid)
+    assert_allclose(found.two_point, nnqft.dyson(STATIONARY, order=1, **grid).two_point, rtol=1e-9)
     with pytest.raises(nnqft.InputError, match="lies beyond the grid"):
         found.correlator(31.0)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nnqft.dyson_equation import Dyson
 
 _ROWS = 13
+_TINY = 1e-12
+"""Self-energies below this at τ = 0+ are 0 there, and seen at a τ just above."""
 _SHOWN = 1e-3
 """The table and the plot end where C and R have fallen to this part of their size."""
 
@@ -34,10 +36,9 @@ def dyson_table(found: Dyson) -> str:
     console.print(values)
     console.print(_self_energies(found))
     console.print(_functions(found))
+    plateau = found.plateau if abs(found.plateau) > _TINY * abs(found.two_point[0]) else 0.0
     steps = f", self-consistent after {found.steps} steps" if found.self_consistent else ""
-    console.print(
-        f"plateau of C: {found.plateau:.6g}; grid to τ = {found.tau[-1]:g} in {len(found.tau) - 1} steps{steps}"
-    )
+    console.print(f"plateau of C: {plateau:.6g}; grid to τ = {found.tau[-1]:g} in {len(found.tau) - 1} steps{steps}")
     if not found.converged:
         console.print("target NOT met: the errors are larger than asked")
     assert isinstance(console.file, StringIO)
@@ -50,10 +51,7 @@ def _self_energies(found: Dyson):  # type: ignore[no-untyped-def]
     table = plain_table("order", "width", "Σ(z̃,h) at 0+", "its δ(τ)", "Σ(z̃,z̃) at 0", "its δ(τ)")
     parts = [energy.retarded, energy.mass, energy.noise, energy.white]
     for key in sorted({key for each in parts for key in each}):
-        cells = [
-            value_with_error(each[key].mean[0], each[key].sdev[0], each[key].rounding.flat[0]) if key in each else ""
-            for each in parts
-        ]
+        cells = [value_with_error(each[key].mean[0], each[key].sdev[0], _TINY) if key in each else "" for each in parts]
         table.add_row(*map(str, key), *cells)
     return table
 
@@ -73,7 +71,7 @@ def _functions(found: Dyson):  # type: ignore[no-untyped-def]
 
 
 def _cell(value: float, error: float) -> str:
-    return value_with_error(value, error if error > 1e-12 * abs(value) else 0.0)
+    return value_with_error(value, error if error > 1e-10 * abs(value) else 0.0)
 
 
 def _end(found: Dyson) -> int:
