@@ -5,9 +5,9 @@ With z = σ²xy and w standing for σ²x² and σ²y² in turn, the N^{−2} par
     2z²(1+z−z²)/((1−z)⁵(1+z))
       + Σ_w [ w(1+w)/((1−z)²(1−w)³) − (1−3z) w/((1−z)³(1−w)²) + z(3z²+z−1) w/((1−z)⁴(1+z)(1−w)) ] .
 
-Found from the numbers of pairings and equal to all of them up to a + b = 24 (benchmarks/resummed.py counts them
-again); unlike the orders N⁰ and N^{−1} it is not derived here. Its poles come to lie close together for small σ, so
-residues are taken with as many digits as that costs.
+Found from the numbers of pairings, and equal to all of them up to a + b = 16 as benchmarks/resummed.py counts them;
+unlike the orders N⁰ and N^{−1} it is not derived. Its poles come to lie close together for small σ, so residues are
+taken with as many digits as that costs.
 """
 
 from __future__ import annotations
