@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 
 import nnqft
 from nnqft.cli import main
-from nnqft.dyson_equation import _kernels
+from nnqft.self_energy import kernels_of
 from nnqft.volterra import Kernels, solve
 
 # The equation itself
@@ -66,7 +66,7 @@ def test_expanded_again_it_is_the_plain_series(model, order, options):
         for name, parts in found.self_energy.parts.items():
             size = len(found.tau) if name in ("retarded", "noise") else 1
             values[name] = np.zeros(size) + sum(g**n * part.mean for (n, _), part in parts.items())
-        solutions.append(solve(_kernels(theory, found.self_energy, values)))
+        solutions.append(solve(kernels_of(theory, found.self_energy, values)))
     at = np.array([4, 16, 60])
     for name, read in (("response", "response"), ("cumulant", "correlator")):
         plain = nnqft.compute(
@@ -160,7 +160,8 @@ REFUSED = {
     "write start='stationary'": (nnqft.theory("linear", start="rest"), {}),
     "has no pair of response and correlator": (nnqft.theory("toy", action={4: 1.0}), {}),
     "wanted a multiple of 4": (STATIONARY, {"intervals": 50}),
-    "reach=-1: wanted a time > 0": (STATIONARY, {"reach": -1}),
+    "reach=-1: wanted a number > 0": (STATIONARY, {"reach": -1}),
+    "rtol=0: wanted a number > 0": (STATIONARY, {"rtol": 0}),
     "no stationary state with this self-energy": (nnqft.theory("linear", sigma_w=2.0), {}),
     "no self-consistent solution after": (
         nnqft.theory("linear", sigma_w=1.1), {"width_order": 0, "self_consistent": True}

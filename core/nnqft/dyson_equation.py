@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
-from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, short
 from nnqft.generate import MAX_DIAGRAMS
 from nnqft.host import default_host, open_executor
 from nnqft.interfaces import AbstractExecutor, Target, finite_number, whole_number
-from nnqft.irreducible import contract_stubs, skeletons
+from nnqft.irreducible import skeletons
 from nnqft.pipeline import diagrams
 from nnqft.request import MAX_TIMES, check_theory
-from nnqft.self_energy import Effort, Irreducible, SelfEnergy, evaluate
-from nnqft.theory import Array, Propagator, Theory
-from nnqft.volterra import Kernels, Solution, solve, solve_once
+from nnqft.self_consistent import iterate
+from nnqft.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of
+from nnqft.theory import Theory
+from nnqft.volterra import solve, solve_once
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SHORT = 1e-9
+"""What the response may have left of itself at the end of the grid, where the grid is ours to choose."""
 RESAMPLED = 48
 """Draws of the self-energies from their errors: the error of R and C is then known to a tenth of itself."""
-MAX_STEPS = 1000
-SETTLED = 1e-11
-"""Relative change at which a self-consistent solution counts as found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,50 +170,59 @@ def dyson(
         If an integral failed.
     """
     order = _check(theory, order)
-    found = Irreducible(*(
-        diagrams(theory, name, order=order, width_order=width_order, irreducible=True, max_diagrams=max_diagrams)
-        for name in ("response", "two_point")
-    ))  # fmt: skip
-    if self_consistent:
-        if len(diagrams(theory, "mean", order=order, width_order=width_order)):
-            raise InputError("self_consistent=True: this theory has a mean ⟨h⟩ ≠ 0; leave self_consistent out")
-        found = Irreducible(*(skeletons(each) for each in found))
-    exact = integrator == "auto" or default_host().get("integrator", integrator).exact
-    sampled = not exact or any(line.kernel is not None for line in _lines(theory))
-    intervals = (128 if sampled else 512) if intervals is None else whole_number("intervals", intervals, 8)
-    if intervals % 4 or intervals >= MAX_TIMES:
-        raise InputError(f"intervals={intervals}: wanted a multiple of 4 below {MAX_TIMES}, such as 512")
-    target = Target(rtol, atol, neval, whole_number("seed", seed, 0))
+    found = _irreducible(theory, order, width_order, self_consistent, max_diagrams)
+    grids = _grids(theory, reach, intervals, integrator)
+    target = _target(rtol, atol, neval, seed)
     place = open_executor(executor, workers, address)
     try:
         effort = Effort(integrator, target, place, progress)
-        lengths = _lengths(theory, intervals) if reach is None else [(_positive(reach), intervals)]
-        for length, count in lengths:
-            grid = np.linspace(0.0, length, count + 1)
+        for grid in grids:
             if self_consistent:
-                energy, kernels, solution, steps = _iterate(theory, found, grid, effort)
+                energy, solution, steps = iterate(theory, found, grid, effort)
             else:
                 energy, steps = evaluate(found, grid, effort), 1
-                kernels = _kernels(theory, energy)
-                solution = solve(kernels)
-            if abs(solution.response[-1]) < 1e-9 * abs(solution.response[0]):
+                solution = solve(kernels_of(theory, energy))
+            if abs(solution.response[-1]) < SHORT * abs(solution.response[0]):
                 break
     finally:
         if place is not executor:
             place.close()
     if not np.isfinite(solution.correlator).all() or abs(solution.response[-1]) > abs(solution.response[0]):
         raise InputError("the response grows: no stationary state with this self-energy; lower the coupling")
-    errors = _statistical_errors(theory, energy, kernels, seed)
     return Dyson(
-        theory, order, width_order, self_consistent, grid, solution.response, solution.correlator, *errors,
-        solution.response_error, solution.correlator_error, solution.plateau, energy, steps,
+        theory, order, width_order, self_consistent, grid, solution.response, solution.correlator,
+        *_statistical_errors(theory, energy, seed), solution.response_error, solution.correlator_error,
+        solution.plateau, energy, steps,
     )  # fmt: skip
 
 
-def _positive(reach: Any) -> float:
-    number = finite_number("reach", reach)
+def _irreducible(
+    theory: Theory, order: int, width_order: int | None, self_consistent: bool, max_diagrams: int
+) -> Irreducible:
+    retarded, noise = (
+        diagrams(theory, name, order=order, width_order=width_order, irreducible=True, max_diagrams=max_diagrams)
+        for name in ("response", "two_point")
+    )
+    if not self_consistent:
+        return Irreducible(retarded, noise)
+    if len(diagrams(theory, "mean", order=order, width_order=width_order)):
+        raise InputError("self_consistent=True: this theory has a mean ⟨h⟩ ≠ 0; leave self_consistent out")
+    return Irreducible(skeletons(retarded), skeletons(noise))
+
+
+def _target(rtol: Any, atol: Any, neval: Any, seed: Any) -> Target:
+    return Target(
+        rtol=None if rtol is None else _positive("rtol", rtol, "1e-3"),
+        atol=None if atol is None else _positive("atol", atol, "1e-3"),
+        neval=None if neval is None else whole_number("neval", neval, 1),
+        seed=whole_number("seed", seed, 0),
+    )
+
+
+def _positive(name: str, value: Any, example: str) -> float:
+    number = finite_number(name, value)
     if number <= 0:
-        raise InputError(f"reach={short(reach)}: wanted a time > 0, write for example reach=30")
+        raise InputError(f"{name}={short(value)}: wanted a number > 0, write for example {name}={example}")
     return number
 
 
@@ -230,103 +236,26 @@ def _check(theory: Theory, order: Any) -> int:
     return whole_number("order", order, 0)
 
 
-def _lines(theory: Theory) -> tuple[Propagator, Propagator]:
-    """Response and correlator."""
-    response = next(p for p in theory.propagators if not p.delta and theory.field_named[p.right].response)
-    return response, theory.lines[response.left, response.left]
+def _grids(theory: Theory, reach: Any, intervals: Any, integrator: str) -> list[np.ndarray]:
+    """The grids to try, one after the other, until the response has decayed within it."""
+    lines = lines_of(theory)
+    functions = any(line.kernel is not None for line in lines)
+    if intervals is None:
+        exact = integrator == "auto" or default_host().get("integrator", integrator).exact
+        intervals = 512 if exact and not functions else 128
+    intervals = whole_number("intervals", intervals, 8)
+    if intervals % 4 or intervals >= MAX_TIMES:
+        raise InputError(f"intervals={intervals}: wanted a multiple of 4 below {MAX_TIMES}, such as 512")
+    if reach is not None:
+        return [np.linspace(0.0, _positive("reach", reach, "30"), intervals + 1)]
+    rates = [term.rate for line in lines for term in line.terms if term.rate]
+    if not rates or functions:
+        raise InputError("reach is missing: the lines are functions whose decay is not known, write reach=30")
+    longest = (MAX_TIMES - 1) // 4 * 4
+    return [np.linspace(0.0, 30 * n / min(rates), min(n * intervals, longest) + 1) for n in (1, 2, 4)]
 
 
-def _lengths(theory: Theory, intervals: int) -> list[tuple[float, int]]:
-    """Reaches to try, each with its number of intervals."""
-    rates = [term.rate for line in _lines(theory) for term in line.terms if term.rate]
-    if not rates or any(line.kernel is not None for line in _lines(theory)):
-        raise InputError("reach is missing: the lines are functions whose decay is not known, write reach=30.0")
-    first = 30 / min(rates)
-    return [(first * n, min(n * intervals, (MAX_TIMES - 1) // 4 * 4)) for n in (1, 2, 4)]
-
-
-def _kernels(theory: Theory, energy: SelfEnergy, values: Mapping[str, np.ndarray] | None = None) -> Kernels:
-    """Everything on the grid; `values` in place of the self-energy's means."""
-    means = {name: energy.total(name).mean for name in energy.parts} if values is None else values
-    response, correlator = _lines(theory)
-    grid = energy.grid
-    bare = np.asarray(correlator(grid, 0.0 * grid), float) + 0.0 * grid
-    plateau = float(bare[-1])
-    if correlator.kernel is None:
-        plateau = sum(term.amplitude for term in correlator.terms if not term.rate)
-    tail = float(means["noise"][-1])
-    G = np.asarray(response(np.maximum(grid, 1e-12 * grid[1]), 0.0 * grid), float) + 0.0 * grid
-    return Kernels(
-        float(grid[1]), G, bare - plateau, means["retarded"], means["noise"] - tail,
-        float(means["mass"][0]), float(means["white"][0]), plateau, tail,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A line on a uniform grid of time differences: cubic between its points, constant beyond."""
-
-    values: np.ndarray
-    step: float
-
-    def __call__(self, t: Array, s: Array, params: Mapping[str, Any], xp: ModuleType) -> Array:
-        """The value at |t − s|."""
-        last = len(self.values) - 1
-        x = xp.minimum(xp.abs(t - s) / self.step, float(last))
-        first = xp.clip(xp.floor(x).astype(int) - 1, 0, last - 3)
-        u, total, table = x - first, 0.0, xp.asarray(self.values)
-        for i in range(4):
-            weight = 1.0
-            for j in range(4):
-                if j != i:
-                    weight = weight * (u - j) / (i - j)
-            total = total + weight * table[first + i]
-        return total
-
-
-def _iterate(
-    theory: Theory, found: Irreducible, grid: np.ndarray, effort: Effort
-) -> tuple[SelfEnergy, Kernels, Solution, int]:
-    """Insert the solution into the skeletons until it stays."""
-    if any(_inner_points(each) for each in found):
-        raise InputError(
-            "self_consistent=True needs skeletons without internal times, such as those of order=1, width_order=0"
-        )
-    lines = _lines(theory)
-    names = [line.name for line in lines]
-    step = float(grid[1])
-    tables = {line.name: np.asarray(line(np.maximum(grid, 1e-12 * step), 0.0 * grid)) + 0.0 * grid for line in lines}
-    change = np.inf
-    for count in range(1, MAX_STEPS + 1):
-        full = {
-            line.name: Propagator(line.name, line.left, line.right, kernel=Table(tables[line.name], step))
-            for line in lines
-        }
-        energy = evaluate(found.with_lines(full), grid, effort)
-        kernels = _kernels(theory, energy)
-        solution = solve(kernels)
-        new = dict(zip(names, (solution.response, solution.correlator), strict=True))
-        change = max(float(np.abs(new[name] - tables[name]).max() / np.abs(new[name]).max()) for name in names)
-        tables = new
-        if not np.isfinite(change) or abs(solution.correlator[0]) > 1e12:
-            break
-        if change < SETTLED:
-            return energy, kernels, solution, count
-    raise InputError(f"no self-consistent solution after {count} steps (last change {change:.2g}); lower the coupling")
-
-
-def _inner_points(found: DiagramSet) -> bool:
-    """Has any diagram a point that no stub ends on?"""
-    none = np.zeros((1, len(found.plan.externals)))
-    return any(
-        len(small.points) > small.externals
-        for small in (contract_stubs(diagram, found.theory, none)[0] for diagram in found)
-    )
-
-
-def _statistical_errors(
-    theory: Theory, energy: SelfEnergy, kernels: Kernels, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _statistical_errors(theory: Theory, energy: SelfEnergy, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Standard deviations of R and C when the self-energies are drawn from their errors."""
     if not energy.sampled:
         return np.zeros(len(energy.grid)), np.zeros(len(energy.grid))
@@ -338,6 +267,6 @@ def _statistical_errors(
     }
     solved = []
     for n in range(RESAMPLED):
-        solved.append(solve_once(_kernels(theory, energy, {name: values[n] for name, values in drawn.items()}))[:2])
+        solved.append(solve_once(kernels_of(theory, energy, {name: values[n] for name, values in drawn.items()}))[:2])
     response, correlator = (np.array([each[part] for each in solved]) for part in (0, 1))
     return response.std(axis=0, ddof=1), correlator.std(axis=0, ddof=1)

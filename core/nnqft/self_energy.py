@@ -14,7 +14,8 @@ from nnqft.estimate import Estimate, add_all, collect
 from nnqft.interfaces import AbstractExecutor, Target
 from nnqft.irreducible import on_one_point
 from nnqft.progress import progress_bar
-from nnqft.theory import Propagator
+from nnqft.theory import Propagator, Theory
+from nnqft.volterra import Kernels
 from nnqft.work import make_job
 
 JUST_AFTER = 1e-9
@@ -132,3 +133,26 @@ def _integrate(diagrams: DiagramSet, times: np.ndarray, effort: Effort) -> tuple
         ) from outcome.failure
     keys = zip(diagrams.orders.tolist(), diagrams.widths.tolist(), strict=True)
     return collect(keys, diagrams.weights.tolist(), job.which.tolist(), estimates), outcome.converged
+
+
+def lines_of(theory: Theory) -> tuple[Propagator, Propagator]:
+    """Response and correlator."""
+    response = next(p for p in theory.propagators if not p.delta and theory.field_named[p.right].response)
+    return response, theory.lines[response.left, response.left]
+
+
+def kernels_of(theory: Theory, energy: SelfEnergy, values: Mapping[str, np.ndarray] | None = None) -> Kernels:
+    """Everything on the grid; `values` in place of the self-energy's means."""
+    means = {name: energy.total(name).mean for name in energy.parts} if values is None else values
+    response, correlator = lines_of(theory)
+    grid = energy.grid
+    bare = np.asarray(correlator(grid, 0.0 * grid), float) + 0.0 * grid
+    plateau = float(bare[-1])
+    if correlator.kernel is None:
+        plateau = sum(term.amplitude for term in correlator.terms if not term.rate)
+    tail = float(means["noise"][-1])
+    G = np.asarray(response(np.maximum(grid, 1e-12 * grid[1]), 0.0 * grid), float) + 0.0 * grid
+    return Kernels(
+        float(grid[1]), G, bare - plateau, means["retarded"], means["noise"] - tail,
+        float(means["mass"][0]), float(means["white"][0]), plateau, tail,
+    )  # fmt: skip
