@@ -240,6 +240,18 @@ def test_result(tmp_path):
     assert_allclose(again.contribution("resummed", 1).mean, found.contribution("resummed", 1).mean, rtol=0)
 
 
+def test_what_is_left_out_is_said():
+    """Where the model knows the next width order, how large it is."""
+    sizes = [summed(sigma_w=0.7, N=20, width_order=k).contribution("resummed", k).mean[0] for k in range(3)]
+    for k in (0, 1):
+        (note,) = summed(sigma_w=0.7, N=20, width_order=k).notes
+        assert note.endswith(
+            f"N^-{k + 1} is left out, it would change this by up to {sizes[k + 1] / sum(sizes[: k + 1]):.1%}"
+        )
+    (note,) = summed(sigma_w=0.7, N=20, width_order=2).notes
+    assert note.endswith("order N^-3 is left out")
+
+
 def test_a_target_beyond_the_rounding_is_missed():
     found = summed(sigma_w=0.5, rtol=1e-17)
     assert not found.converged
