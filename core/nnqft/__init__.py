@@ -18,6 +18,7 @@ from nnqft.errors import (
     ExecutorError,
     InputError,
     IntegrationError,
+    LedgerError,
     NnqftError,
     PluginError,
     TheoryError,
@@ -34,6 +35,7 @@ from nnqft.interfaces import (
     AbstractIntegrator,
     AbstractModel,
     AbstractObservable,
+    Keep,
     Need,
     Outcome,
     Parameter,
@@ -46,11 +48,13 @@ from nnqft.load import load
 from nnqft.request import Request
 from nnqft.result import Result
 from nnqft.rows import DiagramRow
+from nnqft.self_energy import SelfEnergy
 from nnqft.series import Series, Singularity
 from nnqft.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
 
 # Last, because `nnqft.theory` the function takes the place of the module's name in this package.
 from nnqft.pipeline import compute, diagrams, theory  # isort: skip
+from nnqft.dyson_equation import Dyson, dyson  # isort: skip
 
 __all__ = [
     "AbstractDerivedObservable",
@@ -64,11 +68,14 @@ __all__ = [
     "Diagram",
     "DiagramRow",
     "DiagramSet",
+    "Dyson",
     "Estimate",
     "ExecutorError",
     "Field",
     "InputError",
     "IntegrationError",
+    "Keep",
+    "LedgerError",
     "Leg",
     "Line",
     "Memory",
@@ -81,6 +88,7 @@ __all__ = [
     "Propagator",
     "Request",
     "Result",
+    "SelfEnergy",
     "Series",
     "Singularity",
     "Target",
@@ -94,6 +102,7 @@ __all__ = [
     "WorkError",
     "compute",
     "diagrams",
+    "dyson",
     "finite_number",
     "hookimpl",
     "load",

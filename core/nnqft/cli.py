@@ -8,13 +8,12 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from nnqft.errors import InputError, IntegrationError, NnqftError, PluginError, one_line
+from nnqft.errors import InputError, NnqftError, PluginError, one_line
 from nnqft.generate import MAX_DIAGRAMS
 from nnqft.options import (
     WHOLE,
@@ -23,6 +22,7 @@ from nnqft.options import (
     Executor,
     Indices,
     Json,
+    LedgerPath,
     MaxDiagrams,
     Neval,
     Observable,
@@ -35,20 +35,18 @@ from nnqft.options import (
     Seed,
     Start,
     Tau,
+    TimeLimit,
     Times,
     WidthOrder,
     Workers,
-    check_picture,
-    check_writable,
-    named,
+    check_outputs,
+    finish,
     parse_numbers,
     parse_parameters,
-    save_plot,
 )
 
 if TYPE_CHECKING:
-    from nnqft.derived import Derived
-    from nnqft.result import Result
+    pass
 
 
 def plugins() -> int:
@@ -143,6 +141,8 @@ def compute(
     atol: Atol = None,
     neval: Neval = None,
     seed: Seed = 0,
+    ledger: LedgerPath = None,
+    time_limit: TimeLimit = None,
     max_diagrams: MaxDiagrams = MAX_DIAGRAMS,
     json: Json = None,
     plot: Plot = None,
@@ -151,13 +151,11 @@ def compute(
     """Compute an observable as the sum of its diagrams."""
     import nnqft
 
-    check_writable(json)
-    check_writable(plot)
-    check_picture(plot)
+    check_outputs(json, plot)
     names = [name.strip() for name in observable.split(",")]
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
-    try:
-        result = nnqft.compute(
+    return finish(
+        lambda: nnqft.compute(
             theory,
             names if len(names) > 1 else observable,
             order=order,
@@ -173,28 +171,14 @@ def compute(
             atol=atol,
             neval=neval,
             seed=seed,
+            ledger=ledger,
+            time_limit=time_limit,
             max_diagrams=max_diagrams,
             progress=sys.stderr.isatty() if progress is None else progress,
-        )
-    except IntegrationError as error:
-        print(f"nnqft: {error}", file=sys.stderr)
-        if error.result is None:
-            return 3
-        result = error.result
-    several = result if isinstance(result, dict) else {"": result}
-    for name, each in several.items():
-        _show(each, named(json, name), named(plot, name))
-    return 0 if all(each.converged for each in several.values()) else 3
-
-
-def _show(result: Result | Derived, json: Path | None, plot: Path | None) -> None:
-    print(result.table())
-    if json is not None:
-        result.save(json)
-        print(f"wrote {json}")
-    if plot is not None:
-        save_plot(result, plot)
-        print(f"wrote {plot}")
+        ),
+        json,
+        plot,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

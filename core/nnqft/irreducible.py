@@ -54,7 +54,7 @@ def irreducible(found: DiagramSet) -> DiagramSet:
     good = np.ones(len(found), bool)
     for u, v in combinations(range(externals, lines.shape[1]), 2):
         rows = np.flatnonzero(good & (lines[:, u, v] == 1))
-        joined: np.ndarray = lines[rows] > 0
+        joined = lines[rows] > 0
         joined[:, u, v] = joined[:, v, u] = False
         good[rows] = _reached(joined, [0])[:, :externals].all(axis=1)
     return found.subset(np.flatnonzero(good))
@@ -64,7 +64,7 @@ def skeletons(found: DiagramSet) -> DiagramSet:
     """Those without self-energy insertions: no two lines cut off a part that holds no external leg."""
     lines, externals = _node_lines(found), len(found.plan.externals)
     nodes = lines.shape[1]
-    used = lines.any(axis=2)
+    used = np.asarray(lines.any(axis=2))
     good = np.ones(len(found), bool)
     pairs = list(combinations(range(externals, nodes), 2))
     for one, two in combinations_with_replacement(pairs, 2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable
 from nnqft.irreducible import amputate
 from nnqft.irreducible import irreducible as only_irreducible
 from nnqft.progress import progress_bar
-from nnqft.request import check_theory, make_request, make_theory
+from nnqft.request import Request, check_theory, make_request, make_target, make_theory
 from nnqft.result import Result, make_result
 from nnqft.resummed import resum
 from nnqft.theory import Theory
@@ -123,6 +124,8 @@ def compute(
     atol: float | None = None,
     neval: int | None = None,
     seed: int = 0,
+    ledger: str | os.PathLike[str] | None = None,
+    time_limit: float | None = None,
     progress: bool = False,
     workers: int | None = None,
     address: str | None = None,
@@ -153,6 +156,11 @@ def compute(
         Stop when this many samples are spent over all diagrams, adaptation not counted; for each base observable.
     seed
         All randomness follows from it.
+    ledger
+        Path of a file that keeps every finished chunk: the same request, or a more precise one, goes on from what is
+        there, also after a crash. Made if it is not there; any number of requests may share one.
+    time_limit
+        Stop after this many seconds of settling, adapting and sampling with the estimate so far.
     progress
         Show a progress bar on stderr.
 
@@ -168,6 +176,8 @@ def compute(
         On anything that makes no sense; nothing has been computed then.
     ExecutorError
         If the executor cannot be reached.
+    LedgerError
+        If the ledger cannot be opened; it stays as it was.
     IntegrationError
         If an integral failed; its `result` holds what was finished.
     """
@@ -176,16 +186,36 @@ def compute(
         taken = ("theory", "observable", "times", "tau", "indices")
         options = {name: value for name, value in locals().items() if name not in (*taken, "taken")}
         return _compute_several(theory, observable, times, tau, indices, options)
-    began = time.monotonic()
     request = make_request(
         theory, observable, order=order, width_order=width_order, times=times, tau=tau, indices=indices,
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed,
     )  # fmt: skip
+    return run(
+        theory, request, executor=executor, ledger=ledger, time_limit=time_limit, progress=progress, workers=workers,
+        address=address, max_diagrams=max_diagrams,
+    )  # fmt: skip
+
+
+def run(
+    theory: Theory,
+    request: Request,
+    *,
+    executor: str | AbstractExecutor = "local",
+    ledger: str | os.PathLike[str] | None = None,
+    time_limit: float | None = None,
+    progress: bool = False,
+    workers: int | None = None,
+    address: str | None = None,
+    max_diagrams: int = MAX_DIAGRAMS,
+) -> Result:
+    """Compute a request that is checked; `compute` has the parameters and what is raised."""
     if isinstance(request.order, str):
         return resum(request, theory)
+    began = time.monotonic()
+    target = make_target(request, ledger, time_limit)
     found = diagrams(
         theory,
-        observable,
+        request.observable,
         order=request.order,
         width_order=request.width_order,
         arity=len(request.times[0]),
@@ -195,8 +225,10 @@ def compute(
     job = make_job(found, np.array(request.times), request.integrator)
     place = open_executor(executor, workers, address)
     try:
+        if target.keep is not None and not place.durable:
+            raise InputError(f"ledger={short(target.keep.path)}: executor {place.name!r} keeps none; leave it out")
         with progress_bar(progress) as report:
-            outcome = place.evaluate(job.work, request.target, report)
+            outcome = place.evaluate(job.work, target, report)
     finally:
         if place is not executor:
             place.close()

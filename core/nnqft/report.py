@@ -30,6 +30,17 @@ def value_with_error(mean: float, sdev: float, rounding: float = 0.0) -> str:
     return f"{mean:.{digits}f}({error})" if digits < 14 else f"{mean:.12g} ± {sdev:.2g}"
 
 
+def plain_table(*columns: str):  # type: ignore[no-untyped-def]
+    """A rich table with a line below its heading and numbers to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for column in table.columns:
+        column.justify = "right"
+    return table
+
+
 def result_table(result: Result) -> str:
     """Contributions at the first time by (order, width), then the sum over the times, then notes."""
     from rich.console import Console
@@ -60,15 +71,8 @@ def _heading(result: Result) -> str:
 
 
 def _contributions(result: Result):  # type: ignore[no-untyped-def]
-    from rich import box
-    from rich.table import Table
-
     at = _label(result, 0)
-    table = Table(
-        "order", "width", "family", "diagrams", f"at {at}", "χ²/dof", "samples", "seconds", box=box.SIMPLE_HEAD
-    )
-    for column in table.columns:
-        column.justify = "right"
+    table = plain_table("order", "width", "family", "diagrams", f"at {at}", "χ²/dof", "samples", "seconds")
     request = result.request
     indexed = any(name == "N" for name, _ in request.parameters)
     for (n, k), part in result.series.items():
@@ -87,12 +91,7 @@ def _cells(part: Estimate) -> list[str]:
 
 
 def _sums(result: Result):  # type: ignore[no-untyped-def]
-    from rich import box
-    from rich.table import Table
-
-    table = Table(_axis(result), result.request.observable, "error", box=box.SIMPLE_HEAD)
-    for column in table.columns:
-        column.justify = "right"
+    table = plain_table(_axis(result), result.request.observable, "error")
     count = len(result.mean)
     rounding = np.broadcast_to(result.total.rounding, count)
     shown = range(count) if count <= _ROWS else np.unique(np.linspace(0, count - 1, _ROWS).astype(int))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from nnqft.errors import InputError, PluginError, UnknownNameError, short
 from nnqft.host import default_host, strangers
 from nnqft.indices import check_indices
-from nnqft.interfaces import AbstractModel, Target, finite_number, whole_number
+from nnqft.interfaces import AbstractModel, Keep, Target, finite_number, whole_number
 from nnqft.theory import Theory
 
 STARTS = ("stationary", "rest")
@@ -55,11 +56,6 @@ class Request:
     def resummed(self) -> bool:
         """Are all orders summed at once?"""
         return self.order == RESUMMED
-
-    @property
-    def target(self) -> Target:
-        """When to stop."""
-        return Target(self.rtol, self.atol, self.neval, self.seed)
 
     def to_json(self) -> str:
         """The request as JSON text."""
@@ -135,8 +131,6 @@ def make_request(
     if not isinstance(integrator, str) or integrator != "auto":
         default_host().get("integrator", integrator)
     order, width_order = check_order(order, width_order)
-    if rtol is None and atol is None and neval is None and order != RESUMMED:
-        raise InputError("no target: wanted rtol, atol or neval, write for example rtol=1e-3 or neval=1_000_000")
     return Request(
         model=theory.model,
         start=theory.start,
@@ -164,9 +158,25 @@ def check_order(order: Any, width_order: Any) -> tuple[int | str, int | None]:
     if width is None:
         raise InputError(
             f"width_order is missing: order={RESUMMED!r} sums every order of a few width orders, not of all;"
-            " write width_order=1 (or 0 for infinite width)"
+            " write width_order=1, or 0 for infinite width"
         )
     return order, width
+
+
+def make_target(request: Request, ledger: Any, time_limit: Any) -> Target:
+    """When to stop, and where to keep what is done."""
+    if request.rtol is request.atol is request.neval is None and time_limit is None:
+        raise InputError("no target: wanted rtol, atol or neval, write for example rtol=1e-3 or neval=1_000_000")
+    if ledger is not None and (not isinstance(ledger, str | os.PathLike) or not os.fspath(ledger)):
+        raise InputError(f"ledger={short(ledger)}: wanted the path of a file, write for example ledger='run.ledger'")
+    return Target(
+        rtol=request.rtol,
+        atol=request.atol,
+        neval=request.neval,
+        seed=request.seed,
+        time_limit=None if time_limit is None else _positive("time_limit", time_limit),
+        keep=None if ledger is None else Keep(os.fspath(ledger), request.to_json()),
+    )
 
 
 def check_theory(theory: Any) -> None:

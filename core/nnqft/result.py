@@ -288,6 +288,7 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
     units = len(set(request.indices or "i"))
     if units > diagrams.theory.N:
         notes.append(f"N={diagrams.theory.N} has no {units} different units; read the contributions as coefficients")
+    notes += outcome.notes
     if not outcome.converged:
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
     if missing := len(diagrams) - len(have):

@@ -9,11 +9,14 @@ import numpy as np
 from nnqft.errors import InputError, PluginError
 from nnqft.estimate import Estimate
 from nnqft.host import default_host, strangers
-from nnqft.interfaces import AbstractModel
+from nnqft.interfaces import AbstractModel, Target
 from nnqft.request import RESUMMED, Request, make_theory
 from nnqft.result import Result, versions
 from nnqft.series import Series
 from nnqft.theory import Theory
+
+PROBED = 5
+"""Times at which the next width order is looked at."""
 
 
 def resum(request: Request, theory: Theory) -> Result:
@@ -42,7 +45,7 @@ def resum(request: Request, theory: Theory) -> Result:
         parts[width] = Estimate.exact(values, time.process_time() - start, bounds)
     series = Series({(RESUMMED, width): part for width, part in parts.items()}, N=theory.N)
     total = series.total
-    wanted = request.target.tolerance(total.mean)
+    wanted = Target(request.rtol, request.atol).tolerance(total.mean)
     missed = bool(((wanted >= 0) & (total.rounding > wanted)).any())
     return Result(
         request=request,
@@ -51,10 +54,27 @@ def resum(request: Request, theory: Theory) -> Result:
         diagrams=(),
         converged=not missed,
         reason="the bound of the sum's error is larger than asked" if missed else "summed to all orders",
-        notes=(f"all orders in the coupling; what is left out is of order N^-{request.width_order + 1}",),
+        notes=(_what_is_left_out(model, theory, request, total.mean),),
         seconds=time.monotonic() - began,
         versions=versions(),
     )
+
+
+def _what_is_left_out(model: AbstractModel, theory: Theory, request: Request, mean: np.ndarray) -> str:
+    """A note on the next width order: how much it would change the sum at a few of the times, if the model knows."""
+    assert request.width_order is not None
+    width = request.width_order + 1
+    chosen = np.unique(np.linspace(0, len(mean) - 1, PROBED).astype(int))
+    note = f"all orders in the coupling; order N^-{width} is left out"
+    try:
+        with strangers(f"model {theory.model!r}"):
+            values, _ = model.resummed(theory, request.observable, width, np.array(request.times)[chosen])
+    except InputError:
+        return note
+    known = mean[chosen] != 0
+    if not known.any():
+        return note
+    return f"{note}, it would change this by up to {np.abs(np.asarray(values)[known] / mean[chosen][known]).max():.1%}"
 
 
 def _model_of(theory: Theory) -> AbstractModel:

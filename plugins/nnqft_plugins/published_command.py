@@ -11,8 +11,7 @@ from nnqft.options import (
     Param,
     Plot,
     Tau,
-    check_picture,
-    check_writable,
+    check_outputs,
     parse_numbers,
     parse_parameters,
     write_plot,
@@ -32,9 +31,7 @@ def command(
     import nnqft
     from nnqft_plugins.published import published
 
-    check_writable(json)
-    check_writable(plot)
-    check_picture(plot)
+    check_outputs(json, plot)
     lags = [0.0] if tau is None else parse_numbers("tau", tau)
     forms = published(nnqft.theory(model, **parse_parameters(param)), horizon)
     print(forms.table(lags))

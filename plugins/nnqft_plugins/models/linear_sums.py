@@ -1,11 +1,12 @@
-"""All cacti and all mushrooms of the linear network, summed: C and R at orders N⁰ and 1/N, in closed form.
+"""Sums of all orders of the linear network: C and R at orders N⁰ (cacti), 1/N (mushrooms) and 1/N², in closed form.
 
 Two chains of a and b responses carry m_ab = (1/N)⟨tr W^a (Wᵀ)^b⟩. With x and y for one step along either chain,
 
     Σ_ab m_ab x^a y^b = 1/(1 − σ²xy) + (1/N) (1 − σ²xy)^{−2} [ σ²x²/(1 − σ²x²) + σ²y²/(1 − σ²y²) ] + O(1/N²) ,
 
-a ladder of cacti, and one maximally crossed chain between two ladders (docs/physics.md, infinite sums). On a
-frequency x = 1/(γ − iω) and y is its complex conjugate; in time x^a stands for τ^a/a!.
+a ladder of cacti, and one maximally crossed chain between two ladders (docs/physics.md, infinite sums); the part of
+order 1/N² is in `linear_second`. On a frequency x = 1/(γ − iω) and y is its complex conjugate; in time x^a stands for
+τ^a/a!.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaln, hyp1f1, xlogy
 
+from nnqft_plugins.models import linear_second
+
 EPS = float(np.finfo(float).eps)
-MAX_WIDTH = 1
+MAX_WIDTH = 2
 MAX_SPAN = 500.0
 """Largest σ_w × time from rest: the chains that matter are as long."""
 
@@ -36,11 +39,14 @@ class Power(NamedTuple):
 
 
 def response(width: int, gamma: float, sigma: float, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R(τ) at order N^{−width}, bare of 1/N, and its rounding bound: e^{−γτ}, and e^{−γτ} (cosh στ − 1).
+    """R(τ) at order N^{−width}, bare of it, with its rounding bound: e^{−γτ}, e^{−γτ} (cosh στ − 1), and order 1/N².
 
-    The trace of an even power of W is 1/N for every order: only the maximally crossed pairing counts.
+    The trace of W^{2n} has the part 1/N for every n > 0, that of the maximally crossed pairing.
     """
     lag = np.maximum(tau, 0.0)
+    if width == 2:
+        values = linear_second.response(gamma, sigma, lag)
+        return values, EPS * (64 + 2 * (gamma + sigma) * lag) * values
     # e^{−γτ} (cosh στ − 1), without a difference of large numbers.
     crossed = 0.5 * np.exp(-(gamma - sigma) * lag) * np.expm1(-sigma * lag) ** 2
     values = np.where(tau > 0, crossed if width else np.exp(-gamma * lag), 0.0)
@@ -75,6 +81,8 @@ def stationary_two_point(
     driven : (rate, weight) pairs; a bias is (0, σ_b²).
     tau : (M,) lags ≥ 0.
     """
+    if width == 2:
+        return linear_second.stationary_two_point(gamma, sigma, kappa, driven, tau)
     values, size = np.zeros_like(tau), np.zeros_like(tau)
     for term in stationary_kernel(width, gamma, sigma):
         parts = [kappa * term(tau)] + [weight * _folded(term, rate, tau) for rate, weight in driven if weight]
@@ -160,7 +168,15 @@ def _contract(width: int, one: np.ndarray, two: np.ndarray) -> np.ndarray:
     """(n,): Σ_ab one_a m_ab two_b at order N^{−width}, σ = 1."""
     if width == 0:
         return np.einsum("na,na->n", one, two)
-    a = np.arange(one.shape[1])
-    odd = (a[:, None] + a) % 2
-    moments = np.where((a[:, None] == a) | (odd == 1), 0, np.minimum(a[:, None], a) + 1)
-    return np.einsum("na,na->n", one @ moments.astype(float), two)
+    return np.einsum("na,na->n", one @ moments(width, one.shape[1]), two)
+
+
+def moments(width: int, size: int) -> np.ndarray:
+    """(size, size): the N^{−width} part of (1/N)⟨tr W^a (Wᵀ)^b⟩ at σ_w = 1."""
+    if width == 2:
+        return linear_second.moments(size)
+    a = np.arange(size)
+    if width == 0:
+        return np.eye(size)
+    none = (a[:, None] == a) | ((a[:, None] + a) % 2 == 1)
+    return np.where(none, 0.0, np.minimum(a[:, None], a) + 1.0)
