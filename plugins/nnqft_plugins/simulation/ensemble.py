@@ -280,7 +280,7 @@ def _job(
     if layer is not None and scheme != "layers":
         raise InputError("layer is for model 'feedforward'; write step=… for the step of a path")
     scale = 1 / max(network.gamma, network.sigma_w)
-    longest = 0.1 * scale if step is None else _positive("step", step)
+    longest = (0.02 if scheme == "layers" else 0.1) * scale if step is None else _positive("step", step)
     job = replace(job, step=longest, refined=True, begin=network.C_0)
     if layer is not None:
         _refuse("a stack with layers of a given depth has no other step", step=step)
