@@ -396,7 +396,7 @@ def _findings(job: Job, measured: Measured, summary: Summary) -> Iterator[str]:
             f"{measured.discarded} of {total} networks ran away (|h| > 10⁶) and were left out: the average is over the"
             " others"
         )
-    if (share := _largest_share(summary.units)) > 0.1:
+    if (share := _largest_share(summary.units)) > max(0.1, 25 / len(summary.units)):
         yield f"one network brings {share:.0%} of the variance: a heavy tail, errors are not to be trusted"
     if measured.residual > 1e-8:
         yield f"eigenvectors close to parallel: relative rounding error up to {measured.residual:.1e} in a network"
