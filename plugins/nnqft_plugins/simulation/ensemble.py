@@ -247,7 +247,7 @@ def _rounds(place: AbstractExecutor, job: Job, goal: Goal, report: Callable[[dic
 def _summary(job: Job, parts: list[Measured]) -> Summary | None:
     if sum(p.members.sum() for p in parts) < 2 or sum(len(p.members) for p in parts) < 2:
         return None
-    return summarise(concatenate(parts), ORDER[job.scheme], job.kernel)
+    return summarise(concatenate(parts), ORDER[job.scheme], job.kernel, job.network.N)
 
 
 def _batch_size(job: Job, networks: int) -> int:
