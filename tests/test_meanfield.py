@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 
 import mpmath as mp
 import numpy as np
@@ -19,6 +20,7 @@ from nnqft.host import default_host
 from nnqft_plugins.meanfield import edge_of_chaos, phase_diagram, solve
 from nnqft_plugins.meanfield.gaussian import hermite, overlap
 from nnqft_plugins.models.activations import NAMED
+from nnqft_plugins.simulation import simulate
 
 
 def tanh(**values) -> nnqft.Theory:
@@ -57,11 +59,28 @@ def test_models_that_are_no_networks_have_none():
     for model in ("quintic", "langevin", "toy"):
         theory = nnqft.theory(model)
         assert default_host().get("model", model).activation(theory.parameters) is None
-        with pytest.raises(nnqft.InputError, match="no network with an activation"):
+        with pytest.raises(nnqft.InputError, match="gives no activation"):
             solve(theory)
     layers = default_host().get("model", "feedforward")
     assert layers.activation(nnqft.theory("feedforward").parameters).name == "h"
     assert layers.activation(nnqft.theory("feedforward", activation="erf").parameters).name == "erf"
+
+
+def test_a_model_that_is_not_installed_takes_an_activation():
+    class Mine(nnqft.AbstractModel):
+        name, parameters, starts = (
+            "mine",
+            {"gamma": nnqft.Parameter(1.0), "sigma_w": nnqft.Parameter(0.5)},
+            ("stationary",),
+        )
+
+        def theory(self, start, values):
+            return replace(nnqft.theory("linear", N=3), model="mine", parameters=dict(values) | {"kappa": 1.0, "N": 3})
+
+    with pytest.raises(nnqft.InputError, match="'mine' is not installed as a plugin; write activation="):
+        solve(nnqft.theory(Mine()))
+    assert_allclose(solve(nnqft.theory(Mine()), activation=NAMED["tanh"]).C, solve(tanh(sigma_w=0.5)).C, rtol=1e-12)
+    assert simulate(nnqft.theory(Mine()), activation=NAMED["tanh"], networks=4, burn=1.0, window=1.0).networks == 4
 
 
 # Gaussian averages

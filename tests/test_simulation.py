@@ -440,7 +440,7 @@ BAD = [
     (lambda: simulate(nnqft.theory("taylor", N=3), networks=10, method="exact"), "for linear networks, not φ = tanh"),
     (lambda: simulate(nnqft.theory("taylor", N=3), networks=10, observable="response"), "for linear networks only"),
     (lambda: simulate(nnqft.theory("taylor", N=3), networks=10, layer=1.0), "layer is for model 'feedforward'"),
-    (lambda: simulate(nnqft.theory("quintic"), networks=10), "no network with an activation"),
+    (lambda: simulate(nnqft.theory("quintic"), networks=10), "gives no activation"),
     (lambda: simulate(nnqft.theory("feedforward", N=3), networks=10, method="heun"), "simulated by method='layers'"),
     (lambda: simulate(nnqft.theory(LAYERS[0], **LAYERS[1]), networks=10, times=[(1, 1)], layer=3.0), "below 2/γ"),
     (lambda: simulate(nnqft.theory(LAYERS[0], **LAYERS[1]), networks=10, times=[(1, 1)], layer=0.3), "no multiple of"),

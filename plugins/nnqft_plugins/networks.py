@@ -92,14 +92,18 @@ def network_of(theory: Theory, activation: Activation | None = None) -> Network:
     )
 
 
+_GIVE = "write activation=nnqft.Activation(name, value, slope)"
+
+
 def _own_activation(theory: Theory) -> Activation:
-    model = default_host().get("model", theory.model)
+    host = default_host()
+    if theory.model not in host.found["model"]:
+        raise InputError(f"model {theory.model!r} is not installed as a plugin; {_GIVE}")
+    model = host.get("model", theory.model)
     with strangers(f"activation of model {theory.model!r}"):
         phi = model.activation(theory.parameters)
     if phi is None:
-        raise InputError(
-            f"model {theory.model!r} is no network with an activation, only Feynman rules; take for example 'taylor'"
-        )
+        raise InputError(f"model {theory.model!r} gives no activation, only Feynman rules; {_GIVE}, or take 'taylor'")
     if not isinstance(phi, Activation):
         raise InputError(f"activation of model {theory.model!r} returned {short(phi)}, wanted an nnqft.Activation")
     return phi

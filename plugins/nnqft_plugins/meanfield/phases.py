@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import brentq
-from threadpoolctl import threadpool_limits
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory, finite_number, short
 from nnqft.host import open_executor
@@ -22,6 +21,7 @@ from nnqft_plugins.meanfield.layers import equivalent, fixed_layers
 from nnqft_plugins.meanfield.lyapunov import largest_exponent
 from nnqft_plugins.meanfield.stationary import fixed_point, solve_static
 from nnqft_plugins.networks import Network, network_of
+from nnqft_plugins.threads import one_thread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -244,7 +244,7 @@ class Row:
 def solve_row(row: Row) -> tuple[np.ndarray, float]:
     """(3, A) of λ, C(0) and C(∞), and the edge."""
     found = np.full((3, len(row.sigma_w)), math.nan)
-    with threadpool_limits(1):
+    with one_thread():
         for n, sigma_w in enumerate(row.sigma_w):
             try:
                 found[:, n] = exponent(replace(row.network, sigma_w=sigma_w), row.thickness, 1e-6)

@@ -23,7 +23,7 @@ class Summary:
     mean : (M,) array
     cov : (M, M) array
         Statistical covariance of the mean.
-    discretisation : (M,) array
+    change : (M,) array
         What extrapolating the step to zero has changed.
     kernel, kernel_sdev : (M,) arrays
         Variance of the kernel over the ensemble, and its error; nan if it was not measured.
@@ -33,10 +33,15 @@ class Summary:
 
     mean: np.ndarray
     cov: np.ndarray
-    discretisation: np.ndarray
+    change: np.ndarray
     kernel: np.ndarray
     kernel_sdev: np.ndarray
     units: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        """(M, M) covariance with the step as one more, common source of error."""
+        return self.cov + np.outer(self.change, self.change)
 
 
 def summarise(measured: Measured, order: int, kernel: bool, width: int) -> Summary:
@@ -61,7 +66,7 @@ def summarise(measured: Measured, order: int, kernel: bool, width: int) -> Summa
     cov = residuals.T @ residuals / (units * max(units - 1, 1))
     nothing = np.full(len(mean), np.nan)
     spread, spread_sdev = _kernel(measured, extrapolated) if kernel else (nothing, nothing)
-    return Summary(mean, cov, np.abs(change.sum(axis=0) / max(n.sum(), 1)), spread, spread_sdev, mean + residuals)
+    return Summary(mean, cov, change.sum(axis=0) / max(n.sum(), 1), spread, spread_sdev, mean + residuals)
 
 
 def _ratio(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
