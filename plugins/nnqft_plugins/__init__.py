@@ -60,6 +60,9 @@ def nnqft_integrators() -> Sequence[AbstractIntegrator]:
 def nnqft_commands() -> Mapping[str, str]:
     """Commands about networks; their modules are imported when they are used."""
     return {
+        "meanfield": "nnqft_plugins.meanfield.commands:meanfield",
+        "phase-diagram": "nnqft_plugins.meanfield.commands:phase_diagram",
+        "simulate": "nnqft_plugins.simulation.commands:simulate",
         "published": "nnqft_plugins.published_command:command",
         "study": "nnqft_plugins.study.command:app",
     }

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory, UnknownNameError, finite_number, short, whole_number
 from nnqft.activation import Polynomial
@@ -23,8 +22,9 @@ from nnqft_plugins.simulation.layers import layer_batch
 from nnqft_plugins.simulation.linear import linear_batch
 from nnqft_plugins.simulation.paths import ORDER, path_batch
 from nnqft_plugins.simulation.result import Simulation
-from nnqft_plugins.simulation.schedule import spacing_for
+from nnqft_plugins.simulation.schedule import Schedule, spacing_for
 from nnqft_plugins.simulation.statistics import Summary, summarise
+from nnqft_plugins.threads import one_thread
 
 METHODS = ("auto", "exact", "heun", "euler", "layers")
 OBSERVABLES = ("two_point", "response")
@@ -109,7 +109,7 @@ def simulate(
     job = _job(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
     place = open_executor(executor, workers, address)
     try:
-        with progress_bar(progress) as report:
+        with progress_bar(progress, "first networks", "networks") as report:
             run = _run(place, job, goal, report, fixed=step is not None or layer is not None)
     finally:
         if place is not executor:
@@ -127,8 +127,8 @@ def simulate(
         parameters=dict(theory.parameters),
         times=np.array(pairs),
         mean=summary.mean,
-        cov=summary.cov + np.outer(summary.discretisation, summary.discretisation),
-        discretisation=summary.discretisation,
+        cov=summary.total,
+        discretisation=np.abs(summary.change),
         networks=int(measured.members.sum()),
         discarded=measured.discarded,
         method=run.job.scheme,
@@ -165,7 +165,7 @@ class Goal:
         """Largest error over what is allowed; inf without a relative target."""
         if self.rtol is None:
             return math.inf
-        error = np.sqrt(np.diagonal(summary.cov) + summary.discretisation**2)
+        error = np.sqrt(np.diagonal(summary.total))
         return float((error / np.maximum(self.rtol * np.abs(summary.mean), 1e-300)).max())
 
 
@@ -187,7 +187,7 @@ class Run:
 
 def run_batch(batch: Batch) -> Measured:
     """One item of work, on one thread, so that its bits do not depend on the machine's cores."""
-    with threadpool_limits(1):
+    with one_thread():
         if batch.job.scheme == "exact":
             return linear_batch(batch)
         return layer_batch(batch) if batch.job.scheme == "layers" else path_batch(batch)
@@ -231,9 +231,9 @@ def _rounds(place: AbstractExecutor, job: Job, goal: Goal, report: Callable[[dic
         if excess <= 1.0:
             break
         allowed = goal.rtol * np.abs(summary.mean)
-        if job.step and job.refined and (summary.discretisation > 0.7 * allowed).any():
+        if job.step and job.refined and (np.abs(summary.change) > 0.7 * allowed).any():
             return Run(job, concatenate(parts), summary, False, "step too long")
-        noise = np.diagonal(summary.cov) / np.maximum(allowed**2 - summary.discretisation**2, 1e-300)
+        noise = np.diagonal(summary.cov) / np.maximum(allowed**2 - summary.change**2, 1e-300)
         wanted = min(most, max(done + 1, math.ceil(done * min(1.1 * float(noise.max()), 8.0))))
     if not parts:
         raise KeyboardInterrupt
@@ -247,12 +247,15 @@ def _rounds(place: AbstractExecutor, job: Job, goal: Goal, report: Callable[[dic
 def _summary(job: Job, parts: list[Measured]) -> Summary | None:
     if sum(p.members.sum() for p in parts) < 2 or sum(len(p.members) for p in parts) < 2:
         return None
-    return summarise(concatenate(parts), ORDER[job.scheme], job.kernel)
+    return summarise(concatenate(parts), ORDER[job.scheme], job.kernel, job.network.N)
 
 
 def _batch_size(job: Job, networks: int) -> int:
     """Units a batch: a few megabytes of weights, and several batches even of a small ensemble."""
-    fits = max(1, 400_000 // job.network.N ** (1 if job.scheme == "layers" else 2))
+    N = job.network.N
+    fits = 400_000 // N ** (1 if job.scheme == "layers" else 2)
+    if job.scheme != "exact":  # paths are kept at every moment of their schedule
+        fits = min(fits, 4_000_000 // (N * len(Schedule.of(job).moments)))
     return max(1, min(fits, 1000, math.ceil(networks / 16)))
 
 
@@ -280,7 +283,7 @@ def _job(
     if layer is not None and scheme != "layers":
         raise InputError("layer is for model 'feedforward'; write step=… for the step of a path")
     scale = 1 / max(network.gamma, network.sigma_w)
-    longest = 0.1 * scale if step is None else _positive("step", step)
+    longest = (0.02 if scheme == "layers" else 0.1) * scale if step is None else _positive("step", step)
     job = replace(job, step=longest, refined=True, begin=network.C_0)
     if layer is not None:
         _refuse("a stack with layers of a given depth has no other step", step=step)
@@ -396,7 +399,7 @@ def _findings(job: Job, measured: Measured, summary: Summary) -> Iterator[str]:
             f"{measured.discarded} of {total} networks ran away (|h| > 10⁶) and were left out: the average is over the"
             " others"
         )
-    if (share := _largest_share(summary.units)) > 0.1:
+    if (share := _largest_share(summary.units)) > max(0.1, 25 / len(summary.units)):
         yield f"one network brings {share:.0%} of the variance: a heavy tail, errors are not to be trusted"
     if measured.residual > 1e-8:
         yield f"eigenvectors close to parallel: relative rounding error up to {measured.residual:.1e} in a network"
