@@ -3,7 +3,7 @@
 R. Jefferson, NN/QFT correspondence, Perimeter Institute, 11 April 2025, pirsa.org/25040128, slides "Loop-corrected
 propagator" and "Effective correlation length"; for a linear network, to first order in T/N at a horizon T.
 
-What is known of them (docs/physics.md, section 9): they follow from one spectrum, given by `Published.spectrum`. Its
+What is known of them (docs/study.md): they follow from one spectrum, given by `Published.spectrum`. Its
 N → ∞ part is the mean-field line dressed once more with all tadpoles, which a consistent expansion about the saddle
 cancels; so ξ does not become ξ_0 as N → ∞. Its T/N part has the form of a mass that closed response loops with θ(0) ≠ 0
 give; with θ(0) = 0 these loops vanish.

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory, finite_number, short
+from nnqft.files import write_json
 from nnqft.host import open_executor
-from nnqft_plugins.files import write_json
 from nnqft_plugins.meanfield.driven import solve_driven
 from nnqft_plugins.meanfield.gaussian import average_of_square
 from nnqft_plugins.meanfield.layers import equivalent, fixed_layers

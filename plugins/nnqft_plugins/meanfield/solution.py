@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft import InputError
-from nnqft_plugins.files import write_json
+from nnqft.files import write_json
 from nnqft_plugins.meanfield.layers import Layers, fixed_layers, layered_exponent
 from nnqft_plugins.meanfield.lyapunov import largest_exponent
 from nnqft_plugins.meanfield.stationary import Curve

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft import InputError
+from nnqft.files import read_json, write_json
 from nnqft.report import value_with_error
-from nnqft_plugins.files import read_json, write_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
