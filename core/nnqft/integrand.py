@@ -29,7 +29,7 @@ class Evaluation:
         self.base: list[Array] = [grid[None, :, e] for e in range(grid.shape[1])]
         self.root = list(range(len(self.base)))
         self.offset: list[Array] = [0.0] * len(self.base)
-        self.factor: Array = 1.0
+        self.factor: Array = integral.scale
         self.exponent: Array = 0.0
         self.grid_exponent: Array = 0.0
 
@@ -47,6 +47,9 @@ class Evaluation:
 
     def _place(self, branch: Branch, u: Array) -> None:
         """Give the next internal point its time, and the integrand the weight of that choice."""
+        if branch.parent < 0:
+            self._place_freely(u)
+            return
         response = self.integral.propagators[branch.propagator]
         parent = branch.parent
         if branch.below:
@@ -62,6 +65,18 @@ class Evaluation:
             delay, weight = self._delay(response, u, start)
             self.factor = self.factor * weight
             self._append(None, start - delay)
+
+    def _place_freely(self, u: Array) -> None:
+        """Anywhere within the horizon: the last T before the latest external time, or [0, T] from rest."""
+        xp, theory = self.xp, self.integral.theory
+        latest = 0.0 * u
+        if theory.stationary:
+            for external in range(self.integral.times.shape[1]):
+                time = self.time(external)
+                latest = time if external == 0 else xp.maximum(latest, time)
+            latest = latest - theory.horizon
+        self.factor = self.factor * theory.horizon
+        self._append(None, latest + theory.horizon * u)
 
     def _place_in_trunk(self, branch: Branch, u: Array) -> None:
         """Density ∝ (t − lowest)^{rank−1}: a chain of exponential responses then has no variance at all."""

@@ -65,7 +65,7 @@ class Term:
 class Propagator:
     """A line of a diagram: ⟨left(t) right(s)⟩.
 
-    A response propagator (right is a response field) vanishes unless t > s; θ(0) = 0 (Itô).
+    A response propagator (right is a response field) vanishes unless t > s; θ(0) is `Theory.theta0`.
     Give either `terms`, for a sum of exponentials, or `kernel`.
 
     Parameters
@@ -165,6 +165,10 @@ class Vertex:
         arrays that broadcast), with the theory's parameters. The points then count as distinguishable.
     memory
         Factors that are sums of exponentials of the distance of two points, which exact integrators know too.
+    subtraction
+        What is taken off the product of the fields of each index slot, so that the lines hold it instead:
+        ``"none"``; ``"average"``, its Gaussian average (no slot is closed by lines among its own legs);
+        ``"wick"``, all contractions (no line joins two legs of one slot). Responses are not affected.
     """
 
     name: str
@@ -175,6 +179,7 @@ class Vertex:
     order: Fraction | int = 1
     kernel: Callable[[tuple[Array, ...], Mapping[str, Any], ModuleType], Array] | None = None
     memory: tuple[Memory, ...] = ()
+    subtraction: str = "none"
 
     @property
     def ordered(self) -> bool:
@@ -205,6 +210,12 @@ class Theory:
         Values of couplings of vertices that are not parameters themselves, such as one coefficient of a drift.
     timeless
         True for a plain integral over field values: every line is taken at time 0 and nothing is integrated.
+    theta0
+        θ(0) of a response that closes on its own point. With 0 (Itô) such loops vanish and are not generated; else
+        nothing but `horizon` bounds the time of a point whose response leg is closed.
+    horizon
+        T: a free time runs over [0, T] from rest and over the last T before the latest external time of a
+        stationary process. From rest no external time may lie beyond.
     """
 
     model: str
@@ -216,6 +227,8 @@ class Theory:
     remarks: tuple[str, ...] = ()
     couplings: Mapping[str, float] = field(default_factory=dict, hash=False)
     timeless: bool = False
+    theta0: float = 0.0
+    horizon: float = math.inf
 
     def __post_init__(self) -> None:
         check_theory(self)

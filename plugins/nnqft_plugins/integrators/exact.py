@@ -49,6 +49,8 @@ class ExactIntegrator(AbstractIntegrator):
         """True, or what makes it too big or not exponential."""
         if integral.factors:
             return "a vertex has a kernel over its times"
+        if any(branch.parent < 0 for branch in integral.branches):
+            return "the time of a closed response runs over a finite horizon"
         used = {line.propagator for line in integral.lines} | {branch.propagator for branch in integral.branches}
         for name in sorted(used):
             if integral.propagators[name].kernel is not None:
@@ -146,7 +148,7 @@ def _settle_group(integrals: Sequence[TimeIntegral], states: Ideals) -> tuple[np
         transfer = Transfer(states, rows, first.times.shape[1], columns, first.theory.stationary)
         found, taken = transfer.integrate(first.times[members])
         steps = max(steps, taken)
-        found = found * rows.amplitude[:, None]
+        found = found * (np.array([integral.scale for integral in integrals])[rows.owner] * rows.amplitude)[:, None]
         for target, source in ((values, found), (size, np.abs(found))):
             part = np.zeros((len(integrals), len(members)))
             np.add.at(part, rows.owner, source)
