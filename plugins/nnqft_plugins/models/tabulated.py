@@ -110,7 +110,7 @@ def stationary_table(
     for points in (65, 129, 257):
         u, derivative = _chebyshev(points)
         inner = np.where(u < 1, u, 0.0)
-        lag = np.where(u < 1, scale * inner / (1 - inner), np.inf)
+        lag = np.where(u < 1, scale * inner / (1 - inner), 1e300)
         values = _newton(average, free(lag), gamma, coupling, derivative, u, scale)
         spectrum = np.abs(np.fft.rfft(np.concatenate([values, values[-2:0:-1]])))
         if spectrum[-points // 4 :].max() <= 1e-8 * spectrum.max():
