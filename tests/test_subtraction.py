@@ -66,9 +66,7 @@ def test_a_subtraction_leaves_out_those_diagrams_and_changes_no_weight(subtracti
 
 @pytest.mark.parametrize("subtraction", ["average", "wick"])
 def test_without_averages_no_diagram_of_width_order_0_is_left_but_the_line(subtraction):
-    kept = generate(
-        subtracted(theories.network(CUBIC), subtraction), "two_point", TWO_POINT, order=3, width_order=0
-    )
+    kept = generate(subtracted(theories.network(CUBIC), subtraction), "two_point", TWO_POINT, order=3, width_order=0)
     assert kept.counts == {(0, 0): 1}
 
 
