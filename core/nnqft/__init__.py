@@ -9,6 +9,7 @@ The shortest use::
     print(result.table())
 """
 
+from nnqft.activation import Activation
 from nnqft.closed_form import ClosedForm
 from nnqft.diagram import Diagram, Line, Point
 from nnqft.diagram_set import DiagramSet
@@ -52,6 +53,7 @@ __all__ = [
     "AbstractIntegrator",
     "AbstractModel",
     "AbstractObservable",
+    "Activation",
     "ClosedForm",
     "Diagram",
     "DiagramRow",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnqft.activation import Activation
 from nnqft.closed_form import ClosedForm
 from nnqft.errors import InputError, short
 from nnqft.estimate import Estimate
@@ -101,6 +102,10 @@ class AbstractModel(ABC):
     @abstractmethod
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """The rules at validated values, one for every name in `parameters`."""
+
+    def activation(self, values: Mapping[str, Any]) -> Activation | None:
+        """The true φ at these values, for simulation and mean-field theory; None if there is no such network."""
+        return None
 
 
 class AbstractObservable(ABC):

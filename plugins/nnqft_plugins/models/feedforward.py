@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nnqft import AbstractModel, Field, Leg, Parameter, Propagator, Term, Theory, Vertex
+from nnqft import AbstractModel, Activation, Field, Leg, Parameter, Propagator, Term, Theory, Vertex
+from nnqft_plugins.models.activations import LINEAR
 from nnqft_plugins.models.network import SLOWEST
-from nnqft_plugins.models.taylor import ACTIVATION, phi_of
+from nnqft_plugins.models.taylor import ACTIVATION, activation_of, phi_of
 
 FEEDFORWARD: dict[str, Parameter] = {
     "gamma": Parameter(1.0, "leak rate γ, 1/time", low=SLOWEST),
@@ -35,8 +36,7 @@ class Feedforward(AbstractModel):
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """One local vertex for each power of h in φ²."""
-        linear = values["activation"] is None and values["coefficients"] is None
-        phi = {1: 1.0} if linear else phi_of(values)
+        phi = {1: 1.0} if _is_linear(values) else phi_of(values)
         square: dict[int, float] = {}
         for p, a in phi.items():
             for q, b in phi.items():
@@ -60,6 +60,14 @@ class Feedforward(AbstractModel):
             vertices=tuple(_vertex(power, coefficient) for power, coefficient in sorted(square.items())),
             remarks=_remarks(start, values, phi),
         )
+
+    def activation(self, values: Mapping[str, Any]) -> Activation:
+        """The named function or the polynomial; φ(h) = h if none is given."""
+        return LINEAR if _is_linear(values) else activation_of(values)
+
+
+def _is_linear(values: Mapping[str, Any]) -> bool:
+    return values["activation"] is None and values["coefficients"] is None
 
 
 def _vertex(power: int, coefficient: float) -> Vertex:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from nnqft import AbstractModel, Theory
+from nnqft import AbstractModel, Activation, Theory
+from nnqft_plugins.models.activations import LINEAR
 from nnqft_plugins.models.network import PARAMETERS, network_theory
 
 
@@ -20,3 +21,7 @@ class Linear(AbstractModel):
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """One vertex, (1,1)."""
         return network_theory(self.name, start, values, {(1, 1): Fraction(1)})
+
+    def activation(self, values: Mapping[str, Any]) -> Activation:
+        """φ(h) = h."""
+        return LINEAR

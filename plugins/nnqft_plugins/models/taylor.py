@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nnqft import AbstractModel, InputError, Parameter, Theory, UnknownNameError, finite_number, short, whole_number
+from nnqft import (
+    AbstractModel,
+    Activation,
+    InputError,
+    Parameter,
+    Theory,
+    UnknownNameError,
+    finite_number,
+    short,
+    whole_number,
+)
+from nnqft_plugins.models.activations import NAMED
 from nnqft_plugins.models.network import PARAMETERS, network_theory, phi_phi_of
 
 MAX_DEGREE = 14
@@ -91,6 +102,13 @@ def phi_of(values: Mapping[str, Any]) -> dict[int, float]:
     return taylor_coefficients(values["activation"] or "tanh", values["degree"])
 
 
+def activation_of(values: Mapping[str, Any]) -> Activation:
+    """The function whose Taylor series `phi_of` gives: the named one itself, or the polynomial."""
+    if values["coefficients"] is not None:
+        return Activation.polynomial("Σ c_p h^p", dict(values["coefficients"]))
+    return NAMED[values["activation"] or "tanh"]
+
+
 class Taylor(AbstractModel):
     """φ(h) = Σ c_p h^p: one vertex for each pair of powers; even powers and a constant make tadpoles."""
 
@@ -101,3 +119,7 @@ class Taylor(AbstractModel):
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """All vertices (p, q) of φφ."""
         return network_theory(self.name, start, values, phi_phi_of(phi_of(values)))
+
+    def activation(self, values: Mapping[str, Any]) -> Activation:
+        """The named function, whatever `degree` the rules keep; or the polynomial of the coefficients."""
+        return activation_of(values)
