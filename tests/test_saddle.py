@@ -19,10 +19,12 @@ from nnqft.cli import main
 from nnqft.generate import generate
 from nnqft.integral import time_integral
 from nnqft_plugins.integrators.exact import ExactIntegrator
+from nnqft_plugins.models.activations import LINEAR
 from nnqft_plugins.models.averages import polynomial_average
 from nnqft_plugins.models.lines import correlator_terms
 from nnqft_plugins.models.network import network_vertices, phi_phi_of
-from nnqft_plugins.models.tabulated import tabulated_line
+from nnqft_plugins.models.saddle import stationary_curve
+from nnqft_plugins.models.tabulated import rest_line, stationary_line
 
 GAMMA, KAPPA, SIGMA_B = 1.3, 0.8, 0.4
 VALUES = {"gamma": GAMMA, "kappa": KAPPA, "sigma_b": SIGMA_B, "sigma_u": 0.0, "q": 0.0}
@@ -190,9 +192,8 @@ def test_the_average_of_a_polynomial_is_that_of_gaussian_samples():
 @pytest.mark.parametrize("coupling", [0.3, 1.0, 1.68])
 def test_the_stationary_table_of_the_linear_network_is_its_closed_form(coupling):
     lags = np.array([0.0, 1e-3, 0.1, 0.7, 3.0, 11.0, 90.0, 1e4])
-    table = tabulated_line(
-        "stationary", polynomial_average({(1, 1): 1}), correlator_terms("stationary", VALUES), GAMMA, coupling, inf
-    )
+    curve = stationary_curve(VALUES | {"sigma_w": sqrt(coupling), "N": 1}, LINEAR)
+    table = stationary_line(curve.C, correlator_terms("stationary", VALUES), 4 / GAMMA)
     terms = correlator_terms("stationary", VALUES, sqrt(GAMMA**2 - coupling))
     exact = sum(term.amplitude * np.exp(-term.rate * lags) for term in terms)
     assert table(lags, 0 * lags) == pytest.approx(exact, rel=1e-8)
@@ -216,7 +217,7 @@ def test_the_table_from_rest_of_the_linear_network_is_the_sum_of_its_cacti():
     """Σ_n σ_w^{2n} of the diagrams with n responses on each side, also for σ_w > γ."""
     coupling, horizon = 2.0, 6.0
     average, terms = polynomial_average({(1, 1): 1}), correlator_terms("rest", VALUES)
-    table = tabulated_line("rest", average, terms, GAMMA, coupling, horizon)
+    table = rest_line(average, terms, GAMMA, coupling, horizon)
     times = np.array([[0.0, 0.0], [6.0, 6.0], [6.0, 0.0], [5.9, 0.3], [0.01, 3.0], [2.2, 2.2], [3.1, 3.15]])
     exact = np.zeros(len(times))
     for m, (t, s) in enumerate(times):
@@ -319,8 +320,8 @@ def test_from_rest_order_by_order_it_adds_up_to_the_bare_series():
         ({"T": -1, "theta0": 0.5}, "T=-1: wanted a time > 0"),
         ({"start": "rest"}, "expansion='saddle' from rest needs the latest time of its table; write for example T=10"),
         ({"start": "rest", "T": 1e3}, "T=1000: from rest the mean-field line is tabulated up to gamma·T = 30; lower T"),
-        ({"sigma_w": 1.3}, "the linear mean-field line needs sigma_w < gamma, came 1.3 and 1.3"),
-        ({"model": "cubic_tanh", "sigma_w": 9.0}, "no mean-field solution was found at these parameters"),
+        ({"sigma_w": 1.3}, "no stationary mean-field line at sigma_w=1.3, gamma=1.3; for φ = h it needs sigma_w < gamma"),
+        ({"model": "cubic_tanh", "sigma_w": 9.0}, "no stationary state at infinite width"),
         ({"model": "feedforward"}, "unknown parameter 'expansion' of model 'feedforward'"),
     ],
 )

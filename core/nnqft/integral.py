@@ -86,9 +86,8 @@ class TimeIntegral:
         """The theory's lines by name, and the memories of its vertices, which act like lines."""
         lines = {p.name: p for p in self.theory.propagators if not p.delta}
         for vertex in self.theory.interactions:
-            for memory in vertex.memory:
-                name = _memory_name(vertex, memory)
-                lines[name] = Propagator(name, "", "", terms=memory.terms)
+            for name, memory in _memories(vertex):
+                lines[name] = Propagator(name, "", "", terms=memory.terms, kernel=memory.kernel, params=memory.params)
         return lines
 
     def __call__(self, u: Array, xp: ModuleType = np) -> Array:
@@ -149,7 +148,7 @@ def _branch(responses: list[Line], below: set[int], rank: int, new: dict[int, in
 
 def _alone(diagram: Diagram, theory: Theory, closed: set[int]) -> list[int]:
     """Points without any line but a closed response: their times only give a factor T each."""
-    ordered = {vertex.name for vertex in theory.interactions if vertex.ordered}
+    ordered = {vertex.name for vertex in theory.interactions if vertex.kernel or vertex.memory}
     tied = {n for n, p in enumerate(diagram.points) if p.vertex >= 0 and diagram.vertices[p.vertex] in ordered}
     for line in diagram.lines:
         if not (line.response and line.start == line.end):
@@ -163,7 +162,7 @@ Factor = tuple[str, tuple[int, ...]]
 
 def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tuple[Factor, ...], list[Line]]:
     """The vertices whose kernel multiplies the integrand, and the memories of vertices as lines."""
-    ordered = {vertex.name: vertex for vertex in theory.interactions if vertex.ordered}
+    ordered = {vertex.name: vertex for vertex in theory.interactions if vertex.kernel or vertex.memory}
     points: dict[int, dict[int, int]] = {}
     for n, point in enumerate(diagram.points):
         if point.vertex >= 0 and diagram.vertices[point.vertex] in ordered:
@@ -173,13 +172,14 @@ def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tup
         vertex = ordered[diagram.vertices[number]]
         if vertex.kernel is not None:
             factors.append((vertex.name, tuple(p for _, p in sorted(where.items()))))
-        for memory in vertex.memory:
-            memories.append(Line(_memory_name(vertex, memory), where[memory.one], where[memory.two], False))
+        for name, memory in _memories(vertex):
+            memories.append(Line(name, where[memory.one], where[memory.two], False))
     return tuple(sorted(factors)), memories
 
 
-def _memory_name(vertex: Vertex, memory: Memory) -> str:
-    return f"{vertex.name}[{memory.one},{memory.two}]"
+def _memories(vertex: Vertex) -> list[tuple[str, Memory]]:
+    """The memories of a vertex, with the names they have among the lines."""
+    return [(f"{vertex.name}[{m.one},{m.two}]" + "'" * n, m) for n, m in enumerate(vertex.memory)]
 
 
 def _oriented(line: Line) -> Line:

@@ -68,7 +68,7 @@ def _term(theory: Theory, vertex: Vertex) -> str:
     if vertex.width:
         factors.append("N" + _power(-Fraction(vertex.width)))
     points = [f"dt{n + 1}" for n in range(vertex.points)]
-    legs = _legs(theory, vertex)
+    legs = [f"{m.formula}(t{m.one + 1},t{m.two + 1})" for m in vertex.memory] + _legs(theory, vertex)
     sums = sorted({leg.index for leg in vertex.legs if leg.index is not None})
     total = f"Σ_{{{','.join(sums)}}} " if sums else ""
     return f"{' '.join(f for f in factors if f)} {total}∫ {' '.join(points)} {' '.join(legs)}"

@@ -135,11 +135,18 @@ class Leg:
 
 @dataclass(frozen=True)
 class Memory:
-    """A factor of a vertex that depends on the distance of two of its points: Σ terms of |t_a − t_b|."""
+    """A factor of a vertex that depends on two of its points as a line does, symmetric in their times.
+
+    Give `terms`, a sum of exponentials of |t_a − t_b|, or ``kernel(t, s, params, xp)`` with its `params`; `formula` is
+    how it is printed.
+    """
 
     one: int
     two: int
-    terms: tuple[Term, ...]
+    terms: tuple[Term, ...] = ()
+    kernel: Callable[[Array, Array, Mapping[str, Any], ModuleType], Array] | None = None
+    params: tuple[tuple[str, Any], ...] = ()
+    formula: str = "f"
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,7 @@ class Vertex:
         ``kernel(times, params, xp)`` → array: an optional smooth factor over the times of its points (a tuple of
         arrays that broadcast), with the theory's parameters. The points then count as distinguishable.
     memory
-        Factors that are sums of exponentials of the distance of two points, which exact integrators know too.
+        Factors of two points each; exact integrators know those that are sums of exponentials of their distance.
     subtraction
         What is taken off the product of the fields of each index slot, so that the lines hold it instead:
         ``"none"``; ``"average"``, its Gaussian average (no slot is closed by lines among its own legs);
@@ -183,8 +190,8 @@ class Vertex:
 
     @property
     def ordered(self) -> bool:
-        """Are its points told apart by a factor over their times?"""
-        return self.kernel is not None or bool(self.memory)
+        """Are its points told apart by a factor over their times? A memory of only two points does not."""
+        return self.kernel is not None or (bool(self.memory) and self.points != 2)
 
     @property
     def points(self) -> int:

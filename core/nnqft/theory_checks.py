@@ -82,7 +82,8 @@ def _check_vertex(who: str, vertex: Vertex, fields: Mapping[str, Field], couplin
         if isinstance(leg.point, tuple) and not fields[leg.field].bilocal:
             raise TheoryError(f"{where}: field {leg.field!r} has one time; write point={leg.point[0]}")
     for memory in vertex.memory:
-        if not (0 <= memory.one < vertex.points and 0 <= memory.two < vertex.points and memory.terms):
+        filled = memory.terms or memory.kernel
+        if not (0 <= memory.one < vertex.points and 0 <= memory.two < vertex.points and filled):
             raise TheoryError(f"{where}: memory between points {memory.one} and {memory.two}, it has {vertex.points}")
     if vertex.subtraction not in ("none", "average", "wick"):
         raise TheoryError(f"{where}: subtraction {short(vertex.subtraction)}; wanted 'none', 'average' or 'wick'")

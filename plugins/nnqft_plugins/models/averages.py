@@ -21,18 +21,17 @@ class PolynomialAverage:
         """The average at covariance c and variances v, w (arrays that broadcast)."""
         return sum((x * c**r * v**a * w**b for (r, a, b), x in self.terms), 0.0 * c)
 
-    def by_covariance(self, c: Array, v: Array) -> Array:
-        """Its derivative by c where both variances are v: ⟨φ'(x) φ'(y)⟩."""
-        return sum((x * r * c ** (r - 1) * v ** (a + b) for (r, a, b), x in self.terms if r), 0.0 * c)
-
-    def by_variance(self, c: Array, v: Array) -> Array:
-        """Its derivative by v where both variances are v."""
-        return sum((x * (a + b) * c**r * v ** (a + b - 1) for (r, a, b), x in self.terms if a + b), 0.0 * c)
+    def at_variance(self, v: float) -> dict[int, float]:
+        """{r: factor of c^r} where both variances are v."""
+        powers: dict[int, float] = {}
+        for (r, a, b), x in self.terms:
+            powers[r] = powers.get(r, 0.0) + x * v ** (a + b)
+        return powers
 
     @property
     def affine(self) -> bool:
-        """Is it constant + slope · c?"""
-        return all(powers in ((0, 0, 0), (1, 0, 0)) for powers, _ in self.terms)
+        """Is it constant + slope · c, at given variances?"""
+        return all(r <= 1 for (r, _, _), _ in self.terms)
 
 
 def polynomial_average(phi_phi: Mapping[tuple[int, int], Fraction | float]) -> PolynomialAverage:

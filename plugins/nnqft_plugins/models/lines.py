@@ -36,15 +36,18 @@ def correlator_terms(
 ) -> tuple[Term, ...]:
     """The terms of C; with another leak rate than the parameters' own, or more of a static source, if wanted."""
     gamma, kappa = values["gamma"] if gamma is None else gamma, values["kappa"]
-    q = values["q"] if isinstance(values["q"], tuple) else [(0.0, values["q"])]
-    sources = [(0.0, values["sigma_b"] ** 2 + static)]
-    sources += [(rate, values["sigma_u"] ** 2 * weight) for rate, weight in q]
     terms = [Term(kappa / (2 * gamma), gamma), Term(-kappa / (2 * gamma), gamma, 2 * gamma)]
-    for rate, weight in sources:
+    for rate, weight in [*slow_sources(values), (0.0, static)]:
         terms += driven_terms(gamma, rate, weight)
     if start == "stationary":
         terms = [term for term in terms if not term.early]
     return combine(terms)
+
+
+def slow_sources(values: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """(rate, weight) of the Gaussian drive Σ weight·e^{−rate·|t−s|}: bias first, then input."""
+    q = values["q"] if isinstance(values["q"], tuple) else [(0.0, values["q"])]
+    return [(0.0, values["sigma_b"] ** 2), *((rate, values["sigma_u"] ** 2 * weight) for rate, weight in q)]
 
 
 _NODES = (-3, -2, -1, 1, 2, 3)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from nnqft import Field, InputError, Leg, Parameter, Theory, Vertex, finite_number, short
+from nnqft import Activation, Field, InputError, Leg, Parameter, Theory, Vertex, finite_number, short
 from nnqft_plugins.models.averages import polynomial_average
 from nnqft_plugins.models.lines import DELTA_LINE, correlator_line, response_line
 from nnqft_plugins.models.saddle import SADDLE, mean_field_line, saddle_of, saddle_remarks
@@ -67,11 +67,16 @@ def phi_phi_of(phi: Mapping[int, Fraction | float]) -> dict[tuple[int, int], Fra
 
 
 def network_theory(
-    model: str, start: str, values: Mapping[str, Any], phi_phi: Mapping[tuple[int, int], Fraction | float]
+    model: str,
+    start: str,
+    values: Mapping[str, Any],
+    phi_phi: Mapping[tuple[int, int], Fraction | float],
+    activation: Activation | None = None,
 ) -> Theory:
     """Rules of a network whose φ(h(t1)) φ(h(t2)) expands into Σ phi_phi[p, q] h(t1)^p h(t2)^q over p ≤ q.
 
-    A pair with p < q stands for both (p, q) and (q, p), each with the coefficient given.
+    A pair with p < q stands for both (p, q) and (q, p), each with the coefficient given. `activation` is the polynomial
+    φ itself: an expansion about mean-field theory solves for its correlator.
     """
     saddle = saddle_of(start, values)
     if saddle is None:
@@ -85,7 +90,7 @@ def network_theory(
             remarks=_remarks(start, values, float(phi_phi.get((1, 1), 0))),
         )
     average = polynomial_average(phi_phi)
-    line = mean_field_line(start, values, average, saddle.horizon)
+    line = mean_field_line(start, values, average, activation, saddle.horizon)
     return Theory(
         model=model,
         start=start,

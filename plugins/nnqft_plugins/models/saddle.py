@@ -12,10 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nnqft import InputError, Parameter, Propagator, UnknownNameError, finite_number, short
+import numpy as np
+
+from nnqft import Activation, InputError, Parameter, Propagator, Term, UnknownNameError, finite_number, short
+from nnqft_plugins.meanfield.driven import solve_driven
+from nnqft_plugins.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.models.averages import PolynomialAverage
-from nnqft_plugins.models.lines import correlator_terms
-from nnqft_plugins.models.tabulated import tabulated_line
+from nnqft_plugins.models.lines import correlator_terms, slow_sources
+from nnqft_plugins.models.tabulated import rest_line, stationary_line
+from nnqft_plugins.networks import Network
 
 
 def _one_of(*known: str) -> Callable[[str, Any], str]:
@@ -93,8 +98,10 @@ def saddle_of(start: str, values: Mapping[str, Any]) -> Saddle | None:
     return Saddle(values["tadpoles"] == "kept", theta0, math.inf if horizon is None else horizon)
 
 
-def mean_field_line(start: str, values: Mapping[str, Any], average: PolynomialAverage, horizon: float) -> Propagator:
-    """C_MF: a sum of exponentials where φφ has an affine average and the start is stationary, else a table.
+def mean_field_line(
+    start: str, values: Mapping[str, Any], average: PolynomialAverage, activation: Activation | None, horizon: float
+) -> Propagator:
+    """C_MF: a sum of exponentials where ⟨φφ⟩ is affine in C and the start stationary, else a table.
 
     Raises
     ------
@@ -102,28 +109,77 @@ def mean_field_line(start: str, values: Mapping[str, Any], average: PolynomialAv
         If the mean-field equation has no solution.
     """
     coupling = values["sigma_w"] ** 2
-    if start == "stationary" and average.affine:
-        constants = {powers[0]: x for powers, x in average.terms}
-        slope, constant = constants.get(1, 0.0), constants.get(0, 0.0)
-        stiffness = values["gamma"] ** 2 - coupling * slope
+    if start == "rest":
+        return rest_line(average, correlator_terms(start, values), values["gamma"], coupling, horizon)
+    if average.affine:
+        return _exponential_line(values, average)
+    if activation is None:
+        raise InputError("expansion='saddle': this model has no activation to solve for; write expansion='bare'")
+    curve = stationary_curve(values, activation)
+    return stationary_line(curve.C, correlator_terms(start, values), 4 / values["gamma"])
+
+
+def stationary_curve(values: Mapping[str, Any], activation: Activation) -> Curve:
+    """The stationary solution of dynamic mean-field theory.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    network = Network(
+        gamma=values["gamma"],
+        kappa=values["kappa"],
+        sigma_w=values["sigma_w"],
+        sigma_b=values["sigma_b"],
+        sources=tuple((rate, weight) for rate, weight in slow_sources(values) if weight > 0.0),
+        C_0=0.0,
+        N=values["N"],
+        stationary=True,
+        layered=False,
+        activation=activation,
+    )
+    return solve_driven(network) if any(rate > 0.0 for rate, _ in network.sources) else solve_static(network)
+
+
+def _exponential_line(values: Mapping[str, Any], average: PolynomialAverage) -> Propagator:
+    """The free line at the rate 1/ξ_0 and with the static source that the average adds."""
+    gamma, coupling = values["gamma"], values["sigma_w"] ** 2
+
+    def dressed(variance: float) -> tuple[float, tuple[Term, ...]] | None:
+        factors = average.at_variance(variance)
+        stiffness = gamma**2 - coupling * factors.get(1, 0.0)
         if stiffness <= 0:
-            name = "sigma_w" if slope == 1 else "sigma_w·φ'(0)"
-            raise InputError(
-                f"expansion='saddle': the linear mean-field line needs {name} < gamma, came"
-                f" {math.sqrt(coupling * slope):g} and {values['gamma']:g}; write a smaller sigma_w or start='rest'"
-            )
+            return None
         rate = math.sqrt(stiffness)
-        length = "ξ_0" if slope else "γ^(−1)"
-        formula = f"(κ/2) {length} e^(−|t−s|/{length})"
-        formula += f" + (σ_b² + σ_w² φ(0)²) {length}²" if constant else f" + σ_b² {length}²" * (values["sigma_b"] > 0)
-        formula += " + σ_u² terms" * (values["sigma_u"] > 0)
-        formula += f",  ξ_0 = (γ² − σ_w²{_squared_slope(slope)})^(−1/2) = {1 / rate:.6g}" * bool(slope)
-        return Propagator("C", "h", "h", formula, correlator_terms(start, values, rate, coupling * constant))
-    return tabulated_line(start, average, correlator_terms(start, values), values["gamma"], coupling, horizon)
+        return rate, correlator_terms("stationary", values, rate, coupling * factors.get(0, 0.0))
 
+    def excess(variance: float) -> float:
+        found = dressed(variance)
+        return math.inf if found is None else sum(term.amplitude for term in found[1]) - variance
 
-def _squared_slope(slope: float) -> str:
-    return "" if slope == 1 else " φ'(0)²"
+    # The factors depend on C(0): the smallest that is its own. From below, excess is positive.
+    trial = np.concatenate([[0.0], np.geomspace(1e-9, 1e9, 800)])
+    above = next((n for n, variance in enumerate(trial) if excess(float(variance)) <= 0), None)
+    found = None
+    if above is not None:
+        low, high = float(trial[max(above - 1, 0)]), float(trial[above])
+        while high - low > 1e-15 * high:
+            middle = (low + high) / 2
+            low, high = (middle, high) if excess(middle) > 0 else (low, middle)
+            if middle in (low, high) and high - low <= 4e-16 * high:
+                break
+        found = dressed(high)
+    if found is None:
+        raise InputError(
+            f"expansion='saddle': no stationary mean-field line at sigma_w={values['sigma_w']:g},"
+            f" gamma={gamma:g}; for φ = h it needs sigma_w < gamma; write a smaller sigma_w or start='rest'"
+        )
+    rate, terms = found
+    length = f"ξ_0 = 1/√(γ² − σ_w² ∂⟨φφ⟩/∂C) = {1 / rate:.6g}"
+    static = " + (σ_b² + σ_w² ⟨φφ⟩_(C=0)) ξ_0²" * any(not term.rate and term.amplitude for term in terms)
+    driven = " + σ_u² terms" * (values["sigma_u"] > 0 and isinstance(values["q"], tuple))
+    return Propagator("C", "h", "h", f"(κ/2) ξ_0 e^(−|t−s|/ξ_0){static}{driven},  {length}", terms)
 
 
 def saddle_remarks(saddle: Saddle) -> tuple[str, ...]:

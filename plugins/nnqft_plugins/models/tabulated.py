@@ -9,12 +9,12 @@ Only D = C − C_0 is tabulated; C_0, the correlator at σ_w = 0, has the cusp t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import BarycentricInterpolator, CubicSpline
+from scipy.interpolate import CubicSpline
 from scipy.signal import lfilter
 
 from nnqft import InputError, Propagator, Term
@@ -24,22 +24,26 @@ Array = Any
 
 _NODES = 640
 """Intervals of the stationary table."""
-_TOLERANCE = 1e-11
-"""Of Newton's method, relative to the variance."""
-_STEPS = 8
-"""From σ_w² = 0 to its value."""
-_NO_SOLUTION = "expansion='saddle': no mean-field solution was found at these parameters; {}, or write expansion='bare'"
+_FAR = 1e6
+"""Lags that count as infinite, in units of the table's scale."""
 
 
-def tabulated_line(
-    start: str, average: PolynomialAverage, terms: Sequence[Term], gamma: float, coupling: float, horizon: float
-) -> Propagator:
-    """C_MF as a propagator; `terms` are those of C_0, `coupling` is σ_w², `horizon` bounds the times from rest."""
+def stationary_line(correlator: Callable[[np.ndarray], np.ndarray], terms: Sequence[Term], scale: float) -> Propagator:
+    """C_MF of lags as a propagator; `terms` are those of C_0, `scale` is a few times its correlation time."""
+
+    def smooth(lag: np.ndarray) -> np.ndarray:
+        return correlator(lag) - np.sum([term.amplitude * np.exp(-term.rate * lag) for term in terms], axis=0)
+
     free = tuple((term.amplitude, term.rate, term.early) for term in terms)
-    if start == "stationary":
-        scale, coefficients = stationary_table(average, terms, gamma, coupling)
-        params = (("terms", free), ("scale", scale), ("table", coefficients.tobytes()))
-        return Propagator("C", "h", "h", "C_MF(t−s), tabulated", kernel=stationary_kernel, params=params)
+    params = (("terms", free), *lag_table(smooth, scale)[1:])
+    return Propagator("C", "h", "h", "C_MF(t−s), tabulated", kernel=stationary_kernel, params=params)
+
+
+def rest_line(
+    average: PolynomialAverage, terms: Sequence[Term], gamma: float, coupling: float, horizon: float
+) -> Propagator:
+    """C_MF(t,s) up to the horizon as a propagator; `coupling` is σ_w²."""
+    free = tuple((term.amplitude, term.rate, term.early) for term in terms)
     step, table = rest_table(average, terms, gamma, coupling, horizon)
     params = (("terms", free), ("step", step), ("table", table.tobytes()))
     return Propagator("C", "h", "h", f"C_MF(t,s), tabulated up to T = {horizon:g}", kernel=rest_kernel, params=params)
@@ -90,86 +94,13 @@ def _cubic_weights(place: Array, size: int, xp: ModuleType) -> tuple[Array, list
     return xp.asarray(first, dtype=int), weights
 
 
-def stationary_table(
-    average: PolynomialAverage, terms: Sequence[Term], gamma: float, coupling: float
-) -> tuple[float, np.ndarray]:
-    """Scale of the map and (4, n) spline coefficients of D, highest power first.
-
-    (γ² − ∂²) D = σ_w² ⟨φφ⟩, D'(0) = 0, by Newton's method at Chebyshev points in u, as many as it takes.
-
-    Raises
-    ------
-    InputError
-        If there is no solution within reach of σ_w² = 0.
-    """
-    scale = 4 / gamma
-
-    def free(lag: np.ndarray) -> np.ndarray:
-        return np.sum([term.amplitude * np.exp(-term.rate * lag) for term in terms], axis=0)
-
-    for points in (65, 129, 257):
-        u, derivative = _chebyshev(points)
-        inner = np.where(u < 1, u, 0.0)
-        lag = np.where(u < 1, scale * inner / (1 - inner), 1e300)
-        values = _newton(average, free(lag), gamma, coupling, derivative, u, scale)
-        spectrum = np.abs(np.fft.rfft(np.concatenate([values, values[-2:0:-1]])))
-        if spectrum[-points // 4 :].max() <= 1e-8 * spectrum.max():
-            break
-    grid = np.linspace(0.0, 1.0, _NODES + 1)
-    spline = CubicSpline(grid * _NODES, BarycentricInterpolator(u, values)(grid))
-    return scale, np.ascontiguousarray(spline.c)
-
-
-def _chebyshev(points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Chebyshev–Lobatto points from 0 to 1 and the matrix of d/du on them (Trefethen, Spectral Methods, 2000)."""
-    k = np.arange(points)
-    x = np.cos(np.pi * k / (points - 1))
-    c = np.where((k == 0) | (k == points - 1), 2.0, 1.0) * (-1.0) ** k
-    gap = x[:, None] - x + np.eye(points)
-    matrix = np.outer(c, 1 / c) / gap
-    matrix -= np.diag(matrix.sum(axis=1))
-    # u = (1 − x)/2 runs from 0 to 1.
-    return (1 - x) / 2, -2 * matrix
-
-
-def _newton(
-    average: PolynomialAverage,
-    free: np.ndarray,
-    gamma: float,
-    coupling: float,
-    derivative: np.ndarray,
-    u: np.ndarray,
-    scale: float,
-) -> np.ndarray:
-    """D at the points, by Newton's method along a path from σ_w² = 0."""
-    slope = ((1 - u) ** 2 / scale)[:, None] * derivative
-    operator = gamma**2 * np.eye(len(u)) - slope @ slope
-    values = np.zeros(len(u))
-    advice = "lower sigma_w"
-    for share in np.arange(1, _STEPS + 1) / _STEPS:
-        g = share * coupling
-        for _ in range(40):
-            c = free + values
-            v = c[0]
-            residual = operator @ values - g * average(c, v, v)
-            jacobian = operator - g * np.diag(average.by_covariance(c, v))
-            jacobian[:, 0] -= g * average.by_variance(c, v)
-            residual[0], jacobian[0] = slope[0] @ values, slope[0]
-            try:
-                change = np.linalg.solve(jacobian, residual)
-            except np.linalg.LinAlgError:
-                raise InputError(_NO_SOLUTION.format(advice)) from None
-            values = values - change
-            if not np.isfinite(values).all() or np.abs(values).max() > 1e6 * (1 + np.abs(free).max()):
-                raise InputError(_NO_SOLUTION.format(advice))
-            if np.abs(change).max() <= _TOLERANCE * max(float(np.abs(free + values).max()), 1e-300):
-                break
-        else:
-            raise InputError(_NO_SOLUTION.format(advice))
-    c = free + values
-    if c[0] < 0 or np.abs(c).max() > c[0] * (1 + 1e-6):
-        raise InputError(_NO_SOLUTION.format(advice))
-    return values
+def lag_table(function: Callable[[np.ndarray], np.ndarray], scale: float) -> tuple[tuple[str, Any], ...]:
+    """Parameters of `stationary_kernel` for any function of lags ≥ 0 that tends to a constant over a few `scale`."""
+    u = np.linspace(0.0, 1.0, _NODES + 1)
+    inner = np.where(u < 1, u, 0.0)
+    values = function(np.where(u < 1, scale * inner / (1 - inner), _FAR * scale))
+    spline = CubicSpline(u * _NODES, values)
+    return (("terms", ()), ("scale", scale), ("table", np.ascontiguousarray(spline.c).tobytes()))
 
 
 def rest_table(
@@ -187,7 +118,12 @@ def rest_table(
         raise InputError(f"T={horizon:g}: from rest the mean-field line is tabulated up to gamma·T = 30; lower T")
     step, size = horizon / steps, steps + 8
     coarse = _iterate(average, terms, gamma, coupling, step, size)
-    fine = _iterate(average, terms, gamma, coupling, step / 2, 2 * size - 1)[::2, ::2]
+    fine = _iterate(average, terms, gamma, coupling, step / 2, 2 * size - 1)
+    if coarse is None or fine is None:
+        raise InputError(
+            f"expansion='saddle': the mean-field correlator runs away before T={horizon:g}; lower T or sigma_w"
+        )
+    fine = fine[::2, ::2]
     values = fine + (fine - coarse) / 3  # both err as step²
     early, lag = np.indices((size, size))
     inside = early + lag < size
@@ -196,8 +132,8 @@ def rest_table(
 
 def _iterate(
     average: PolynomialAverage, terms: Sequence[Term], gamma: float, coupling: float, step: float, size: int
-) -> np.ndarray:
-    """D(t,s) on a square grid: D = σ_w² ∬ G G ⟨φφ⟩ repeated until it stays; Volterra, so it converges at any σ_w."""
+) -> np.ndarray | None:
+    """D(t,s) on a square grid: D = σ_w² ∬ G G ⟨φφ⟩, repeated until it stays; None if it runs away."""
     times = step * np.arange(size)
     lag, early = np.abs(times[:, None] - times), np.minimum(times[:, None], times)
     free = np.sum([x.amplitude * np.exp(-x.rate * lag - x.early * early) for x in terms], axis=0)
@@ -209,11 +145,11 @@ def _iterate(
             source = coupling * average(c, v[:, None], v)
             new = _convolve(_convolve(source, gamma * step, step).T, gamma * step, step).T
         if not np.isfinite(new).all():
-            break
+            return None
         if np.abs(new - values).max() <= 1e-12 * max(float(np.abs(new + free).max()), 1e-300):
             return new
         values = new
-    raise InputError(_NO_SOLUTION.format("lower T or sigma_w"))
+    return None
 
 
 def _convolve(source: np.ndarray, x: float, step: float) -> np.ndarray:

@@ -118,7 +118,9 @@ class Taylor(AbstractModel):
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """All vertices (p, q) of φφ."""
-        return network_theory(self.name, start, values, phi_phi_of(phi_of(values)))
+        phi = phi_of(values)
+        polynomial = Activation.polynomial("Σ c_p h^p", phi)
+        return network_theory(self.name, start, values, phi_phi_of(phi), polynomial)
 
     def activation(self, values: Mapping[str, Any]) -> Activation:
         """The named function, whatever `degree` the rules keep; or the polynomial of the coefficients."""
