@@ -112,8 +112,9 @@ def test_a_free_time_that_lines_tie_to_others_is_integrated_over_the_horizon(sta
     theory = theories.network({}, start=start, local={3: -1}) if start == "rest" else theories.langevin({3: 1}, noise=1)
     theory = with_loops(theory, theta0, horizon)
     leg = theories.H if start == "rest" else Leg("h")
-    found = [d for d in generate(theory, "two_point", (leg, leg), order=1) if any(x.start == x.end and x.response for x in d.lines)]  # fmt: skip
-    tied = [d for d in found if all(x.response or x.start != x.end for x in d.lines)]
+    found = generate(theory, "two_point", (leg, leg), order=1)
+    loops = [d for d in found if any(line.response and line.start == line.end for line in d.lines)]
+    tied = [d for d in loops if all(x.response or x.start != x.end for x in d.lines)]
     assert len(tied) == 1
 
     def correlator(a, b):

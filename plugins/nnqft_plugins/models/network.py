@@ -11,10 +11,19 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from nnqft import Activation, Field, InputError, Leg, Parameter, Theory, Vertex, finite_number, short
+from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Theory, Vertex, finite_number, short
 from nnqft_plugins.models.averages import polynomial_average
-from nnqft_plugins.models.lines import DELTA_LINE, correlator_line, response_line
-from nnqft_plugins.models.saddle import SADDLE, mean_field_line, saddle_of, saddle_remarks
+from nnqft_plugins.models.lines import DELTA_LINE, correlator_line, correlator_terms, response_line
+from nnqft_plugins.models.saddle import (
+    SADDLE,
+    Saddle,
+    mean_field_line,
+    saddle_of,
+    saddle_remarks,
+    stationary_curve,
+)
+from nnqft_plugins.models.tabulated import stationary_line
+from nnqft_plugins.models.wick_ordered import wick_vertices
 
 HALF = Fraction(1, 2)
 
@@ -60,6 +69,8 @@ FIELDS = (
     Field("W~", "𝔚̃(t1,t2)", "its conjugate", bilocal=True),
 )
 
+WEIGHTS = Vertex("W z z", (Leg("W", (0, 1)), Leg("z", 0, "i"), Leg("z", 1, "i")), HALF, (("sigma_w", 1),), HALF, HALF)
+
 
 def phi_phi_of(phi: Mapping[int, Fraction | float]) -> dict[tuple[int, int], Fraction | float]:
     """φ(h1) φ(h2) for φ(h) = Σ phi[p] h^p, over pairs p ≤ q."""
@@ -89,15 +100,36 @@ def network_theory(
             vertices=network_vertices(phi_phi),
             remarks=_remarks(start, values, float(phi_phi.get((1, 1), 0))),
         )
-    average = polynomial_average(phi_phi)
-    line = mean_field_line(start, values, average, activation, saddle.horizon)
+    line = mean_field_line(start, values, polynomial_average(phi_phi), activation, saddle.horizon)
+    return saddle_theory(model, start, values, saddle, line, network_vertices(phi_phi, saddle.subtraction))
+
+
+def wick_theory(model: str, values: Mapping[str, Any], activation: Activation, degree: int) -> Theory:
+    """Rules of a stationary network about mean-field theory, φφ in Wick-ordered powers up to `degree` at each time."""
+    saddle = saddle_of("stationary", values)
+    assert saddle is not None
+    curve = stationary_curve(values, activation)
+    line = stationary_line(curve.C, correlator_terms("stationary", values), 4 / values["gamma"])
+    vertices = (WEIGHTS, *wick_vertices(activation, degree, curve, values["gamma"]))
+    return saddle_theory(model, "stationary", values, saddle, line, vertices)
+
+
+def saddle_theory(
+    model: str,
+    start: str,
+    values: Mapping[str, Any],
+    saddle: Saddle,
+    line: Propagator,
+    vertices: tuple[Vertex, ...],
+) -> Theory:
+    """The theory with these mean-field lines and vertices."""
     return Theory(
         model=model,
         start=start,
         parameters={name: value for name, value in values.items() if (name, value) != ("T", None)},
         fields=FIELDS,
         propagators=(line, response_line(values["gamma"], saddle.theta0), DELTA_LINE),
-        vertices=network_vertices(phi_phi, saddle.subtraction),
+        vertices=vertices,
         remarks=saddle_remarks(saddle),
         theta0=saddle.theta0,
         horizon=saddle.horizon,
@@ -108,14 +140,12 @@ def network_vertices(
     phi_phi: Mapping[tuple[int, int], Fraction | float], subtraction: str = "none"
 ) -> tuple[Vertex, ...]:
     """𝔚 z̃ z̃ and one 𝔚̃ h^p h^q for each pair, of which the average is subtracted if wanted."""
-    sigma_w = (("sigma_w", 1),)
-    weights = Vertex("W z z", (Leg("W", (0, 1)), Leg("z", 0, "i"), Leg("z", 1, "i")), HALF, sigma_w, HALF, HALF)
     activations = [
         Vertex(
             f"({p},{q})",
             (Leg("W~", (0, 1)), *(Leg("h", n, "j", power) for n, power in enumerate((p, q)) if power)),
             (HALF if p == q else 1) * coefficient,
-            sigma_w,
+            (("sigma_w", 1),),
             HALF,
             HALF,
             subtraction=subtraction,
@@ -127,7 +157,7 @@ def network_vertices(
         # φ(0)² has no field left to carry the index j: its sum cancels the 1/N. It is nothing but its average.
         legs = (Leg("z", 0, "i"), Leg("z", 1, "i"))
         activations.append(Vertex("(0,0)", legs, HALF * phi_phi[0, 0], (("sigma_w", 2),)))
-    return (weights, *activations)
+    return (WEIGHTS, *activations)
 
 
 def _remarks(start: str, values: Mapping[str, Any], gain: float) -> tuple[str, ...]:

@@ -23,7 +23,9 @@ from nnqft_plugins.models.tabulated import rest_line, stationary_line
 from nnqft_plugins.networks import Network
 
 
-def _one_of(*known: str) -> Callable[[str, Any], str]:
+def one_of(*known: str) -> Callable[[str, Any], str]:
+    """Check of a parameter whose values are these words."""
+
     def check(name: str, value: Any) -> str:
         if not isinstance(value, str) or value not in known:
             raise UnknownNameError(name, value, known)
@@ -50,10 +52,10 @@ def _horizon(name: str, value: Any) -> float | None:
 
 SADDLE: dict[str, Parameter] = {
     "expansion": Parameter(
-        "bare", "about 𝔚 = 0 (bare) or about mean-field theory (saddle)", check=_one_of("bare", "saddle")
+        "bare", "about 𝔚 = 0 (bare) or about mean-field theory (saddle)", check=one_of("bare", "saddle")
     ),
     "tadpoles": Parameter(
-        "cancelled", "saddle: cancelled by its counterterm, or kept", check=_one_of("cancelled", "kept")
+        "cancelled", "saddle: cancelled by its counterterm, or kept", check=one_of("cancelled", "kept")
     ),
     "theta0": Parameter(0.0, "saddle: θ(0) of closed responses, from 0 (Itô) to 1", check=_theta0),
     "T": Parameter(None, "saddle: horizon of free times, and of the times from rest", check=_horizon),
