@@ -52,9 +52,10 @@ class ExactIntegrator(AbstractIntegrator):
         if any(branch.parent < 0 for branch in integral.branches):
             return "the time of a closed response runs over a finite horizon"
         used = {line.propagator for line in integral.lines} | {branch.propagator for branch in integral.branches}
-        for name in sorted(used):
-            if integral.propagators[name].kernel is not None:
-                return f"line {name} is not a sum of exponentials"
+        tabulated = [name for name in sorted(used) if integral.propagators[name].kernel is not None]
+        if tabulated:
+            lines = [p.name for p in integral.theory.propagators if p.name in tabulated]
+            return (f"line {lines[0]}" if lines else "a factor of a vertex") + " is not a sum of exponentials"
         terms = _terms(integral)
         if terms > MAX_TERMS:
             return f"{terms} products of exponentials, more than {MAX_TERMS}"

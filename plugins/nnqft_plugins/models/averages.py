@@ -28,6 +28,10 @@ class PolynomialAverage:
             powers[r] = powers.get(r, 0.0) + x * v ** (a + b)
         return powers
 
+    def slope(self, v: float) -> float:
+        """The derivative by c at c = v = w: ⟨φ'(x)²⟩."""
+        return sum(r * x * v ** (r - 1) for r, x in self.at_variance(v).items() if r)
+
     @property
     def affine(self) -> bool:
         """Is it constant + slope · c, at given variances?"""

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Theory, Vertex, finite_number, short
+from nnqft_plugins.meanfield.gaussian import average_of_square
 from nnqft_plugins.models.averages import polynomial_average
 from nnqft_plugins.models.lines import DELTA_LINE, correlator_line, correlator_terms, response_line
 from nnqft_plugins.models.saddle import (
@@ -100,8 +103,10 @@ def network_theory(
             vertices=network_vertices(phi_phi),
             remarks=_remarks(start, values, float(phi_phi.get((1, 1), 0))),
         )
-    line = mean_field_line(start, values, polynomial_average(phi_phi), activation, saddle.horizon)
-    return saddle_theory(model, start, values, saddle, line, network_vertices(phi_phi, saddle.subtraction))
+    average = polynomial_average(phi_phi)
+    line = mean_field_line(start, values, average, activation, saddle.horizon)
+    gain = values["sigma_w"] ** 2 * average.slope(float(line(0.0, 0.0))) if start == "stationary" else 0.0
+    return _saddle_theory(model, start, values, saddle, line, network_vertices(phi_phi, saddle.subtraction), gain)
 
 
 def wick_theory(model: str, values: Mapping[str, Any], activation: Activation, degree: int) -> Theory:
@@ -111,18 +116,20 @@ def wick_theory(model: str, values: Mapping[str, Any], activation: Activation, d
     curve = stationary_curve(values, activation)
     line = stationary_line(curve.C, correlator_terms("stationary", values), 4 / values["gamma"])
     vertices = (WEIGHTS, *wick_vertices(activation, degree, curve, values["gamma"]))
-    return saddle_theory(model, "stationary", values, saddle, line, vertices)
+    gain = values["sigma_w"] ** 2 * float(average_of_square(activation.slope, np.array(curve.variance)))
+    return _saddle_theory(model, "stationary", values, saddle, line, vertices, gain)
 
 
-def saddle_theory(
+def _saddle_theory(
     model: str,
     start: str,
     values: Mapping[str, Any],
     saddle: Saddle,
     line: Propagator,
     vertices: tuple[Vertex, ...],
+    gain: float,
 ) -> Theory:
-    """The theory with these mean-field lines and vertices."""
+    """The theory with these mean-field lines and vertices; `gain` is σ_w² ⟨φ'²⟩."""
     return Theory(
         model=model,
         start=start,
@@ -130,7 +137,7 @@ def saddle_theory(
         fields=FIELDS,
         propagators=(line, response_line(values["gamma"], saddle.theta0), DELTA_LINE),
         vertices=vertices,
-        remarks=saddle_remarks(saddle),
+        remarks=saddle_remarks(saddle, gain / values["gamma"] ** 2),
         theta0=saddle.theta0,
         horizon=saddle.horizon,
     )

@@ -184,8 +184,8 @@ def _exponential_line(values: Mapping[str, Any], average: PolynomialAverage) -> 
     return Propagator("C", "h", "h", f"(κ/2) ξ_0 e^(−|t−s|/ξ_0){static}{driven},  {length}", terms)
 
 
-def saddle_remarks(saddle: Saddle) -> tuple[str, ...]:
-    """What a reader of results must know."""
+def saddle_remarks(saddle: Saddle, gain: float) -> tuple[str, ...]:
+    """What a reader of results must know; `gain` is σ_w² ⟨φ'²⟩/γ², about what each order brings at fixed width."""
     if saddle.kept:
         lines = "mean-field lines with tadpoles kept: these are counted twice, in the lines and as diagrams"
     else:
@@ -195,5 +195,9 @@ def saddle_remarks(saddle: Saddle) -> tuple[str, ...]:
         remarks.append(
             f"theta0 = {saddle.theta0:g}: closed responses add terms ∝ T/N that the determinant of the change of"
             " variables, left out here, would cancel"
+        )
+    if gain >= 1:
+        remarks.append(
+            f"σ_w² ⟨φ'²⟩/γ² = {gain:.3g} ≥ 1: the orders grow; each is computed, their sum means nothing by itself"
         )
     return tuple(remarks)

@@ -29,6 +29,8 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 _ACCURACY = 1e-6
 """Of the averages, relative to the largest of each; what the Hermite series leaves out grows with p and q."""
+_POLYNOMIAL = 16
+"""Up to so many coefficients the series is taken to end by itself."""
 _NEGLIGIBLE = 1e-12
 
 
@@ -74,6 +76,8 @@ def derivative_average(activation: Activation, p: int, q: int, variance: float) 
             "averages='activation': the mean-field variance is 0; write kappa > 0, or averages='polynomial'"
         )
     a = hermite(activation.value, np.array([variance]), 1e-15)[0][0]
+    if len(a) > _POLYNOMIAL:
+        a = a[:-1]  # it holds the rest of ⟨φ²⟩, which the factors below would blow up
     count = len(a) - q
     if count <= 0:
         return None
