@@ -54,8 +54,8 @@ class ExactIntegrator(AbstractIntegrator):
         used = {line.propagator for line in integral.lines} | {branch.propagator for branch in integral.branches}
         tabulated = [name for name in sorted(used) if integral.propagators[name].kernel is not None]
         if tabulated:
-            lines = [p.name for p in integral.theory.propagators if p.name in tabulated]
-            return (f"line {lines[0]}" if lines else "a factor of a vertex") + " is not a sum of exponentials"
+            named = [p.name for p in integral.theory.propagators if p.name in tabulated]
+            return (f"line {named[0]}" if named else "a factor of a vertex") + " is not a sum of exponentials"
         terms = _terms(integral)
         if terms > MAX_TERMS:
             return f"{terms} products of exponentials, more than {MAX_TERMS}"
