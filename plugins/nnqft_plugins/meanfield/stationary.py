@@ -237,12 +237,12 @@ def _roll(network: Network, potential: Potential, rho_end: float, accuracy: floa
     y_end = float(tail.y[0, -1])
 
     def C(tau: np.ndarray) -> np.ndarray:
-        lag = np.abs(np.asarray(tau, dtype=float))
+        lag = np.abs(np.asarray(tau, dtype=float)).ravel()
         y = np.where(lag < end, course(np.clip(lag, turn, end))[0], y_end - rate * (lag - end))
         rho = rho_end + np.exp(y)
         if first is not None:
             rho = np.where(lag < turn, first.sol(np.clip(lag, 0.0, turn))[0], rho)
-        return potential.variance * rho
+        return (potential.variance * rho).reshape(np.shape(tau))
 
     return Curve(potential.variance, potential.variance * rho_end, rate, end, C)
 

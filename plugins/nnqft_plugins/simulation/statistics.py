@@ -1,0 +1,89 @@
+"""From independent units to means with errors: ratio estimates, control variates, steps extrapolated to zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnqft_plugins.simulation.job import Measured
+
+_UNITS_PER_CONTROL = 10
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Over M pairs of times.
+
+    Attributes
+    ----------
+    mean : (M,) array
+    cov : (M, M) array
+        Statistical covariance of the mean.
+    discretisation : (M,) array
+        What extrapolating the step to zero has changed.
+    kernel, kernel_sdev : (M,) arrays
+        Variance of the kernel over the ensemble, and its error; nan if it was not measured.
+    units : (U, M) array
+        One value for each independent unit, control variates applied; their average is the mean.
+    """
+
+    mean: np.ndarray
+    cov: np.ndarray
+    discretisation: np.ndarray
+    kernel: np.ndarray
+    kernel_sdev: np.ndarray
+    units: np.ndarray
+
+
+def summarise(measured: Measured, order: int, kernel: bool) -> Summary:
+    """Everything from the units of an ensemble.
+
+    Parameters
+    ----------
+    order
+        Power of the step that the discretisation error is proportional to.
+    kernel
+        Whether the squares were measured.
+    """
+    n = measured.members
+    fine, coarse = measured.values, measured.coarse
+    change = (fine - coarse) / (2**order - 1)
+    extrapolated = fine + change
+    controlled = extrapolated if measured.discarded else _controlled(extrapolated, measured.controls)
+    used = 0 if controlled is extrapolated else measured.controls.shape[2]
+    mean, residuals = _ratio(controlled, n)
+    units = len(n)
+    spare = max(units - 1 - used, 1)
+    cov = residuals.T @ residuals / (units * spare)
+    nothing = np.full(len(mean), np.nan)
+    spread, spread_sdev = _kernel(measured, extrapolated) if kernel else (nothing, nothing)
+    return Summary(mean, cov, np.abs(change.sum(axis=0) / max(n.sum(), 1)), spread, spread_sdev, mean + residuals)
+
+
+def _ratio(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ values / Σ members, and what each unit adds to it: linearised, with mean zero, times the number of units."""
+    mean = values.sum(axis=0) / max(members.sum(), 1)
+    return mean, (values - members[:, None] * mean) / max(members.mean(), 1e-300)
+
+
+def _controlled(values: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    """Values minus their regression on the controls, whose means are zero; the values themselves if units are few."""
+    units, times, count = controls.shape
+    if count == 0 or units < _UNITS_PER_CONTROL * (count + 1):
+        return values
+    out = np.empty_like(values)
+    for m in range(times):
+        x = controls[:, m] / np.maximum(np.sqrt((controls[:, m] ** 2).mean(axis=0)), 1e-300)
+        slope, *_ = np.linalg.lstsq(x - x.mean(axis=0), values[:, m] - values[:, m].mean(), rcond=1e-10)
+        out[:, m] = values[:, m] - x @ slope
+    return out
+
+
+def _kernel(measured: Measured, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variance ⟨K²⟩ − ⟨K⟩² and its error, linearised in both averages."""
+    square, square_residuals = _ratio(measured.squares, measured.members)
+    mean, residuals = _ratio(values, measured.members)
+    total = square_residuals - 2 * mean * residuals
+    units = len(total)
+    return square - mean**2, np.sqrt((total**2).sum(axis=0) / (units * max(units - 1, 1)))
