@@ -110,7 +110,7 @@ def network_theory(
 
 
 def wick_theory(model: str, values: Mapping[str, Any], activation: Activation, degree: int) -> Theory:
-    """Rules of a stationary network about mean-field theory, φφ in Wick-ordered powers up to `degree` at each time."""
+    """Rules of a stationary network about mean-field theory, φφ in Wick-ordered powers up to `degree`."""
     saddle = saddle_of("stationary", values)
     assert saddle is not None
     curve = stationary_curve(values, activation)

@@ -143,7 +143,7 @@ class Taylor(AbstractModel):
         """All vertices (p, q) of φφ, or Wick-ordered ones of the activation itself."""
         if values["averages"] == "activation":
             _check_averages(start, values)
-            degree = max(phi_of(values)) if values["coefficients"] is not None else values["degree"]
+            degree = 2 * max(phi_of(values)) if values["coefficients"] is not None else values["degree"]
             return wick_theory(self.name, values, activation_of(values), degree)
         values = {name: value for name, value in values.items() if name != "averages"}
         phi = phi_of(values)

@@ -35,7 +35,10 @@ _NEGLIGIBLE = 1e-12
 
 
 def wick_vertices(activation: Activation, degree: int, curve: Curve, gamma: float) -> tuple[Vertex, ...]:
-    """The vertices 𝔚̃ :h^p h^q: for p ≤ q ≤ degree, without the 𝔚 z̃ z̃ that they hang on.
+    """The vertices 𝔚̃ :h^p h^q: for p ≤ q, p + q ≤ degree, without the 𝔚 z̃ z̃ that they hang on.
+
+    All of one p + q together are what φφ has of that degree of Wiener's chaos: an orthogonal decomposition, so that
+    cutting it off there is a projection. A cut in p and q each would break terms apart that cancel as t1 → t2.
 
     Raises
     ------
@@ -43,8 +46,9 @@ def wick_vertices(activation: Activation, degree: int, curve: Curve, gamma: floa
         If φ is too rough for derivatives of that degree to be averaged.
     """
     vertices = []
-    for q in range(1, degree + 1):
-        for p in range(q + 1):
+    for total in range(1, degree + 1):
+        for p in range(total // 2 + 1):
+            q = total - p
             average = derivative_average(activation, p, q, curve.variance)
             if average is None:
                 continue
