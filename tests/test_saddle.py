@@ -167,6 +167,20 @@ def test_closed_responses_insert_a_mass_into_every_line(theta0):
         assert found == pytest.approx(2 * GAMMA * theta0 * horizon * np.array(shape), rel=1e-6)
 
 
+def test_at_theta0_one_quarter_the_diagrams_give_the_published_correlation_length():
+    """ξ = (ξ_0/2) [1 + γ²ξ_0² + (γT/8N)(1 + 3γ²ξ_0²) ξ_0² σ_w²], read off as 2 X(0)/κ."""
+    sigma_w, horizon, N, order = 0.4, 9.0, 50, 9
+    xi_0 = (GAMMA**2 - sigma_w**2) ** -0.5
+    options = {"order": order, "width_order": 1, "tau": [0.0]}
+    loops = compute(saddle(sigma_w=sigma_w, N=N, tadpoles="kept", theta0=0.25, T=horizon), **options)
+    ito = compute(saddle(sigma_w=sigma_w, N=N, tadpoles="kept"), **options)
+    at_infinite_width = sum(loops.contribution(n, 0).mean[0] for n in range(order + 1))
+    published = xi_0 / 2 * (1 + (GAMMA * xi_0) ** 2)
+    shift = xi_0 / 2 * GAMMA * horizon / (8 * N) * (1 + 3 * (GAMMA * xi_0) ** 2) * (xi_0 * sigma_w) ** 2
+    assert 2 * at_infinite_width / KAPPA == pytest.approx(published, rel=1e-9)
+    assert 2 * (loops.mean[0] - ito.mean[0]) / KAPPA == pytest.approx(shift, rel=1e-7)
+
+
 def test_closed_responses_are_all_that_depends_on_the_horizon():
     """At width k the result is a polynomial of degree k in T."""
     means = []
