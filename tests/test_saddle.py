@@ -113,6 +113,14 @@ def test_the_quintic_truncation_re_expanded_is_the_bare_series():
     assert found[1:] == pytest.approx(np.array(exact), rel=2e-6, abs=2e-9)
 
 
+def test_closed_forms_exist_where_xi_0_is_a_multiple_of_the_leak_time():
+    """γ = 1, σ_w = 3/5: ξ_0 = 5/4 and C_MF = (5/8) e^{−4τ/5}."""
+    result = compute(nnqft.theory("linear", expansion="saddle", sigma_w=0.6), order=1, tau=[0.0, 1.0])
+    assert str(result.closed_form(0, 0)) == "5/8 e^(−4/5 τ)"
+    form = result.closed_form(1, 1)
+    assert form(np.array([0.0, 1.0])) == pytest.approx(result.contribution(1, 1).mean, rel=1e-13)
+
+
 # The talk's conventions.
 
 
@@ -421,6 +429,9 @@ def test_results_and_rules_say_what_the_lines_are():
     assert "θ(0) = 0.5" in theory.rules
     assert "expansion = saddle, tadpoles = kept, theta0 = 0.5, T = 10" in theory.rules
     assert "[h_j(t1) h_j(t2) − ⟨h_j(t1) h_j(t2)⟩]" in saddle(sigma_w=0.5).rules
+    assert "(κ/2) ξ_0 e^(−|t−s|/ξ_0) + σ_b² ξ_0²,  ξ_0 = (γ² − σ_w²)^(−1/2) = " in saddle(sigma_b=0.1).rules
+    wick = saddle("taylor", activation="tanh", averages="activation", degree=4).rules
+    assert "1/2 σ_w² N⁻¹ Σ_{i,j} ∫ dt1 dt2 ⟨φ' φ'⟩(t1,t2) z̃_i(t1) z̃_i(t2) :h_j(t1) h_j(t2):" in wick
     result = compute(theory, order=1)
     assert any("order n counts the σ_w^(2n) of the vertices" in note for note in result.notes)
     assert not any(name in nnqft.theory("linear").parameters for name in ("expansion", "tadpoles", "theta0", "T"))

@@ -162,15 +162,13 @@ def _exponential_line(values: Mapping[str, Any], average: PolynomialAverage) -> 
 
     # The factors depend on C(0): the smallest that is its own. From below, excess is positive.
     trial = np.concatenate([[0.0], np.geomspace(1e-9, 1e9, 800)])
-    above = next((n for n, variance in enumerate(trial) if excess(float(variance)) <= 0), None)
+    above = next((n for n, variance in enumerate(trial.tolist()) if excess(variance) <= 0), None)
     found = None
     if above is not None:
         low, high = float(trial[max(above - 1, 0)]), float(trial[above])
-        while high - low > 1e-15 * high:
+        for _ in range(80):  # bisection, because excess may be infinite
             middle = (low + high) / 2
             low, high = (middle, high) if excess(middle) > 0 else (low, middle)
-            if middle in (low, high) and high - low <= 4e-16 * high:
-                break
         found = dressed(high)
     if found is None:
         raise InputError(
@@ -178,10 +176,16 @@ def _exponential_line(values: Mapping[str, Any], average: PolynomialAverage) -> 
             f" gamma={gamma:g}; for φ = h it needs sigma_w < gamma; write a smaller sigma_w or start='rest'"
         )
     rate, terms = found
-    length = f"ξ_0 = 1/√(γ² − σ_w² ∂⟨φφ⟩/∂C) = {1 / rate:.6g}"
-    static = " + (σ_b² + σ_w² ⟨φφ⟩_(C=0)) ξ_0²" * any(not term.rate and term.amplitude for term in terms)
-    driven = " + σ_u² terms" * (values["sigma_u"] > 0 and isinstance(values["q"], tuple))
-    return Propagator("C", "h", "h", f"(κ/2) ξ_0 e^(−|t−s|/ξ_0){static}{driven},  {length}", terms)
+    powers = {r for (r, _, _), _ in average.terms}
+    slope = "σ_w²" if average.terms == (((1, 0, 0), 1.0),) else "σ_w² ∂⟨φφ⟩/∂C"
+    formula = "(κ/2) ξ_0 e^(−|t−s|/ξ_0)"
+    if 0 in powers:
+        formula += " + (σ_b² + σ_w² ⟨φφ⟩_(C=0)) ξ_0²"
+    elif values["sigma_b"] > 0:
+        formula += " + σ_b² ξ_0²"
+    formula += " + σ_u² ∬ G_MF G_MF q" * (values["sigma_u"] > 0)
+    formula += f",  ξ_0 = (γ² − {slope})^(−1/2) = {1 / rate:.6g}"
+    return Propagator("C", "h", "h", formula, terms)
 
 
 def saddle_remarks(saddle: Saddle, gain: float) -> tuple[str, ...]:
