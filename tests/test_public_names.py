@@ -13,10 +13,10 @@ import nnqft
 NAMES = [
     "AbstractExecutor", "AbstractIntegrator", "AbstractModel", "AbstractObservable", "Activation", "ClosedForm",
     "Diagram", "DiagramRow", "DiagramSet", "Estimate", "ExecutorError", "Field", "InputError", "IntegrationError",
-    "Leg", "Line", "Memory", "NnqftError", "Outcome", "Parameter", "PluginError", "Point", "Propagator", "Request",
-    "Result", "Series", "Singularity", "Target", "Term", "Theory", "TheoryError", "TimeIntegral", "UnknownNameError",
-    "Vertex", "Work", "WorkError",
-    "compute", "diagrams", "finite_number", "hookimpl", "load", "short", "theory", "time_integral", "whole_number",
+    "Keep", "LedgerError", "Leg", "Line", "Memory", "NnqftError", "Outcome", "Parameter", "PluginError", "Point",
+    "Propagator", "Request", "Result", "Series", "Singularity", "Target", "Term", "Theory", "TheoryError",
+    "TimeIntegral", "UnknownNameError", "Vertex", "Work", "WorkError", "compute", "diagrams", "finite_number",
+    "hookimpl", "load", "short", "theory", "time_integral", "whole_number",
 ]  # fmt: skip
 
 

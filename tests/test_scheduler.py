@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import nnqft
 from nnqft.estimate import add_all
 from nnqft.integral import Branch
-from nnqft_workers.pool import AbstractPool
+from nnqft_workers.local import LocalPool
+from nnqft_workers.pool import AbstractPool, Parcel
 from nnqft_workers.scheduler import LEAST, schedule
 
 THEORY = nnqft.theory("linear", N=3, sigma_w=0.6)
@@ -29,6 +30,7 @@ class Gaussian(nnqft.AbstractIntegrator):
     mean: float = 1.0
     spread: float = 1.0
     profile: tuple[float, ...] = (1.0,)
+    scatter: float = 1.0
 
     def supports(self, integral: nnqft.TimeIntegral) -> bool | str:
         return True
@@ -41,7 +43,7 @@ class Gaussian(nnqft.AbstractIntegrator):
     ) -> nnqft.Estimate:
         noise = np.random.default_rng(seed).normal(size=len(self.profile))
         error = self.spread * np.array(self.profile) / np.sqrt(neval)
-        return nnqft.Estimate.of_chunk(neval, self.mean + error * noise, np.diag(error**2))
+        return nnqft.Estimate.of_chunk(neval, self.mean + self.scatter * error * noise, np.diag(error**2))
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,16 @@ class Known(Gaussian):
         return nnqft.Estimate.exact(np.full(len(self.profile), self.mean))
 
 
-class Recording(AbstractPool):
+class Recording(LocalPool):
     """Runs tasks when their results are asked for, and remembers them."""
 
-    workers = 1
-
     def __init__(self) -> None:
+        super().__init__()
         self.tasks: list[Any] = []
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-        self.tasks += items
-        return map(function, items)
+    def submit(self, parcel: Parcel) -> None:
+        self.tasks += parcel.items
+        super().submit(parcel)
 
 
 def pieces(integrators: Sequence[Gaussian], weights: Sequence[float] | None = None) -> list[nnqft.Work]:
@@ -148,12 +149,10 @@ def test_targets_at_different_times_are_all_watched():
 
 
 def test_a_sum_of_zero_never_meets_a_relative_target_by_luck():
-    """Two integrals that cancel exactly: no error is small against a sum of zero."""
-
-    work = pieces([Gaussian(mean=0.0, spread=1.0), Gaussian(mean=0.0, spread=1.0)], [1.0, -1.0])
-    same = [nnqft.Work(w.label, w.integral, work[0].integrator, w.weight, (1,), (1,)) for w in work]
-    outcome = run(same, rtol=1e-3, neval=100_000)
-    assert summed(same, outcome).mean[0] == 0.0
+    """No error is small against a sum that is zero."""
+    work = pieces([Gaussian(mean=0.0, spread=1.0, scatter=0.0)] * 2, [1.0, -1.0])
+    outcome = run(work, rtol=1e-3, neval=100_000)
+    assert summed(work, outcome).mean[0] == 0.0
     assert not outcome.converged
 
 
@@ -258,32 +257,37 @@ def test_allocation_of_real_diagrams_beats_equal_shares():
 # Interruptions
 
 
-class Interrupted(AbstractPool):
-    """Hands out so many results, then the user presses Ctrl-C."""
-
-    workers = 1
+class Interrupted(LocalPool):
+    """Hands out so many results one by one, then the user presses Ctrl-C."""
 
     def __init__(self, results: int) -> None:
+        super().__init__()
         self.left = results
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-        for item in items:
-            if not self.left:
-                raise KeyboardInterrupt
-            self.left -= 1
-            yield function(item)
+    def collect(self, timeout: float) -> list[tuple[Parcel, Any]]:
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return super().collect(timeout)
+
+
+@pytest.fixture
+def one_by_one(monkeypatch) -> None:
+    """No two tasks travel together."""
+    monkeypatch.setattr("nnqft_workers.dispatcher.PARCEL_ITEMS", 1)
 
 
 @pytest.mark.parametrize("results", range(12))
+@pytest.mark.usefixtures("one_by_one")
 def test_an_interruption_leaves_the_estimate_so_far(results):
     work = pieces([Gaussian(mean=m) for m in (1.0, 2.0, 3.0)])
     outcome = run(work, pool=Interrupted(results), neval=1_000_000)
     assert not outcome.converged
     assert outcome.failure is None
     assert "interrupted" in outcome.reason
-    # The first three results are what prepare() returns.
+    # The first three results are what prepare() returns; then come two looks at each.
     finished = [e is not None for e in outcome.estimates]
-    assert finished == [results > 3, results > 4, results > 5]
+    assert finished == [results > 3, results > 5, results > 7]
     for wanted, estimate in zip((1.0, 2.0, 3.0), outcome.estimates, strict=True):
         if estimate is not None:
             assert abs(estimate.mean[0] - wanted) < 5 * estimate.sdev[0]
@@ -301,6 +305,7 @@ class InterruptedExecutor(nnqft.AbstractExecutor):
 
 
 @pytest.mark.parametrize("results", [0, 4, 9])
+@pytest.mark.usefixtures("one_by_one")
 def test_an_interrupted_computation_is_a_result(results):
     executor = InterruptedExecutor(results=results)
     result = nnqft.compute(THEORY, "two_point", order=1, integrator="vegas", neval=10_000, executor=executor)

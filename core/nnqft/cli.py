@@ -13,7 +13,7 @@ from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from nnqft.errors import InputError, IntegrationError, NnqftError, PluginError, one_line
+from nnqft.errors import InputError, NnqftError, PluginError, one_line
 from nnqft.generate import MAX_DIAGRAMS
 from nnqft.options import (
     WHOLE,
@@ -21,6 +21,7 @@ from nnqft.options import (
     Atol,
     Executor,
     Json,
+    LedgerPath,
     MaxDiagrams,
     Neval,
     Observable,
@@ -32,14 +33,14 @@ from nnqft.options import (
     Seed,
     Start,
     Tau,
+    TimeLimit,
     Times,
     WidthOrder,
     Workers,
-    check_picture,
-    check_writable,
+    check_outputs,
+    finish,
     parse_numbers,
     parse_parameters,
-    save_plot,
 )
 
 
@@ -130,6 +131,8 @@ def compute(
     atol: Atol = None,
     neval: Neval = None,
     seed: Seed = 0,
+    ledger: LedgerPath = None,
+    time_limit: TimeLimit = None,
     max_diagrams: MaxDiagrams = MAX_DIAGRAMS,
     json: Json = None,
     plot: Plot = None,
@@ -138,12 +141,10 @@ def compute(
     """Compute an observable as the sum of its diagrams."""
     import nnqft
 
-    check_writable(json)
-    check_writable(plot)
-    check_picture(plot)
+    check_outputs(json, plot)
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
-    try:
-        result = nnqft.compute(
+    return finish(
+        lambda: nnqft.compute(
             theory,
             observable,
             order=order,
@@ -158,22 +159,14 @@ def compute(
             atol=atol,
             neval=neval,
             seed=seed,
+            ledger=ledger,
+            time_limit=time_limit,
             max_diagrams=max_diagrams,
             progress=sys.stderr.isatty() if progress is None else progress,
-        )
-    except IntegrationError as error:
-        print(f"nnqft: {error}", file=sys.stderr)
-        if error.result is None:
-            return 3
-        result = error.result
-    print(result.table())
-    if json is not None:
-        result.save(json)
-        print(f"wrote {json}")
-    if plot is not None:
-        save_plot(result, plot)
-        print(f"wrote {plot}")
-    return 0 if result.converged else 3
+        ),
+        json,
+        plot,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@
     ├── PluginError                  a plugin is broken; names the plugin and the cause
     │   └── TheoryError              a model's Feynman rules contradict themselves
     ├── ExecutorError                the place where the work should run cannot be reached or died
+    ├── LedgerError                  a ledger is damaged, locked, full, or no ledger at all; it stays as it was
     ├── WorkError                    a piece of work failed on a worker; names the diagram and the cause
     └── IntegrationError             an integral failed on the way; `.result` holds what was finished
 
@@ -53,6 +54,10 @@ class TheoryError(PluginError):
 
 class ExecutorError(NnqftError):
     """The place where the work should run cannot be reached or died."""
+
+
+class LedgerError(NnqftError):
+    """A ledger cannot be used: damaged, locked, full, or no ledger at all; the file stays as it was."""
 
 
 class WorkError(NnqftError):

@@ -18,6 +18,7 @@ import numpy as np
 from nnqft.diagram import Diagram, Line
 from nnqft.errors import TheoryError
 from nnqft.integrand import Evaluation
+from nnqft.shape import Shape, take_apart
 from nnqft.theory import Array, Memory, Propagator, Theory, Vertex
 
 FREE = -1
@@ -77,9 +78,19 @@ class TimeIntegral:
         return len(self.branches)
 
     @cached_property
+    def cost(self) -> float:
+        """Operations on one sample, counted: for sharing samples and sizing chunks, where a clock would not repeat."""
+        times = len(self.times)
+        grid = times if not self.theory.stationary or any(branch.below for branch in self.branches) else 1
+        lines = sum(4 * (times if line.start < self.times.shape[1] or line.end < self.times.shape[1] else grid)
+                    for line in self.lines)  # fmt: skip
+        return float(8 + 10 * self.dim + 8 * grid * self.dim + lines + 8 * times)
+
+    @cached_property
     def key(self) -> str:
         """Text that two integrals share when they are the same function on the same cube."""
-        return repr((self.branches, self.lines, self.factors, self.scale))
+        horizon = self.theory.horizon if any(branch.parent == FREE for branch in self.branches) else None
+        return repr((self.branches, self.lines, self.factors, self.scale, horizon))
 
     @cached_property
     def propagators(self) -> dict[str, Propagator]:
@@ -92,7 +103,13 @@ class TimeIntegral:
 
     def __call__(self, u: Array, xp: ModuleType = np) -> Array:
         """Integrand at points u, shape (n, dim) → (n, M)."""
-        return Evaluation(self, u, xp).value()
+        shape, wires = self.apart
+        return Evaluation(shape, wires, self.times, u, xp).value()
+
+    @cached_property
+    def apart(self) -> tuple[Shape, tuple[int, ...]]:
+        """Its shape, which many integrals share, and the wires that tell them apart."""
+        return take_apart(self)
 
 
 def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIntegral:

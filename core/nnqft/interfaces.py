@@ -144,11 +144,14 @@ class AbstractIntegrator(ABC):
     name, summary : str
     exact : bool
         Its estimates carry no statistical error, and one call of `sample` settles an integral.
+    accelerated : str or None
+        Name of the integrator, perhaps itself, that samples the same integral from the same state on a GPU.
     """
 
     name: str
     summary: str = ""
     exact: bool = False
+    accelerated: str | None = None
 
     @abstractmethod
     def supports(self, integral: TimeIntegral) -> bool | str:
@@ -209,13 +212,31 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Keep:
+    """Where finished work is kept: the path of a ledger, and the request (JSON) that it is written down for."""
+
+    path: str
+    request: str
+
+
+@dataclass(frozen=True)
 class Target:
-    """When to stop: |error| ≤ max(rtol·|sum|, atol) at every time, or `neval` samples in all are spent."""
+    """When to stop: |error| ≤ max(rtol·|sum|, atol) at every time, `neval` samples spent, or `time_limit` seconds over.
+
+    `keep` says where finished chunks are kept, if anywhere.
+    """
 
     rtol: float | None = None
     atol: float | None = None
     neval: int | None = None
     seed: int = 0
+    time_limit: float | None = None
+    keep: Keep | None = None
+
+    @property
+    def only_budget(self) -> bool:
+        """No error is asked for: a budget that is spent is all that was wanted."""
+        return self.rtol is None and self.atol is None
 
     def tolerance(self, total: np.ndarray) -> np.ndarray:
         """(M,) largest error allowed; −1 where only the budget decides."""
@@ -241,19 +262,30 @@ class Outcome:
         Why it stopped, in a few words.
     failure
         The exception that ended the computation early, if one did.
+    notes
+        What a reader should know of how it ran: work that was lost and done again, GPUs that took part.
     """
 
     estimates: list[Estimate | None]
     converged: bool
     reason: str
     failure: Exception | None = None
+    notes: tuple[str, ...] = ()
 
 
 class AbstractExecutor(ABC):
-    """A place where work runs."""
+    """A place where work runs.
+
+    Attributes
+    ----------
+    name, summary : str
+    durable : bool
+        `evaluate` keeps finished work in the ledger that the target names, and uses what is there.
+    """
 
     name: str
     summary: str = ""
+    durable: bool = False
 
     @abstractmethod
     def evaluate(self, work: Sequence[Work], target: Target, progress: Callable[[Mapping[str, Any]], None]) -> Outcome:

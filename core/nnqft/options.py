@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from nnqft.errors import InputError, short
+from nnqft.errors import InputError, IntegrationError, short
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:
@@ -43,6 +44,11 @@ Rtol = Annotated[float | None, Parameter(help="Relative error to reach at every 
 Atol = Annotated[float | None, Parameter(help="Absolute error to reach at every time.")]
 Neval = Annotated[int | None, WHOLE, Parameter(help="Samples to spend over all diagrams.")]
 Seed = Annotated[int, WHOLE, Parameter(help="All randomness follows from it.")]
+LedgerPath = Annotated[
+    Path | None,
+    Parameter(name="--ledger", help="Keep finished chunks in this file, and go on from what is there."),
+]
+TimeLimit = Annotated[float | None, Parameter(help="Stop after so many seconds with the estimate so far.")]
 Json = Annotated[Path | None, Parameter(help="Write the whole result to this file.")]
 Plot = Annotated[Path | None, Parameter(help="Write a plot to this file.")]
 Progress = Annotated[bool | None, Parameter(help="Show a progress bar; by default on a terminal.")]
@@ -94,21 +100,37 @@ def parse_numbers(name: str, text: str) -> list[float]:
         ) from None
 
 
-def check_writable(path: Path | None) -> None:
+def check_outputs(json: Path | None, plot: Path | None) -> None:
     """Refuse an output path before an hour of work, not after."""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise InputError(f"cannot write {str(path)!r}: wanted a file in a folder that exists")
-
-
-def check_picture(path: Path | None) -> None:
-    """Refuse a picture of a kind that cannot be drawn, before an hour of work."""
-    if path is None:
+    for path in (json, plot):
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise InputError(f"cannot write {str(path)!r}: wanted a file in a folder that exists")
+    if plot is None:
         return
     from matplotlib.backend_bases import FigureCanvasBase
 
     known = FigureCanvasBase.filetypes
-    if path.suffix.lstrip(".").lower() not in known:
-        raise InputError(f"--plot {short(str(path))}: wanted a name that ends in one of {', '.join(sorted(known))}")
+    if plot.suffix.lstrip(".").lower() not in known:
+        raise InputError(f"--plot {short(str(plot))}: wanted a name that ends in one of {', '.join(sorted(known))}")
+
+
+def finish(compute: Callable[[], Any], json: Path | None, plot: Path | None) -> int:
+    """Compute a result, print and write it; the exit status."""
+    try:
+        result = compute()
+    except IntegrationError as error:
+        print(f"nnqft: {error}", file=sys.stderr)
+        if error.result is None:
+            return 3
+        result = error.result
+    print(result.table())
+    if json is not None:
+        result.save(json)
+        print(f"wrote {json}")
+    if plot is not None:
+        save_plot(result, plot)
+        print(f"wrote {plot}")
+    return 0 if result.converged else 3
 
 
 def save_plot(result: Any, path: Path) -> None:

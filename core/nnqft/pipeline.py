@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ from nnqft.generate import MAX_DIAGRAMS, generate
 from nnqft.host import default_host, open_executor, strangers
 from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable, whole_number
 from nnqft.progress import progress_bar
-from nnqft.request import check_theory, make_request, make_theory
+from nnqft.request import Request, check_theory, make_request, make_target, make_theory
 from nnqft.result import Result, make_result
 from nnqft.theory import Theory
 from nnqft.work import make_job
@@ -97,6 +98,8 @@ def compute(
     atol: float | None = None,
     neval: int | None = None,
     seed: int = 0,
+    ledger: str | os.PathLike[str] | None = None,
+    time_limit: float | None = None,
     progress: bool = False,
     workers: int | None = None,
     address: str | None = None,
@@ -122,6 +125,11 @@ def compute(
         Stop when this many samples are spent over all diagrams, adaptation not counted.
     seed
         All randomness follows from it.
+    ledger
+        Path of a file that keeps every finished chunk: the same request, or a more precise one, goes on from what is
+        there, also after a crash. Made if it is not there; any number of requests may share one.
+    time_limit
+        Stop after this many seconds of settling, adapting and sampling with the estimate so far.
     progress
         Show a progress bar on stderr.
 
@@ -136,17 +144,39 @@ def compute(
         On anything that makes no sense; nothing has been computed then.
     ExecutorError
         If the executor cannot be reached.
+    LedgerError
+        If the ledger cannot be opened; it stays as it was.
     IntegrationError
         If an integral failed; its `result` holds what was finished.
     """
-    began = time.monotonic()
     request = make_request(
         theory, observable, order=order, width_order=width_order, times=times, tau=tau,
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed,
     )  # fmt: skip
+    return run(
+        theory, request, executor=executor, ledger=ledger, time_limit=time_limit, progress=progress, workers=workers,
+        address=address, max_diagrams=max_diagrams,
+    )  # fmt: skip
+
+
+def run(
+    theory: Theory,
+    request: Request,
+    *,
+    executor: str | AbstractExecutor = "local",
+    ledger: str | os.PathLike[str] | None = None,
+    time_limit: float | None = None,
+    progress: bool = False,
+    workers: int | None = None,
+    address: str | None = None,
+    max_diagrams: int = MAX_DIAGRAMS,
+) -> Result:
+    """Compute a request that is checked; `compute` has the parameters and what is raised."""
+    began = time.monotonic()
+    target = make_target(request, ledger, time_limit)
     found = diagrams(
         theory,
-        observable,
+        request.observable,
         order=request.order,
         width_order=request.width_order,
         arity=len(request.times[0]),
@@ -155,8 +185,10 @@ def compute(
     job = make_job(found, np.array(request.times), request.integrator)
     place = open_executor(executor, workers, address)
     try:
+        if target.keep is not None and not place.durable:
+            raise InputError(f"ledger={short(target.keep.path)}: executor {place.name!r} keeps none; leave it out")
         with progress_bar(progress) as report:
-            outcome = place.evaluate(job.work, request.target, report)
+            outcome = place.evaluate(job.work, target, report)
     finally:
         if place is not executor:
             place.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from nnqft.errors import InputError, PluginError, UnknownNameError, short
 from nnqft.host import default_host, strangers
-from nnqft.interfaces import AbstractModel, Target, finite_number, whole_number
+from nnqft.interfaces import AbstractModel, Keep, Target, finite_number, whole_number
 from nnqft.theory import Theory
 
 STARTS = ("stationary", "rest")
@@ -45,11 +46,6 @@ class Request:
     atol: float | None = None
     neval: int | None = None
     seed: int = 0
-
-    @property
-    def target(self) -> Target:
-        """When to stop."""
-        return Target(self.rtol, self.atol, self.neval, self.seed)
 
     def to_json(self) -> str:
         """The request as JSON text."""
@@ -122,8 +118,6 @@ def make_request(
     arity = default_host().get("observable", observable).arity
     if not isinstance(integrator, str) or integrator != "auto":
         default_host().get("integrator", integrator)
-    if rtol is None and atol is None and neval is None:
-        raise InputError("no target: wanted rtol, atol or neval, write for example rtol=1e-3 or neval=1_000_000")
     return Request(
         model=theory.model,
         start=theory.start,
@@ -137,6 +131,22 @@ def make_request(
         atol=None if atol is None else _positive("atol", atol),
         neval=None if neval is None else whole_number("neval", neval, 1),
         seed=whole_number("seed", seed, 0),
+    )
+
+
+def make_target(request: Request, ledger: Any, time_limit: Any) -> Target:
+    """When to stop, and where to keep what is done."""
+    if request.rtol is request.atol is request.neval is None and time_limit is None:
+        raise InputError("no target: wanted rtol, atol or neval, write for example rtol=1e-3 or neval=1_000_000")
+    if ledger is not None and (not isinstance(ledger, str | os.PathLike) or not os.fspath(ledger)):
+        raise InputError(f"ledger={short(ledger)}: wanted the path of a file, write for example ledger='run.ledger'")
+    return Target(
+        rtol=request.rtol,
+        atol=request.atol,
+        neval=request.neval,
+        seed=request.seed,
+        time_limit=None if time_limit is None else _positive("time_limit", time_limit),
+        keep=None if ledger is None else Keep(os.fspath(ledger), request.to_json()),
     )
 
 

@@ -288,6 +288,7 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
     monomials = [diagrams.monomials[n] for n in have]
     notes = list(diagrams.theory.remarks)
     notes += [f"{n} diagram{'s' * (n > 1)} left to another integrator; {why}" for why, n in job.passed_over.items()]
+    notes += outcome.notes
     if not outcome.converged:
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
     if missing := len(diagrams) - len(have):

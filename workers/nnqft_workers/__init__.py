@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nnqft import AbstractExecutor, InputError, Outcome, Target, Work, hookimpl
+from nnqft import AbstractExecutor, AbstractIntegrator, InputError, Outcome, Target, Work, hookimpl
 from nnqft_workers.pool import AbstractPool
 
 
@@ -16,6 +16,7 @@ class PoolExecutor(AbstractExecutor):
 
     name: str
     pool: AbstractPool
+    durable: bool = True
 
     def evaluate(self, work: Sequence[Work], target: Target, progress: Callable[[Mapping[str, Any]], None]) -> Outcome:
         """Sample all work until the weighted sum meets the target."""
@@ -25,7 +26,9 @@ class PoolExecutor(AbstractExecutor):
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
         """Results of a pure function on the pool, in the order of the items."""
-        return self.pool.map(function, items)
+        from nnqft_workers.dispatcher import map_in_order
+
+        return map_in_order(self.pool, function, items)
 
     def close(self) -> None:
         """Stop the workers."""
@@ -66,3 +69,20 @@ def make_ray(workers: int | None = None, address: str | None = None) -> Abstract
 def nnqft_executors() -> Mapping[str, Callable[..., AbstractExecutor]]:
     """local, processes, ray."""
     return {"local": make_local, "processes": make_processes, "ray": make_ray}
+
+
+@hookimpl
+def nnqft_integrators() -> Sequence[AbstractIntegrator]:
+    """VEGAS on a GPU."""
+    from nnqft_workers.jax_sampler import JaxIntegrator
+
+    return [JaxIntegrator()]
+
+
+@hookimpl
+def nnqft_commands() -> Mapping[str, str]:
+    """What works on ledgers."""
+    return {
+        "resume": "nnqft_workers.commands:resume",
+        "ledger": "nnqft_workers.commands:ledger",
+    }

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
 from typing import Any
 
-from nnqft_workers.pool import AbstractPool
+from nnqft_workers.pool import AbstractPool, Lost, Parcel, run_parcel
 
 
 class LocalPool(AbstractPool):
-    """One worker, the caller itself."""
+    """One worker, the caller itself: a parcel runs when its results are collected."""
+
+    ahead = 1
+    idles = False
 
     def __init__(self) -> None:
-        self.workers = 1
+        self._waiting: deque[Parcel] = deque()
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-        """Each result when it is asked for."""
-        return map(function, items)
+    def slots(self, device: str) -> int:
+        """One."""
+        return int(device == "cpu")
+
+    def submit(self, parcel: Parcel) -> None:
+        """Remember it."""
+        self._waiting.append(parcel)
+
+    def collect(self, timeout: float) -> list[tuple[Parcel, list[Any] | Lost]]:
+        """Run the one that has waited longest."""
+        if not self._waiting:
+            return []
+        parcel = self._waiting.popleft()
+        return [(parcel, run_parcel(parcel.function, parcel.items))]
+
+    def forget(self) -> None:
+        """Drop what waits."""
+        self._waiting.clear()

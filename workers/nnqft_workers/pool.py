@@ -1,53 +1,98 @@
-"""What an executor brings to the scheduler: a way to run pure functions somewhere."""
+"""What an executor brings to the scheduler: a way to run parcels of pure functions somewhere."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-_IN_FLIGHT = 4
-"""Batches handed out ahead for each worker: enough to hide latency, few enough not to pile up anywhere."""
+
+@dataclass(frozen=True)
+class Parcel:
+    """A function and a few items that travel together.
+
+    Attributes
+    ----------
+    number
+        Its own among those of a computation.
+    device
+        ``"cpu"`` or ``"gpu"``: what kind of worker shall run it.
+    label
+        How a message names it.
+    """
+
+    number: int
+    function: Callable[[Any], Any]
+    items: Sequence[Any]
+    device: str = "cpu"
+    label: str = "work"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What takes the place of a result if the function raised."""
+
+    error: Exception
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What takes the place of a parcel's results if its worker died, its node vanished, or its memory ran out.
+
+    `blame` is False where the parcel surely had no part in it, such as one that merely shared a broken pool.
+    """
+
+    reason: str
+    blame: bool = True
 
 
 class AbstractPool(ABC):
-    """Runs a function on every item, on however many workers."""
+    """Workers that take parcels.
 
-    workers: int
+    Attributes
+    ----------
+    ahead : int
+        Parcels worth having in flight for each worker: 2 hides the latency of the next one.
+    idles : bool
+        Workers stand still while the caller thinks, so that work done on a guess costs nothing.
+    """
+
+    ahead: int = 2
+    idles: bool = True
 
     @abstractmethod
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-        """Results in the order of the items, as they become ready. An exception of the function is raised here."""
+    def slots(self, device: str) -> int:
+        """How many parcels of that kind can run at a time now; may grow and shrink."""
+
+    @abstractmethod
+    def submit(self, parcel: Parcel) -> None:
+        """Hand over a parcel without waiting.
+
+        Raises
+        ------
+        ExecutorError
+            If it cannot be sent.
+        """
+
+    @abstractmethod
+    def collect(self, timeout: float) -> list[tuple[Parcel, list[Any] | Lost]]:
+        """What has finished, waiting for at most `timeout` seconds if nothing has."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Nobody wants what is in flight; cancel what can be cancelled."""
 
     def close(self) -> None:
         """Stop the workers."""
 
 
-def run_batch(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """The function on several small items that travel together."""
-    return [function(item) for item in items]
-
-
-def in_order(
-    items: Sequence[Any],
-    workers: int,
-    submit: Callable[[Sequence[Any]], Any],
-    fetch: Callable[[Any], list[Any]],
-    cancel: Callable[[Any], Any],
-) -> Iterator[Any]:
-    """Submit batches of items, a few ahead of each worker, and yield their results in order; cancel what is left over.
-
-    A batch is small enough to keep all workers busy to the end, and holds at most 16 items.
-    """
-    size = max(1, min(16, len(items) // (8 * workers)))
-    waiting = deque(items[n : n + size] for n in range(0, len(items), size))
-    flying: deque[Any] = deque()
-    try:
-        while waiting or flying:
-            while waiting and len(flying) < _IN_FLIGHT * workers:
-                flying.append(submit(waiting.popleft()))
-            yield from fetch(flying.popleft())
-    finally:
-        for each in flying:
-            cancel(each)
+def run_parcel(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """The function on each item; an exception spoils only its own."""
+    results: list[Any] = []
+    for item in items:
+        try:
+            results.append(function(item))
+        except Exception as error:
+            results.append(Failed(error))
+    return results

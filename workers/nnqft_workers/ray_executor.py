@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+import time
 from typing import Any
 
 from nnqft import ExecutorError
-from nnqft_workers.pool import AbstractPool, in_order, run_batch
+from nnqft.errors import one_line
+from nnqft_workers.pool import AbstractPool, Lost, Parcel, run_parcel
 
 _PORT_SECONDS = 4.0
 CONNECT_SECONDS = 25.0
 """How long an address may take to answer before it counts as unreachable."""
+_RESOURCES_SECONDS = 1.0
+"""How old the count of the cluster's cores may be."""
 _STORE_BYTES = 128 * 1024**2
 """Object store of an embedded cluster: chunks are a few kilobytes."""
 
 
 class RayPool(AbstractPool):
-    """Ray tasks of one core each.
+    """Ray tasks: one core each, or one GPU each where the work asks for one.
+
+    Nothing is retried by Ray: a task that dies is reported lost, and sent again by who submitted it. A node that
+    joins gets work at once, since tasks wait in Ray's own queue, and counts as slots within a second.
 
     Parameters
     ----------
     workers
-        Tasks at a time; by default the cores of the machine or cluster.
+        Tasks at a time; by default the cores of the machine or cluster, whatever they are at the time.
     address
         None starts an embedded cluster, which ends with the pool; ``"auto"``, ``"host:port"`` or
         ``"ray://host:port"`` connects to one. A cluster that this process is connected to already is used as it is.
@@ -56,12 +62,58 @@ class RayPool(AbstractPool):
                 # Ray keeps its session folders for ever, and its sockets need a short path.
                 self._folder = tempfile.mkdtemp(prefix="nnqft-ray-", dir="/tmp")
             _start(ray, workers, address, self._folder)
-        self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._run = ray.remote(num_cpus=1)(run_batch)
+        self._limit = workers
+        self._resources: dict[str, float] = {}
+        self._asked = -math.inf
+        self._flying: dict[Any, Parcel] = {}
+        # Ray would start a new process for every task on a GPU, which compiles everything again: hence max_calls=0.
+        options = {"max_retries": 0, "max_calls": 0}
+        self._run = {
+            "cpu": ray.remote(num_cpus=1, **options)(run_parcel),
+            "gpu": ray.remote(num_cpus=0, num_gpus=1, **options)(run_parcel),
+        }
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-        """Results in order; several small items travel together, a few batches ahead of each worker."""
-        return in_order(items, self.workers, partial(self._run.remote, function), self._get, self._ray.cancel)
+    def slots(self, device: str) -> int:
+        """Cores or GPUs of the cluster now."""
+        if time.monotonic() - self._asked > _RESOURCES_SECONDS:
+            self._resources = self._ray.cluster_resources()
+            self._asked = time.monotonic()
+        count = int(self._resources.get(device.upper(), 0))
+        return min(count, self._limit) if self._limit and device == "cpu" else count
+
+    def submit(self, parcel: Parcel) -> None:
+        """One task."""
+        try:
+            reference = self._run[parcel.device].remote(parcel.function, parcel.items)
+        except Exception as error:  # what cannot be pickled raises a dozen types
+            cause = one_line(str(error).strip().partition("\n")[0])
+            raise ExecutorError(
+                f"{parcel.label} cannot be sent to Ray ({cause});"
+                " define its functions at the top of an importable module, or write executor='local'"
+            ) from error
+        self._flying[reference] = parcel
+
+    def collect(self, timeout: float) -> list[tuple[Parcel, list[Any] | Lost]]:
+        """What has finished, and what waits for a GPU that is gone."""
+        flying = list(self._flying)
+        if not flying:
+            return []
+        ready, _ = self._ray.wait(flying, num_returns=1, timeout=timeout)
+        if ready:
+            ready, _ = self._ray.wait(flying, num_returns=len(flying), timeout=0)
+        done = [(self._flying.pop(reference), self._result(reference)) for reference in ready]
+        if any(parcel.device == "gpu" for parcel in self._flying.values()) and not self.slots("gpu"):
+            stranded = [reference for reference, parcel in self._flying.items() if parcel.device == "gpu"]
+            for reference in stranded:
+                self._ray.cancel(reference)
+                done.append((self._flying.pop(reference), Lost("the last GPU left the cluster", blame=False)))
+        return done
+
+    def forget(self) -> None:
+        """Cancel what has not finished."""
+        for reference in self._flying:
+            self._ray.cancel(reference)
+        self._flying.clear()
 
     def close(self) -> None:
         """Leave the cluster; an embedded one ends."""
@@ -70,13 +122,25 @@ class RayPool(AbstractPool):
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _get(self, reference: Any) -> list[Any]:
+    def _result(self, reference: Any) -> list[Any] | Lost:
+        exceptions = self._ray.exceptions
         try:
-            return self._ray.get(reference)
-        except self._ray.exceptions.RayTaskError as error:
-            raise getattr(error, "cause", None) or error from None
-        except self._ray.exceptions.RayError as error:
-            raise ExecutorError(f"Ray lost a task for good: {str(error).splitlines()[0]}") from error
+            results: list[Any] = self._ray.get(reference)
+            return results
+        except exceptions.RayTaskError as error:
+            # Not from the function, whose errors come back as results: its module is not on the worker, say.
+            cause = one_line(str(getattr(error, "cause", None) or error).strip().splitlines()[-1])
+            raise ExecutorError(
+                f"a Ray worker cannot run the work: {cause}; install the same packages there"
+            ) from error
+        except (exceptions.RuntimeEnvSetupError, exceptions.TaskUnschedulableError) as error:
+            raise ExecutorError(f"Ray cannot run the work: {one_line(str(error))[:300]}") from error
+        except exceptions.OutOfMemoryError:
+            return Lost("Ray ended it because the node ran out of memory")
+        except exceptions.NodeDiedError:
+            return Lost("its node left the cluster", blame=False)
+        except exceptions.RayError as error:
+            return Lost(one_line(str(error).strip().partition("\n")[0])[:200])
 
 
 def _start(ray: Any, workers: int | None, address: str | None, folder: str | None) -> None:

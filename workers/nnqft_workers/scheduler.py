@@ -1,290 +1,349 @@
 """Share samples among integrals so that their weighted sum meets one target.
 
-Everything is decided from estimates and sample counts, never from the clock or the number of workers: the same
-request takes the same chunks, with the same seeds, wherever it runs.
+Rounds of chunks are decided from estimates and counted costs, never from the clock or the number of workers: the
+same request takes the same chunks, with the same seeds, wherever it runs. While the last chunks of a round are
+computed, workers that would stand still take chunks that the next round will probably ask for; whether these are
+used is decided when their turn comes, as if nothing had been computed ahead.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnqft import AbstractIntegrator, InputError, NnqftError, PluginError, TimeIntegral, WorkError
-from nnqft.errors import one_line, short
+from nnqft import InputError
 from nnqft.estimate import Estimate, add_all
 from nnqft.interfaces import Outcome, Target, Work
-from nnqft_workers.pool import AbstractPool
+from nnqft_workers.allocation import chunk_size, extended, ideal_shares
+from nnqft_workers.devices import Devices
+from nnqft_workers.dispatcher import Dispatcher, Item
+from nnqft_workers.ledger import Ledger, NoLedger, open_ledger
+from nnqft_workers.pool import AbstractPool, Failed
+from nnqft_workers.tasks import Chunk, Prepare, Settle, run_task
 
 LEAST = 64
 """Fewest samples an integral may get: with fewer, its error bar is itself too uncertain to quote."""
-PILOT = 2048
-CHUNK = 1 << 15
-"""Samples of a first look, and the most in one chunk (less for large grids of times)."""
+PILOT = 1024
+"""Samples of a first look, of which every integral gets two."""
+CHUNK_COST = 5e8
+"""Operations in one chunk at most, some 0.3 s."""
 MEMORY = 1 << 32
 """Bytes that the covariances of all diagrams may take."""
-_GRID_VALUES = 1 << 20
-"""Values of an integrand, samples × times, that a chunk may hold in memory at once."""
 BUDGET = 10**8
 """Samples after which a target counts as missed, unless `neval` says otherwise."""
 _SETTLED = 2048
 """Integrals that travel together to an exact integrator."""
-_GROWTH = 4
-"""A round may multiply the samples by this at most, so that an early wrong variance is seen before it costs much."""
+_GROWTH = 8
+"""A round may multiply an integral's samples by this at most: a wrong variance is seen before it costs much."""
+_MARGIN = 1.05
 
 Progress = Callable[[Mapping[str, Any]], None]
 
 
-@dataclass(frozen=True)
-class Prepare:
-    """Learn the state of one integral."""
+class Key(NamedTuple):
+    """A chunk: which integral, which of its chunks, how many samples."""
 
-    work: Work
-    seed: int
-
-    def run(self) -> Any:
-        """The integrator's state."""
-        entropy = (self.seed, *self.work.map_key)
-        return self.work.integrator.prepare(self.work.integral, np.random.SeedSequence(entropy))
-
-    @property
-    def label(self) -> str:
-        """What an error message calls it."""
-        return self.work.label
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Sample one integral once. Its seed is (request, diagram, chunk number), and nothing else."""
-
-    work: Work
-    state: Any
-    samples: int
+    integral: int
     number: int
-    seed: int
-
-    def run(self) -> Estimate:
-        """An estimate independent of every other chunk."""
-        entropy = (self.seed, *self.work.key, self.number)
-        seed = np.random.SeedSequence(entropy)
-        estimate = self.work.integrator.sample(self.work.integral, self.state, self.samples, seed)
-        _check_estimate(self.work, estimate, self.samples)
-        return estimate
-
-    @property
-    def label(self) -> str:
-        """What an error message calls it."""
-        return self.work.label
+    samples: int
 
 
-@dataclass(frozen=True)
-class Settle:
-    """Compute many integrals exactly."""
-
-    integrator: AbstractIntegrator
-    integrals: Sequence[TimeIntegral]
-    label: str
-
-    def run(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """Values and rounding bounds, (n, M) each, and the processor seconds of one integral."""
-        began = time.process_time()
-        values, bounds = self.integrator.settle(self.integrals)
-        wanted = len(self.integrals), len(self.integrals[0].times)
-        for name, table in (("values", values), ("bounds", bounds)):
-            if np.shape(table) != wanted or not np.isfinite(table).all():
-                who = f"integrator {self.integrator.name!r}"
-                raise PluginError(f"{who} settled {name} of shape {np.shape(table)} or not finite; wanted {wanted}")
-        return values, bounds, (time.process_time() - began) / len(self.integrals)
-
-
-def _check_estimate(work: Work, estimate: Estimate, samples: int) -> None:
-    """Refuse what a stranger's integrator must not hand back."""
-    times = len(work.integral.times)
-    who = f"integrator {work.integrator.name!r}"
-    if not isinstance(estimate, Estimate):
-        raise PluginError(f"{who} returned {short(estimate)}, wanted an Estimate")
-    if estimate.mean.shape != (times,) or estimate.cov.shape != (times, times):
-        raise PluginError(f"{who} returned shapes {estimate.mean.shape} and {estimate.cov.shape} for {times} times")
-    if not (np.isfinite(estimate.mean).all() and np.isfinite(estimate.cov).all()):
-        raise PluginError(f"{who} returned an estimate that is not finite")
-    if (np.diagonal(estimate.cov) < 0).any() or not 0 <= estimate.samples <= max(samples, 1):
-        raise PluginError(f"{who} returned a negative variance or {estimate.samples} samples, asked for {samples}")
-
-
-def run_task(task: Prepare | Chunk | Settle) -> Any:
-    """What a pool runs.
-
-    Raises
-    ------
-    WorkError
-        Instead of whatever a stranger's code raised: that may not survive the way back from a worker.
-    """
-    try:
-        return task.run()
-    except Exception as error:
-        cause = str(error) if isinstance(error, NnqftError) else f"{type(error).__name__}: {error}"
-        raise WorkError(f"{task.label}: {one_line(cause)}") from None
+class _OutOfTime(Exception):  # noqa: N818
+    """The time limit has passed."""
 
 
 def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress) -> Outcome:
-    """Sample all work on the pool until the target is met, the budget is spent, or the user interrupts.
+    """Sample all work on the pool until the target is met, a budget is spent, or the user interrupts.
 
     Raises
     ------
     InputError
         If the budget cannot give every integral the fewest samples that make an honest error bar.
+    LedgerError
+        If the ledger cannot be opened.
     """
-    run = _Run(work, target, pool, progress)
-    try:
-        converged, reason = run.until_done()
-    except KeyboardInterrupt:
-        return Outcome(run.estimates, False, "interrupted")
-    except InputError:
-        raise
-    except Exception as error:
-        return Outcome(run.estimates, False, "failed", failure=error)
-    return Outcome(run.estimates, converged, reason)
-
-
-def _excess(variance: np.ndarray, bound: np.ndarray) -> float:
-    """Largest error over the error allowed; inf where none is allowed, as for a sum of zero under rtol alone."""
-    ratios = np.divide(np.sqrt(variance), bound, out=np.full(len(bound), math.inf), where=bound > 0)
-    return float(np.where(variance > 0, ratios, 0.0).max(initial=0.0))
+    with open_ledger(target.keep) as ledger:
+        run = _Run(work, target, pool, progress, ledger)
+        failure: Exception | None = None
+        try:
+            converged, reason = run.until_done()
+        except KeyboardInterrupt:
+            converged, reason = False, "interrupted"
+        except _OutOfTime:
+            converged = target.only_budget and None not in run.estimates
+            reason = f"time limit of {target.time_limit:g} s reached"
+        except InputError:
+            raise
+        except Exception as error:
+            converged, reason, failure = False, "failed", error
+        finally:
+            run.dispatcher.close()
+        ledger.finish(converged, reason, run.spent)
+    return Outcome(run.estimates, converged, reason, failure, run.notes())
 
 
 class _Run:
     """One computation: the estimates so far, and what to sample next."""
 
-    def __init__(self, work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress) -> None:
-        self.work, self.target, self.pool, self.progress = work, target, pool, progress
+    def __init__(
+        self, work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress, ledger: Ledger | NoLedger
+    ) -> None:
+        self.work, self.target, self.progress, self.ledger = work, target, progress, ledger
         self.open = [n for n, w in enumerate(work) if not w.integrator.exact]
         self.sampled = [n for n in self.open if work[n].integral.dim > 0]
-        self.budget = BUDGET if target.neval is None else target.neval
-        self.grid = max((len(w.integral.times) for w in work), default=1)
-        self.largest = max(LEAST, min(CHUNK, _GRID_VALUES // self.grid))
+        self.budget = _budget(target)
+        self.devices = Devices(pool)
+        self.dispatcher = Dispatcher(pool, run_task)
         self.estimates: list[Estimate | None] = [None] * len(work)
         self.states: dict[tuple[int, tuple[int, ...]], Any] = {}
+        self.planned = dict.fromkeys(self.open, 0)
+        self.chunks = dict.fromkeys(self.open, 0)
+        self.arrived: dict[Key, Estimate | Failed] = {}
         self.spent = 0
+        self.excess = math.inf
+        count = max(1, len(self.sampled))
+        self.pilot = max(LEAST, min(PILOT, self.budget // (8 * count)))
+        self.deadline = time.monotonic() + (math.inf if target.time_limit is None else target.time_limit)
 
     def until_done(self) -> tuple[bool, str]:
         """Rounds of samples; whether the target was met, and why it stopped."""
-        count = len(self.sampled)
-        self._check_size(count)
+        self._check_size(len(self.sampled))
         self._settle()
         self._prepare()
-        pilot = max(LEAST, min(PILOT, self.largest, self.budget // (4 * max(1, count))))
         if not self.open:
             return True, "all integrals are exact"
-        shares = dict.fromkeys(self.open, 1) | dict.fromkeys(self.sampled, pilot)
-        excess = math.inf
-        while shares:
-            self._sample(shares, excess)
-            excess, shares = self._allocate()
-            if excess <= 1.0:
+        # Two looks at each integral, where the budget has room for them.
+        looks = 2 if self.budget >= 2 * self.pilot * len(self.sampled) else 1
+        plan = list(self._plan(dict.fromkeys(self.sampled, looks * self.pilot), self.planned))
+        constants = sorted(set(self.open) - set(self.sampled))
+        plan = [Key(n, 0, 1) for n in constants] + plan
+        while plan:
+            self._sample(plan)
+            self.excess, plan = self._next()
+            if self.excess <= 1.0:
                 return True, "target met"
-        only_budget = self.target.rtol is None and self.target.atol is None
-        return only_budget, f"budget of {self.budget:,} samples spent"
+        return self.target.only_budget, f"budget of {self.budget:,} samples spent"
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of how it ran."""
+        lost = [
+            f"{count} parcel{'s' * (count > 1)} of work lost and done again: {reason}"
+            for reason, count in self.dispatcher.lost.items()
+        ]
+        return (*self.devices.notes(), *lost)
 
     def _check_size(self, count: int) -> None:
         """Refuse what cannot be done well before anything is computed."""
+        grid = max((len(w.integral.times) for w in self.work), default=1)
         if self.budget < LEAST * count:
             raise InputError(
                 f"neval={self.budget} is too few for {count} diagrams, which need {LEAST} samples each;"
                 f" write neval={LEAST * count} or more"
             )
-        if 8 * count * self.grid**2 > MEMORY:
+        if 8 * count * grid**2 > MEMORY:
             raise InputError(
-                f"{self.grid} times for {count} sampled diagrams: their covariances take"
-                f" {8 * count * self.grid**2 / 2**30:.0f} GiB, more than {MEMORY >> 30}; split the times"
+                f"{grid} times for {count} sampled diagrams: their covariances take"
+                f" {8 * count * grid**2 / 2**30:.0f} GiB, more than {MEMORY >> 30}; split the times"
             )
 
     def _settle(self) -> None:
         """Everything that has an exact integrator."""
         groups: dict[int, list[int]] = {}
         for n, work in enumerate(self.work):
-            if work.integrator.exact:
+            if not work.integrator.exact:
+                continue
+            self.estimates[n] = self.ledger.settled(work)
+            if self.estimates[n] is None:
                 groups.setdefault(id(work.integrator), []).append(n)
         batches = [ns[i : i + _SETTLED] for ns in groups.values() for i in range(0, len(ns), _SETTLED)]
-        tasks = [self._settle_task([self.work[n] for n in ns]) for ns in batches]
-        for ns, (values, bounds, seconds) in zip(batches, self.pool.map(run_task, tasks), strict=True):
-            for n, value, bound in zip(ns, values, bounds, strict=True):
-                self.estimates[n] = Estimate.exact(value, seconds, bound)
+        items = [Item(b, self._settle_task(ns), 1e9) for b, ns in enumerate(batches)]
+        for results in self._results(items):
+            settled = [pair for batch, found in results for pair in zip(batches[batch], found, strict=True)]
+            for n, estimate in settled:
+                self.estimates[n] = estimate
+            self.ledger.add_settled((self.work[n], estimate) for n, estimate in settled)
 
-    @staticmethod
-    def _settle_task(work: Sequence[Work]) -> Settle:
+    def _settle_task(self, ns: Sequence[int]) -> Settle:
+        work = [self.work[n] for n in ns]
         more = f" or one of the {len(work) - 1} after it" if len(work) > 1 else ""
         return Settle(work[0].integrator, [w.integral for w in work], work[0].label + more)
 
     def _prepare(self) -> None:
-        tasks = {self._map_of(self.work[n]): Prepare(self.work[n], self.target.seed) for n in self.open}
+        """The map of each integral; equal integrals share one."""
+        first: dict[tuple[int, tuple[int, ...]], Work] = {}
+        for n in self.open:
+            first.setdefault(self._map_of(self.work[n]), self.work[n])
         self.progress({"samples": 0, "expected": None, "error": math.inf})
-        for key, state in zip(tasks, self.pool.map(run_task, list(tasks.values())), strict=True):
-            self.states[key] = state
+        items = []
+        for key, work in first.items():
+            found, state = self.ledger.state(work, self.target.seed)
+            if found:
+                self.states[key] = state
+            else:
+                items.append(Item(key, Prepare(work, self.target.seed), 1e4 * work.integral.cost))
+        for states in self._results(items):
+            self.states.update(states)
+            self.ledger.add_states((first[key], self.target.seed, state) for key, state in states)
+
+    def _results(self, items: list[Item]) -> Iterator[list[tuple[Any, Any]]]:
+        """Keys and results, as they come; an error that one raised is raised here."""
+        for results in self.dispatcher.stream(items):
+            for _, result in results:
+                if isinstance(result, Failed):
+                    raise result.error
+            yield [(item.key, result) for item, result in results]
+            self._look_at_the_clock()
 
     @staticmethod
     def _map_of(work: Work) -> tuple[int, tuple[int, ...]]:
         return id(work.integrator), work.map_key
 
-    def _sample(self, shares: Mapping[int, int], excess: float) -> None:
-        """One round: `shares` samples of each integral, in chunks."""
-        chunks = [chunk for n, samples in shares.items() for chunk in self._chunks(n, samples)]
-        expected = self.spent + sum(chunk.samples for _, chunk in chunks)
-        results = self.pool.map(run_task, [chunk for _, chunk in chunks])
-        for (n, _), estimate in zip(chunks, results, strict=True):
-            # Results come in chunk order, so the sums have the same bits wherever the chunks ran.
-            before = self.estimates[n]
-            self.estimates[n] = estimate if before is None else before.merge(estimate)
-            self.spent += estimate.samples
-            self.progress({"samples": self.spent, "expected": expected, "error": excess})
+    def _look_at_the_clock(self) -> None:
+        if time.monotonic() > self.deadline:
+            raise _OutOfTime
 
-    def _chunks(self, n: int, samples: int) -> Iterator[tuple[int, Chunk]]:
-        pieces = math.ceil(samples / self.largest)
-        work, before = self.work[n], self.estimates[n]
-        first = 0 if before is None else before.chunks
-        for piece in range(pieces):
-            share = samples * (piece + 1) // pieces - samples * piece // pieces
-            yield n, Chunk(work, self.states[self._map_of(work)], share, first + piece, self.target.seed)
+    def _sample(self, plan: list[Key]) -> None:
+        """One round of chunks, each merged when all before it of its integral are there."""
+        waiting: dict[int, deque[Key]] = {}
+        for key in plan:
+            waiting.setdefault(key.integral, deque()).append(key)
+            self.planned[key.integral] += key.samples
+            self.chunks[key.integral] += 1
+        expected = self.spent + sum(key.samples for key in plan)
+        missing = [key for key in plan if key not in self.arrived]
+        known = self.ledger.recall(missing, self._chunk)
+        self.arrived |= known
+        for queue in waiting.values():
+            self._merge(queue, expected)
+        items = [self._item(key) for key in missing if key not in known]
+        failed = False
+        for results in self.dispatcher.stream(items, self._guess()):
+            self.arrived |= {item.key: result for item, result in results}
+            self.ledger.add((item.content, result) for item, result in results if not isinstance(result, Failed))
+            for n in {item.key.integral for item, _ in results}:
+                self._merge(waiting.get(n, deque()), expected)
+            failed = failed or any(isinstance(result, Failed) for _, result in results)
+            if failed:
+                self._raise_first(plan, waiting)
+            self._look_at_the_clock()
+        self._raise_first(plan, waiting)
 
-    def _allocate(self) -> tuple[float, dict[int, int]]:
-        """Largest error over tolerance, and how many samples each integral gets next.
+    def _merge(self, waiting: deque[Key], expected: int) -> None:
+        """Results in the order of the chunks, so that the sums have the same bits wherever these ran."""
+        while waiting and isinstance(result := self.arrived.get(waiting[0]), Estimate):
+            key = waiting.popleft()
+            del self.arrived[key]
+            before = self.estimates[key.integral]
+            self.estimates[key.integral] = result if before is None else before.merge(result)
+            self.spent += result.samples
+            self.progress({"samples": self.spent, "expected": expected, "error": self.excess})
 
-        For a sum of independent integrals the cheapest way to an error is to sample each in proportion to its
-        weight times its standard deviation per sample (Neyman, J. R. Stat. Soc. 97, 558 (1934)).
-        """
+    def _raise_first(self, plan: list[Key], waiting: Mapping[int, deque[Key]]) -> None:
+        """Raise the first error of the plan when all before it is there: the same one wherever the chunks ran."""
+        left = {key for queue in waiting.values() for key in queue}
+        for key in (key for key in plan if key in left):
+            result = self.arrived.get(key)
+            if isinstance(result, Failed):
+                raise result.error
+            if result is None:
+                return
+
+    def _chunk(self, key: Key) -> Chunk:
+        work = self.work[key.integral]
+        integrator = self.devices.integrator(work, self.devices.of(work, key.samples, self._largest(key.integral)))
+        return Chunk(work, integrator, self.states[self._map_of(work)], key.samples, key.number, self.target.seed)
+
+    def _item(self, key: Key) -> Item:
+        work = self.work[key.integral]
+        device = self.devices.of(work, key.samples, self._largest(key.integral))
+        return Item(key, self._chunk(key), key.samples * work.integral.cost, device)
+
+    def _largest(self, n: int) -> int:
+        """Samples in one chunk of an integral on a processor core."""
+        return max(LEAST, int(CHUNK_COST / self.work[n].integral.cost))
+
+    def _plan(self, wanted: Mapping[int, float], planned: Mapping[int, int]) -> Iterator[Key]:
+        """Chunks that bring each integral to about so many samples, the largest demands first."""
+        for n in sorted(wanted, key=lambda n: planned[n] - wanted[n]):
+            have, number = planned[n], self.chunks[n]
+            largest = self.devices.largest(self.work[n], self._largest(n))
+            while True:
+                size = chunk_size(have, self.pilot, largest)
+                if have + size / 2 > wanted[n]:
+                    break
+                yield Key(n, number, size)
+                have, number = have + size, number + 1
+
+    def _guess(self) -> Iterator[Item]:
+        """Chunks that the next round will ask for if this one ends as it looks now."""
+        if any(self.estimates[n] is None for n in self.sampled):
+            return
+        _, plan = self._next(self.planned)
+        for key in plan:
+            if key not in self.arrived and self.devices.of(self.work[key.integral], key.samples, 1 << 62) == "cpu":
+                yield self._item(key)
+
+    def _next(self, have: Mapping[int, int] | None = None) -> tuple[float, list[Key]]:
+        """Largest error over tolerance, and the next round's chunks; `have` counts samples still on their way."""
         now = [e.scaled(w.weight) for w, e in zip(self.work, self.estimates, strict=True) if e is not None]
         total = add_all(now)
         variance = np.diagonal(total.cov)
         bound = self.target.tolerance(total.mean)
-        missed = variance > np.maximum(bound, 0.0) ** 2
-        only_budget = self.target.rtol is None and self.target.atol is None
-        if only_budget:
+        excess = math.inf if self.target.only_budget else _excess(variance, bound)
+        if self.target.only_budget:
             bound = np.abs(total.mean)
         scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
         scale[scale == 0.0] = 1.0
-        excess = math.inf if only_budget else _excess(variance, bound)
-        left = self.budget - self.spent
+        left = self.budget - (self.spent if have is None else sum(have.values()))
         if excess <= 1.0 or left < LEAST or not self.sampled:
-            return excess, {}
-        wanted = missed if missed.any() else np.ones_like(missed)
-        need = np.array([(now[n].variance_per_sample / scale)[wanted].sum() for n in self.sampled])
-        return excess, self._shares(np.sqrt(need), int(wanted.sum()), left, math.inf if only_budget else excess)
+            return excess, []
+        each = [now[n] if len(now) == len(self.work) else None for n in self.sampled]
+        spread = np.array([e.variance_per_sample / scale for e in each if e is not None])
+        counts = np.array([(self.planned if have is None else have)[n] for n in self.sampled], float)
+        if not spread.size or not spread.any():
+            return excess, []
+        return excess, self._round(spread, counts, left, math.isfinite(excess))
 
-    def _shares(self, deviation: np.ndarray, times: int, left: int, excess: float) -> dict[int, int]:
-        """Samples for the next round, so that the shares approach the ideal ones."""
-        have = np.array([e.samples for n in self.sampled if (e := self.estimates[n]) is not None], dtype=float)
-        if deviation.sum() == 0.0:
-            return {}
-        ideal = deviation / deviation.sum()
-        # The variance of the sum over N samples, ideally shared, is (Σ deviation)²/N.
-        needed = 1.1 * deviation.sum() ** 2 / times if math.isfinite(excess) else math.inf
-        size = min(max(needed, have.sum() * 1.25), have.sum() * _GROWTH, have.sum() + left)
-        extra = np.maximum(ideal * size - have, 0.0)
-        extra *= min(1.0, left / extra.sum()) if extra.sum() > 0 else 0.0
-        shares = {n: int(share) for n, share in zip(self.sampled, extra, strict=True) if share >= LEAST}
-        if not shares and left >= LEAST:
-            shares = {self.sampled[int(deviation.argmax())]: min(left, self.largest)}
-        return shares
+    def _round(self, spread: np.ndarray, have: np.ndarray, left: int, finite: bool) -> list[Key]:
+        """Chunks that bring the samples to those of least cost, within the budget."""
+        shares = ideal_shares(spread, np.array([self.work[n].integral.cost for n in self.sampled]))
+        wanted_variance = _MARGIN * spread if finite else np.full_like(spread, np.inf)
+        counts = np.minimum(extended(wanted_variance, shares, have, have.sum() + left), _GROWTH * have)
+        planned = dict(zip(self.sampled, have.astype(int).tolist(), strict=True))
+        while True:
+            wanted = dict(zip(self.sampled, counts.tolist(), strict=True))
+            if plan := list(self._plan(wanted, planned)):
+                return _within(plan, left)
+            # All are within half a chunk of what they should have.
+            counts = have + 2 * np.maximum(counts - have, 1.0)
+
+
+def _budget(target: Target) -> int:
+    if target.neval is not None:
+        return target.neval
+    # A time limit alone shall end a computation that has nothing else to end it.
+    return 1 << 60 if target.only_budget else BUDGET
+
+
+def _within(plan: Iterable[Key], left: int) -> list[Key]:
+    """The first chunks of a plan that the budget has room for, the last one cut to what is left."""
+    kept: list[Key] = []
+    for key in plan:
+        if key.samples > left:
+            if left >= LEAST:
+                kept.append(key._replace(samples=left))
+            break
+        kept.append(key)
+        left -= key.samples
+    return kept
+
+
+def _excess(variance: np.ndarray, bound: np.ndarray) -> float:
+    """Largest error over the error allowed; inf where none is allowed, as for a sum of zero under rtol alone."""
+    ratios = np.divide(np.sqrt(variance), bound, out=np.full(len(bound), math.inf), where=bound > 0)
+    return float(np.where(variance > 0, ratios, 0.0).max(initial=0.0))

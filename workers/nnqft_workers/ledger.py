@@ -1,0 +1,350 @@
+"""What is finished, on disk: one SQLite file that survives its writer and serves any number of requests.
+
+A chunk is stored under a digest of everything its numbers depend on: integrand, times, integrator, map, seeds,
+number, samples. So a request that is resumed, repeated, or asked more precisely finds what it needs, and requests
+that differ in width or coupling alone share all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import struct
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnqft import LedgerError
+from nnqft.errors import one_line
+from nnqft.estimate import Estimate
+from nnqft.fingerprint import integral_fingerprint, integrator_fingerprint
+from nnqft.interfaces import AbstractIntegrator, Keep, Work
+from nnqft_workers.tasks import Chunk
+
+MARK = 0x6E6E7166
+"""SQLite's application_id of our files, "nnqf"."""
+FORMAT = 1
+BUSY_SECONDS = 20.0
+"""How long to wait for another process that is writing."""
+
+_SCHEMA = f"""
+CREATE TABLE requests (
+    number INTEGER PRIMARY KEY, request TEXT NOT NULL UNIQUE, began REAL NOT NULL, changed REAL NOT NULL,
+    status TEXT NOT NULL, reason TEXT NOT NULL, samples INTEGER NOT NULL, version TEXT NOT NULL);
+CREATE TABLE records (key BLOB PRIMARY KEY, kind TEXT NOT NULL, samples INTEGER NOT NULL, body BLOB NOT NULL,
+    crc INTEGER NOT NULL) WITHOUT ROWID;
+PRAGMA application_id = {MARK};
+PRAGMA user_version = {FORMAT};
+"""
+_HEAD = struct.Struct("<qqdqdqq")
+
+
+class NoLedger:
+    """Keeps nothing."""
+
+    def settled(self, work: Work) -> Estimate | None:
+        """Nothing is known."""
+        return None
+
+    def add_settled(self, estimates: Iterable[tuple[Work, Estimate]]) -> None:
+        """Forget them."""
+
+    def state(self, work: Work, seed: int) -> tuple[bool, Any]:
+        """Nothing is known."""
+        return False, None
+
+    def add_states(self, states: Iterable[tuple[Work, int, Any]]) -> None:
+        """Forget them."""
+
+    def recall(self, keys: Iterable[Any], chunk_of: Callable[[Any], Chunk]) -> dict[Any, Estimate]:
+        """Nothing is known."""
+        return {}
+
+    def add(self, chunks: Iterable[tuple[Chunk, Estimate]]) -> None:
+        """Forget them."""
+
+    def finish(self, converged: bool, reason: str, samples: int) -> None:
+        """Nobody will ask."""
+
+
+class Ledger(NoLedger):
+    """An open ledger, and the request that it is open for.
+
+    Every method that adds commits before it returns, with the file synced to disk.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, request: str) -> None:
+        self._connection, self._path = connection, path
+        self._integrals: dict[int, bytes] = {}
+        self._integrators: dict[int, tuple[AbstractIntegrator, bytes]] = {}
+        now = time.time()
+        with self._writing():
+            self._connection.execute(
+                "INSERT INTO requests (request, began, changed, status, reason, samples, version)"
+                " VALUES (?, ?, ?, 'open', 'not finished', 0, ?)"
+                " ON CONFLICT (request) DO UPDATE SET changed = excluded.changed, status = 'open',"
+                " reason = 'not finished'",
+                (request, now, now, version("nnqft")),
+            )
+        row = self._connection.execute("SELECT number FROM requests WHERE request = ?", (request,)).fetchone()
+        self.number = int(row[0])
+
+    def settled(self, work: Work) -> Estimate | None:
+        """The exact value of an integral, if it is known."""
+        body = self._find(self._digest(b"settled", work, work.integrator))
+        return None if body is None else _unpack(body)
+
+    def add_settled(self, estimates: Iterable[tuple[Work, Estimate]]) -> None:
+        """Keep exact values."""
+        self._insert(
+            (self._digest(b"settled", work, work.integrator), "exact", 0, _pack(estimate))
+            for work, estimate in estimates
+        )
+
+    def state(self, work: Work, seed: int) -> tuple[bool, Any]:
+        """Whether the map of an integral is known, and the map."""
+        body = self._find(self._state_digest(work, seed))
+        if body is None:
+            return False, None
+        return True, None if not body else np.load(BytesIO(body), allow_pickle=False)
+
+    def add_states(self, states: Iterable[tuple[Work, int, Any]]) -> None:
+        """Keep maps that are arrays; others are learnt again, as nothing in a file may be unpickled."""
+        rows = []
+        for work, seed, state in states:
+            buffer = BytesIO()
+            if isinstance(state, np.ndarray) and state.dtype.kind == "f":
+                np.save(buffer, state, allow_pickle=False)
+            elif state is not None:
+                continue
+            rows.append((self._state_digest(work, seed), "map", 0, buffer.getvalue()))
+        self._insert(rows)
+
+    def recall(self, keys: Iterable[Any], chunk_of: Callable[[Any], Chunk]) -> dict[Any, Estimate]:
+        """The chunks that are known."""
+        found = {key: self._find(self._chunk_digest(chunk_of(key))) for key in keys}
+        return {key: _unpack(body) for key, body in found.items() if body is not None}
+
+    def add(self, chunks: Iterable[tuple[Chunk, Estimate]]) -> None:
+        """Keep chunks."""
+        rows = [(self._chunk_digest(c), "chunk", e.samples, _pack(e)) for c, e in chunks]
+        self._insert(rows, sum(row[2] for row in rows))
+
+    def finish(self, converged: bool, reason: str, samples: int) -> None:
+        """Write how the request ended."""
+        self._update("done" if converged else "open", reason, samples)
+
+    def _update(self, status: str, reason: str, samples: int) -> None:
+        with self._writing():
+            self._connection.execute(
+                "UPDATE requests SET status = ?, reason = ?, samples = ?, changed = ? WHERE number = ?",
+                (status, reason, samples, time.time(), self.number),
+            )
+
+    def _insert(self, rows: Iterable[tuple[bytes, str, int, bytes]], samples: int = 0) -> None:
+        complete = [(*row, zlib.crc32(row[3])) for row in rows]
+        if not complete:
+            return
+        with self._writing():
+            self._connection.executemany("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?)", complete)
+            self._connection.execute(
+                "UPDATE requests SET samples = samples + ?, changed = ? WHERE number = ?",
+                (samples, time.time(), self.number),
+            )
+
+    def _find(self, key: bytes) -> bytes | None:
+        with _sqlite_errors(self._path):
+            row = self._connection.execute("SELECT body, crc FROM records WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        if zlib.crc32(row[0]) != row[1]:
+            raise LedgerError(f"ledger {str(self._path)!r} is damaged: a record does not match its checksum")
+        return bytes(row[0])
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction: all of it is on disk afterwards, or nothing."""
+        with _sqlite_errors(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _chunk_digest(self, chunk: Chunk) -> bytes:
+        words = (chunk.seed, chunk.work.key, chunk.work.map_key, chunk.number, chunk.samples)
+        # The map comes from the work's own integrator, whoever samples it.
+        maps = self._of_integrator(chunk.work.integrator)
+        return self._digest(b"chunk", chunk.work, chunk.integrator, repr(words).encode() + maps)
+
+    def _state_digest(self, work: Work, seed: int) -> bytes:
+        return self._digest(b"map", work, work.integrator, repr((seed, work.map_key)).encode())
+
+    def _digest(self, kind: bytes, work: Work, integrator: AbstractIntegrator, more: bytes = b"") -> bytes:
+        number = id(work.integral)
+        if number not in self._integrals:
+            self._integrals[number] = integral_fingerprint(work.integral)
+        parts = kind + self._integrals[number] + self._of_integrator(integrator) + more
+        return hashlib.blake2b(parts, digest_size=32).digest()
+
+    def _of_integrator(self, integrator: AbstractIntegrator) -> bytes:
+        if id(integrator) not in self._integrators:
+            # Held, so that no other object gets its id.
+            self._integrators[id(integrator)] = integrator, integrator_fingerprint(integrator)
+        return self._integrators[id(integrator)][1]
+
+
+@contextmanager
+def open_ledger(keep: Keep | None) -> Iterator[Ledger | NoLedger]:
+    """The ledger to keep a request's work in, or one that keeps nothing.
+
+    Raises
+    ------
+    LedgerError
+        If the file is damaged, is something else, belongs to another version, cannot be written, or is locked.
+    """
+    if keep is None:
+        yield NoLedger()
+        return
+    path = Path(keep.path)
+    connection = connect(path)
+    try:
+        yield Ledger(connection, path, keep.request)
+    finally:
+        connection.close()
+
+
+def connect(path: Path, create: bool = True) -> sqlite3.Connection:
+    """Open a ledger file; what is no ledger is refused before SQLite touches it."""
+    new = _check_header(path, create)
+    with _sqlite_errors(path):
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            if new:
+                _set_up(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if check != "ok":
+                raise LedgerError(
+                    f"ledger {str(path)!r} is damaged: {one_line(check)}; give another path, or restore a copy"
+                )
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    """Tables and marks, before any write-ahead log: so the file's own header tells what it is from then on."""
+    connection.execute("BEGIN EXCLUSIVE")
+    if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            connection.execute(statement)
+    # Another process may have been faster; whose file it is then decides.
+    mark = connection.execute("PRAGMA application_id").fetchone()[0]
+    connection.execute("COMMIT")
+    if mark != MARK:
+        raise sqlite3.DatabaseError("file is not a database of nnqft")
+
+
+def _check_header(path: Path, create: bool) -> bool:
+    """Whether the file is new, from its first bytes (https://sqlite.org/fileformat.html, the database header)."""
+    name = f"ledger {str(path)!r}"
+    try:
+        with open(path, "rb") as file:
+            head = file.read(100)
+    except FileNotFoundError:
+        if not create:
+            raise LedgerError(f"{name} does not exist; write one with nnqft compute … --ledger {path}") from None
+        if not path.absolute().parent.is_dir():
+            raise LedgerError(f"{name} cannot be made: its folder does not exist") from None
+        return True
+    except OSError as error:
+        raise LedgerError(f"{name} cannot be read: {error.strerror or error}") from None
+    if (not head or path.with_name(path.name + "-journal").exists()) and create:
+        return True  # empty, or left by a process that died while making it
+    if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
+        raise LedgerError(f"{name} is not a ledger but some other file; give another path")
+    user_version, application = struct.unpack(">I", head[60:64])[0], struct.unpack(">I", head[68:72])[0]
+    if application != MARK:
+        raise LedgerError(f"{name} is an SQLite file of something else; give another path")
+    if user_version != FORMAT:
+        raise LedgerError(f"{name} has format {user_version}, this version of nnqft writes {FORMAT}; give another path")
+    return False
+
+
+@contextmanager
+def _sqlite_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors as one clear line."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error)
+        hints = {
+            "locked": f"another process has held it for {BUSY_SECONDS:g} s; wait for it, or give another path",
+            "full": "the disk is full; what was finished before is kept, make room and resume",
+            "readonly": "it cannot be written; check its permissions",
+            "unable to open": "it cannot be opened; check its permissions and its folder's",
+            "malformed": "it is damaged; give another path, or restore a copy",
+            "file is not a database": "it is damaged; give another path, or restore a copy",
+            "disk I/O": "the disk refuses to write; what was finished before is kept",
+        }
+        hint = next((hint for word, hint in hints.items() if word in text), "give another path")
+        raise LedgerError(f"ledger {str(path)!r}: {text}: {hint}") from error
+
+
+def _pack(estimate: Estimate) -> bytes:
+    """Numbers as little-endian bytes; the covariance of an exact value is zero and is left out."""
+    times, rounding = len(estimate.mean), np.atleast_1d(estimate.rounding)
+    head = _HEAD.pack(
+        estimate.samples, estimate.chunks, estimate.chi2_sum, estimate.dof, estimate.seconds, times, len(rounding)
+    )
+    arrays = [estimate.mean, rounding] + ([estimate.cov.ravel()] if estimate.samples else [])
+    return head + np.concatenate(arrays).astype("<f8").tobytes()
+
+
+def _unpack(body: bytes) -> Estimate:
+    samples, chunks, chi2_sum, dof, seconds, times, bounds = _HEAD.unpack_from(body)
+    numbers = np.frombuffer(body, "<f8", offset=_HEAD.size).astype(float)
+    mean, rounding, rest = numbers[:times], numbers[times : times + bounds], numbers[times + bounds :]
+    cov = rest.reshape(times, times) if samples else np.broadcast_to(0.0, (times, times))
+    return Estimate(mean, cov, samples, chunks, chi2_sum, dof, seconds, rounding)
+
+
+def list_requests(path: Path) -> list[Mapping[str, Any]]:
+    """What a ledger holds: number, request (JSON), began, changed, status, reason, samples of each request.
+
+    Raises
+    ------
+    LedgerError
+        If it is no ledger.
+    """
+    connection = connect(path, create=False)
+    try:
+        with _sqlite_errors(path):
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute("SELECT * FROM requests ORDER BY number")]
+    finally:
+        connection.close()
+
+
+def count_records(path: Path) -> dict[str, tuple[int, int]]:
+    """Kind of record → how many there are, and the samples they hold."""
+    connection = connect(path, create=False)
+    try:
+        with _sqlite_errors(path):
+            rows = connection.execute("SELECT kind, count(*), sum(samples) FROM records GROUP BY kind").fetchall()
+    finally:
+        connection.close()
+    return {kind: (count, samples) for kind, count, samples in rows}

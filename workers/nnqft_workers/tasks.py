@@ -1,0 +1,113 @@
+"""The pieces of work that travel to workers: learn a map, sample a chunk, settle exact integrals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnqft import AbstractIntegrator, NnqftError, PluginError, TimeIntegral, WorkError
+from nnqft.errors import one_line, short
+from nnqft.estimate import Estimate
+from nnqft.interfaces import Work
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Learn the state of one integral."""
+
+    work: Work
+    seed: int
+
+    def run(self) -> Any:
+        """The integrator's state."""
+        entropy = (self.seed, *self.work.map_key)
+        return self.work.integrator.prepare(self.work.integral, np.random.SeedSequence(entropy))
+
+    @property
+    def label(self) -> str:
+        """What an error message calls it."""
+        return self.work.label
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Sample one integral once. Its seed is (request, diagram, chunk number), and nothing else."""
+
+    work: Work
+    integrator: AbstractIntegrator
+    state: Any
+    samples: int
+    number: int
+    seed: int
+
+    def run(self) -> Estimate:
+        """An estimate independent of every other chunk."""
+        entropy = (self.seed, *self.work.key, self.number)
+        seed = np.random.SeedSequence(entropy)
+        estimate = self.integrator.sample(self.work.integral, self.state, self.samples, seed)
+        _check_estimate(self, estimate)
+        return estimate
+
+    @property
+    def label(self) -> str:
+        """What an error message calls it."""
+        return self.work.label
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Compute many integrals exactly."""
+
+    integrator: AbstractIntegrator
+    integrals: Sequence[TimeIntegral]
+    label: str
+
+    def run(self) -> list[Estimate]:
+        """One estimate for each integral, with its rounding bound and its share of the processor seconds."""
+        began = time.process_time()
+        values, bounds = self.integrator.settle(self.integrals)
+        wanted = len(self.integrals), len(self.integrals[0].times)
+        for name, table in (("values", values), ("bounds", bounds)):
+            if np.shape(table) != wanted or not np.isfinite(table).all():
+                who = f"integrator {self.integrator.name!r}"
+                raise PluginError(f"{who} settled {name} of shape {np.shape(table)} or not finite; wanted {wanted}")
+        seconds = (time.process_time() - began) / len(self.integrals)
+        return [Estimate.exact(value, seconds, bound) for value, bound in zip(values, bounds, strict=True)]
+
+
+Task = Prepare | Chunk | Settle
+
+
+def _check_estimate(chunk: Chunk, estimate: Estimate) -> None:
+    """Refuse what a stranger's integrator must not hand back."""
+    times = len(chunk.work.integral.times)
+    who = f"integrator {chunk.integrator.name!r}"
+    if not isinstance(estimate, Estimate):
+        raise PluginError(f"{who} returned {short(estimate)}, wanted an Estimate")
+    if estimate.mean.shape != (times,) or estimate.cov.shape != (times, times):
+        raise PluginError(f"{who} returned shapes {estimate.mean.shape} and {estimate.cov.shape} for {times} times")
+    if not (np.isfinite(estimate.mean).all() and np.isfinite(estimate.cov).all()):
+        raise PluginError(f"{who} returned an estimate that is not finite")
+    if (np.diagonal(estimate.cov) < 0).any() or not 0 <= estimate.samples <= max(chunk.samples, 1):
+        raise PluginError(
+            f"{who} returned a negative variance or {estimate.samples} samples, asked for {chunk.samples}"
+        )
+
+
+def run_task(task: Task) -> Any:
+    """What a pool runs.
+
+    Raises
+    ------
+    WorkError
+        Instead of whatever a stranger's code raised: that may not survive the way back from a worker.
+    """
+    try:
+        return task.run()
+    except Exception as error:
+        cause = str(error) if isinstance(error, NnqftError) else f"{type(error).__name__}: {error}"
+        raise WorkError(f"{task.label}: {one_line(cause)}") from None
