@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nnqft import AbstractIntegrator, AbstractModel, AbstractObservable, hookimpl
 
@@ -39,3 +39,13 @@ def nnqft_integrators() -> Sequence[AbstractIntegrator]:
     from nnqft_plugins.integrators.vegas import VegasIntegrator
 
     return [ExactIntegrator(), VegasIntegrator()]
+
+
+@hookimpl
+def nnqft_commands() -> Mapping[str, str]:
+    """One entry a line."""
+    return {
+        "meanfield": "nnqft_plugins.meanfield.commands:meanfield",
+        "phase-diagram": "nnqft_plugins.meanfield.commands:phase_diagram",
+        "simulate": "nnqft_plugins.simulation.commands:simulate",
+    }

@@ -16,9 +16,8 @@ class Network:
     ----------
     gamma, kappa, sigma_w, sigma_b : float
         As in the theory.
-    sources : tuple of (rate, weight)
-        Gaussian drive of each unit with correlation Σ weight·e^{−rate·|t−s|}, from bias (rate 0) and input; those
-        of weight 0 left out. Empty for layers, whose bias is white.
+    inputs : tuple of (rate, weight)
+        σ_u² q, the correlation Σ weight·e^{−rate·|t−s|} of what the input brings to each unit.
     C_0 : float
         Variance of h at the start, of layers from rest; else 0.
     N : int
@@ -32,12 +31,18 @@ class Network:
     kappa: float
     sigma_w: float
     sigma_b: float
-    sources: tuple[tuple[float, float], ...]
+    inputs: tuple[tuple[float, float], ...]
     C_0: float
     N: int
     stationary: bool
     layered: bool
     activation: Activation
+
+    @property
+    def sources(self) -> tuple[tuple[float, float], ...]:
+        """(rate, weight) of the Gaussian drive of each unit, bias and input; none for layers, whose bias is white."""
+        drives = self.inputs if self.layered else ((0.0, self.sigma_b**2), *self.inputs)
+        return tuple((rate, weight) for rate, weight in drives if weight > 0.0)
 
     @property
     def static(self) -> float:
@@ -71,16 +76,14 @@ def network_of(theory: Theory, activation: Activation | None = None) -> Network:
         if name not in values:
             raise InputError(f"model {theory.model!r} has no parameter {name!r}: it is no random network")
     layered = all(vertex.points == 1 for vertex in theory.interactions)
-    bias, q = float(values.get("sigma_b", 0.0)), values.get("q", 0.0)
+    q, strength = values.get("q", 0.0), float(values.get("sigma_u", 0.0)) ** 2
     given = q if isinstance(q, tuple) else ((0.0, q),)
-    sources = [] if layered else [(0.0, bias**2)]
-    sources += [(float(rate), float(values.get("sigma_u", 0.0)) ** 2 * float(weight)) for rate, weight in given]
     return Network(
         gamma=float(values["gamma"]),
         kappa=float(values.get("kappa", 0.0)),
         sigma_w=float(values["sigma_w"]),
-        sigma_b=bias,
-        sources=tuple((rate, weight) for rate, weight in sources if weight > 0.0),
+        sigma_b=float(values.get("sigma_b", 0.0)),
+        inputs=tuple((float(rate), strength * float(weight)) for rate, weight in given if strength * weight > 0.0),
         C_0=float(values.get("C_0", 0.0)),
         N=theory.N,
         stationary=theory.stationary,

@@ -64,7 +64,8 @@ def equivalent(network: Network, thickness: float) -> Network:
         gamma=1.0,
         kappa=0.0,
         sigma_w=network.sigma_w / math.sqrt(memory),
-        sources=((0.0, static),) if static else (),
+        sigma_b=math.sqrt(static),
+        inputs=(),
         layered=False,
     )
 

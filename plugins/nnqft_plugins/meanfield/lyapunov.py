@@ -81,18 +81,21 @@ def ground_state(potential: Callable[[np.ndarray], np.ndarray], ends: np.ndarray
     matrix = matrix / np.outer(root, root) + np.diag(values)
     flat = float(potential(np.array([math.inf]))[0])
 
-    def lowest(alpha: float) -> float:
-        bounded = matrix.copy()
-        bounded[-1, -1] += alpha / weight[-1]
-        return float(eigh(bounded, eigvals_only=True, subset_by_index=(0, 0))[0])
-
-    def mismatch(alpha: float) -> float:
-        return lowest(alpha) - (flat - alpha**2)
-
-    deepest = math.sqrt(max(flat - float(values.min()), 0.0))
-    if mismatch(0.0) >= -1e-12 * float(np.abs(values).max()):
+    # The tail adds α/weight to the last diagonal element. With the energies and eigenvectors without it, the lowest
+    # energy is a zero of one function of E (secular equation of a change of rank one), between the first two.
+    energies, vectors = eigh(matrix)
+    if energies[0] >= flat - 1e-12 * float(np.abs(values).max()):
         return flat  # no bound state: the continuum begins here
-    return flat - brentq(mismatch, 0.0, deepest + 1e-12, xtol=1e-14, rtol=1e-13) ** 2
+    last = vectors[-1] ** 2 / weight[-1]
+
+    def secular(energy: float) -> float:
+        return 1 + math.sqrt(max(flat - energy, 0.0)) * float((last / (energies - energy)).sum())
+
+    low, high = float(energies[0]), min(float(energies[1]), flat)
+    edge = 1e-15 * max(1.0, abs(low))
+    if secular(high - edge) < 0.0 or secular(low + edge) > 0.0:
+        return low  # the tail carries nothing
+    return float(brentq(secular, low + edge, high - edge, xtol=1e-16, rtol=1e-14))
 
 
 @cache

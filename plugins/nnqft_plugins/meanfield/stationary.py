@@ -157,14 +157,13 @@ def fixed_point(network: Network) -> float:
     start = network.static / network.gamma**2
     if excess(np.array(start)) <= 0.0 and gain(network, start) <= network.gamma**2:
         return start
-    trial = start + np.geomspace(1e-9, _LARGEST, 600)
-    values = excess(trial)
-    found = np.flatnonzero(values <= 0.0)
-    if not found.size:
-        raise _none(network)
-    high = found[0]
-    low = start if high == 0 else trial[high - 1]
-    return float(brentq(lambda q: float(excess(np.array(q))), low, trial[high], xtol=1e-15, rtol=1e-14))
+    low, above = start, 1e-9
+    while start + above < _LARGEST:
+        high = start + above
+        if excess(np.array(high)) <= 0.0:
+            return float(brentq(lambda q: float(excess(np.array(q))), low, high, xtol=1e-15, rtol=1e-14))
+        low, above = high, 1.3 * above
+    raise _none(network)
 
 
 def _start_variance(network: Network, accuracy: float) -> float:

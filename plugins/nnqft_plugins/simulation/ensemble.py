@@ -247,7 +247,7 @@ def _rounds(place: AbstractExecutor, job: Job, goal: Goal, report: Callable[[dic
 def _summary(job: Job, parts: list[Measured]) -> Summary | None:
     if sum(p.members.sum() for p in parts) < 2 or sum(len(p.members) for p in parts) < 2:
         return None
-    return summarise(concatenate(parts), ORDER[job.scheme], job.kernel)
+    return summarise(concatenate(parts), ORDER[job.scheme], job.kernel, job.network.N)
 
 
 def _batch_size(job: Job, networks: int) -> int:
@@ -280,7 +280,7 @@ def _job(
     if layer is not None and scheme != "layers":
         raise InputError("layer is for model 'feedforward'; write step=… for the step of a path")
     scale = 1 / max(network.gamma, network.sigma_w)
-    longest = 0.1 * scale if step is None else _positive("step", step)
+    longest = (0.02 if scheme == "layers" else 0.1) * scale if step is None else _positive("step", step)
     job = replace(job, step=longest, refined=True, begin=network.C_0)
     if layer is not None:
         _refuse("a stack with layers of a given depth has no other step", step=step)
@@ -396,7 +396,7 @@ def _findings(job: Job, measured: Measured, summary: Summary) -> Iterator[str]:
             f"{measured.discarded} of {total} networks ran away (|h| > 10⁶) and were left out: the average is over the"
             " others"
         )
-    if (share := _largest_share(summary.units)) > 0.1:
+    if (share := _largest_share(summary.units)) > max(0.1, 25 / len(summary.units)):
         yield f"one network brings {share:.0%} of the variance: a heavy tail, errors are not to be trusted"
     if measured.residual > 1e-8:
         yield f"eigenvectors close to parallel: relative rounding error up to {measured.residual:.1e} in a network"

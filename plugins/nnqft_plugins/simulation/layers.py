@@ -27,11 +27,14 @@ def layer_batch(batch: Batch) -> Measured:
         for place, moment in enumerate(schedule.moments):
             for length in _thicknesses(job.refined, job.step, moment - now):
                 first = rng.standard_normal(shape)
-                fine = layer(network, fine, length, first)
+                fine = layer(network, fine, length, first, job.refined)
                 if job.refined:
                     second = rng.standard_normal(shape)
-                    fine = layer(network, fine, length, second)
-                    coarse = layer(network, coarse, 2 * length, (first + second) / math.sqrt(2))
+                    fine = layer(network, fine, length, second, thin=True)
+                    together = (math.exp(-network.gamma * length) * first + second) / math.sqrt(
+                        1 + math.exp(-2 * network.gamma * length)
+                    )
+                    coarse = layer(network, coarse, 2 * length, together, thin=True)
             records[:, place] = fine, coarse if job.refined else fine
             now = moment
     kept, K = kernels(schedule, records)
@@ -47,11 +50,17 @@ def layer_batch(batch: Batch) -> Measured:
     )
 
 
-def layer(network: Network, h: np.ndarray, thickness: float, noise: np.ndarray) -> np.ndarray:
-    """The state after one more layer, given the standard normal numbers behind weights, bias and noise together."""
+def layer(network: Network, h: np.ndarray, thickness: float, noise: np.ndarray, thin: bool) -> np.ndarray:
+    """The state after one more layer, given the standard normal numbers behind weights, bias and noise together.
+
+    Where thin layers are meant, many of them make a step: leak and noise are then exact at constant |φ(h)|².
+    """
     phi = network.activation.value(h)
     variance = network.sigma_w**2 * (phi**2).mean(axis=1, keepdims=True) + network.noise
-    return (1 - network.gamma * thickness) * h + np.sqrt(thickness * variance) * noise
+    if not thin:
+        return (1 - network.gamma * thickness) * h + np.sqrt(thickness * variance) * noise
+    x = network.gamma * thickness
+    return math.exp(-x) * h + np.sqrt(-math.expm1(-2 * x) / (2 * network.gamma) * variance) * noise
 
 
 def _thicknesses(refined: bool, step: float, gap: float) -> list[float]:

@@ -8,7 +8,10 @@ import numpy as np
 
 from nnqft_plugins.simulation.job import Measured
 
-_UNITS_PER_CONTROL = 10
+_UNITS_PER_CONTROL = {False: 50, True: 10}
+"""Least number for small and for wide networks: what control variates leave of a small one has heavy tails."""
+_WIDE = 20
+_FOLDS = 8
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Summary:
     units: np.ndarray
 
 
-def summarise(measured: Measured, order: int, kernel: bool) -> Summary:
+def summarise(measured: Measured, order: int, kernel: bool, width: int) -> Summary:
     """Everything from the units of an ensemble.
 
     Parameters
@@ -45,17 +48,17 @@ def summarise(measured: Measured, order: int, kernel: bool) -> Summary:
         Power of the step that the discretisation error is proportional to.
     kernel
         Whether the squares were measured.
+    width
+        N.
     """
     n = measured.members
     fine, coarse = measured.values, measured.coarse
     change = (fine - coarse) / (2**order - 1)
     extrapolated = fine + change
-    controlled = extrapolated if measured.discarded else _controlled(extrapolated, measured.controls)
-    used = 0 if controlled is extrapolated else measured.controls.shape[2]
+    controlled = extrapolated if measured.discarded else _controlled(extrapolated, measured.controls, width)
     mean, residuals = _ratio(controlled, n)
     units = len(n)
-    spare = max(units - 1 - used, 1)
-    cov = residuals.T @ residuals / (units * spare)
+    cov = residuals.T @ residuals / (units * max(units - 1, 1))
     nothing = np.full(len(mean), np.nan)
     spread, spread_sdev = _kernel(measured, extrapolated) if kernel else (nothing, nothing)
     return Summary(mean, cov, np.abs(change.sum(axis=0) / max(n.sum(), 1)), spread, spread_sdev, mean + residuals)
@@ -67,16 +70,24 @@ def _ratio(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndar
     return mean, (values - members[:, None] * mean) / max(members.mean(), 1e-300)
 
 
-def _controlled(values: np.ndarray, controls: np.ndarray) -> np.ndarray:
-    """Values minus their regression on the controls, whose means are zero; the values themselves if units are few."""
+def _controlled(values: np.ndarray, controls: np.ndarray, width: int) -> np.ndarray:
+    """Values minus their regression on the controls, whose means are zero; the values themselves if units are few.
+
+    The slopes for each unit come from other units (cross-fitting), so that the mean stays unbiased and the scatter of
+    what is left is what it would be with slopes that were known beforehand.
+    """
     units, times, count = controls.shape
-    if count == 0 or units < _UNITS_PER_CONTROL * (count + 1):
+    if count == 0 or units < _UNITS_PER_CONTROL[width >= _WIDE] * (count + 1):
         return values
     out = np.empty_like(values)
+    fold = np.arange(units) % _FOLDS
     for m in range(times):
         x = controls[:, m] / np.maximum(np.sqrt((controls[:, m] ** 2).mean(axis=0)), 1e-300)
-        slope, *_ = np.linalg.lstsq(x - x.mean(axis=0), values[:, m] - values[:, m].mean(), rcond=1e-10)
-        out[:, m] = values[:, m] - x @ slope
+        for each in range(_FOLDS):
+            others, mine = fold != each, fold == each
+            fitted = x[others] - x[others].mean(axis=0), values[others, m] - values[others, m].mean()
+            slope, *_ = np.linalg.lstsq(*fitted, rcond=1e-10)
+            out[mine, m] = values[mine, m] - x[mine] @ slope
     return out
 
 
