@@ -134,7 +134,7 @@ def stationary_curve(values: Mapping[str, Any], activation: Activation) -> Curve
         kappa=values["kappa"],
         sigma_w=values["sigma_w"],
         sigma_b=values["sigma_b"],
-        sources=tuple((rate, weight) for rate, weight in slow_sources(values) if weight > 0.0),
+        inputs=tuple((rate, weight) for rate, weight in slow_sources(values)[1:] if weight > 0.0),
         C_0=0.0,
         N=values["N"],
         stationary=True,
