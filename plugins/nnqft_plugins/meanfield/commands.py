@@ -17,8 +17,8 @@ from nnqft.options import (
     Start,
     Tau,
     Workers,
-    check_picture,
-    check_writable,
+    check_outputs,
+    finish,
     parse_numbers,
     parse_parameters,
     save_plot,
@@ -42,26 +42,18 @@ def meanfield(
     plot: Plot = None,
 ) -> int:
     """Solve the network at infinite width: correlator, Lyapunov exponent, fixed point of layers."""
-    check_writable(json)
-    check_writable(plot)
-    check_picture(plot)
+    check_outputs(json, plot)
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
     solution = solve(theory, tau=None if tau is None else parse_numbers("tau", tau), horizon=horizon, rtol=rtol)
     fixed = None if layer is None else solution.layers(layer)
-    print(solution.table())
+    status = finish(lambda: solution, json, plot)
     if fixed is not None:
         print(f"\nlayers of depth {layer:g}")
         print(f"  variance q*         {fixed.variance:.10g}")
         print(f"  overlap c*/q*       {fixed.overlap:.10g}")
         print(f"  χ_1                 {fixed.chi:.10g}  ({'ordered' if fixed.ordered else 'chaotic'})")
         print(f"  depth scales        ξ_q = {fixed.variance_depth:.6g}, ξ_c = {fixed.overlap_depth:.6g}")
-    if json is not None:
-        solution.save(json)
-        print(f"wrote {json}")
-    if plot is not None:
-        save_plot(solution, plot)
-        print(f"wrote {plot}")
-    return 0
+    return status
 
 
 def phase_diagram(
@@ -78,9 +70,7 @@ def phase_diagram(
     plot: Plot = None,
 ) -> int:
     """Order and chaos at infinite width: the largest Lyapunov exponent over (σ_w, σ_b), and where it is zero."""
-    check_writable(json)
-    check_writable(plot)
-    check_picture(plot)
+    check_outputs(json, plot)
     found = draw(
         nnqft.theory(model, **parse_parameters(param)),
         sigma_w=parse_numbers("sigma-w", sigma_w),

@@ -40,6 +40,8 @@ class MeanField:
         (T,) C(τ), or from rest (T, T) C(t,s).
     error : float
         Estimate of the largest numerical error of C on the grid.
+    wanted : float
+        The error that was asked for.
     curve : Curve or None
         The stationary solution; None from rest.
     notes : tuple of str
@@ -52,6 +54,7 @@ class MeanField:
     tau: np.ndarray
     C: np.ndarray
     error: float
+    wanted: float
     curve: Curve | None
     notes: tuple[str, ...] = ()
     between: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = field(default=None, repr=False)
@@ -79,6 +82,11 @@ class MeanField:
             raise InputError(f"times outside [0, {self.tau[-1]:g}], where C was solved; write a larger horizon")
         assert self.between is not None
         return self.between(t, s)
+
+    @property
+    def converged(self) -> bool:
+        """The error asked for was reached."""
+        return self.error <= self.wanted
 
     @property
     def times(self) -> np.ndarray:

@@ -86,6 +86,7 @@ def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> 
         tau=lags,
         C=curve.C(lags),
         error=max(error, rounding),
+        wanted=accuracy * max(abs(curve.variance), 1e-300) + rounding,
         curve=curve,
     )
 
@@ -111,6 +112,7 @@ def _from_rest(theory: Theory, network: Network, horizon: float, accuracy: float
         tau=grid.times,
         C=grid.C,
         error=grid.error,
+        wanted=accuracy * float(np.abs(grid.C).max()),
         curve=None,
         notes=tuple(notes),
         between=partial(grid.correlator, network),
@@ -132,6 +134,7 @@ def _layers_from_start(theory: Theory, network: Network, horizon: float, accurac
         tau=times,
         C=between(times[:, None], times),
         error=max(float(np.abs(variance(times) - rough(times)).max()), 1e-14),
+        wanted=accuracy * max(float(variance(times).max()), network.C_0, 1e-9),
         curve=None,
         between=between,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -21,11 +22,10 @@ from nnqft.options import (
     Tau,
     Times,
     Workers,
-    check_picture,
-    check_writable,
+    check_outputs,
+    finish,
     parse_numbers,
     parse_parameters,
-    save_plot,
 )
 from nnqft_plugins import simulation
 
@@ -58,11 +58,11 @@ def simulate(
     progress: Progress = None,
 ) -> int:
     """Simulate an ensemble of networks and average their correlator, with its error."""
-    check_writable(json)
-    check_writable(plot)
-    check_picture(plot)
-    result = simulation.simulate(
-        nnqft.theory(model, start=start, **parse_parameters(param)),
+    check_outputs(json, plot)
+    theory = nnqft.theory(model, start=start, **parse_parameters(param))
+    result = partial(
+        simulation.simulate,
+        theory,
         observable=observable,
         tau=None if tau is None else parse_numbers("tau", tau),
         times=None if times is None else [parse_numbers("times", row) for row in times.strip(" ;").split(";")],
@@ -80,11 +80,4 @@ def simulate(
         seed=seed,
         progress=sys.stderr.isatty() if progress is None else progress,
     )
-    print(result.table())
-    if json is not None:
-        result.save(json)
-        print(f"wrote {json}")
-    if plot is not None:
-        save_plot(result, plot)
-        print(f"wrote {plot}")
-    return 0 if result.converged else 3
+    return finish(result, json, plot)
