@@ -149,6 +149,39 @@ def test_closed_forms_exist_where_xi_0_is_a_multiple_of_the_leak_time():
     assert form(np.array([0.0, 1.0])) == pytest.approx(result.contribution(1, 1).mean, rel=1e-13)
 
 
+# Layers: lines stay exponentials whatever φ is.
+
+
+@pytest.mark.parametrize("start", ["stationary", "rest"])
+def test_linear_layers_re_expanded_are_the_bare_series(start):
+    times = [[1.2, 0.5], [0.4, 0.4]]
+
+    def widths(expansion, g):
+        theory = nnqft.theory(
+            "feedforward", start=start, gamma=GAMMA, kappa=KAPPA, sigma_b=SIGMA_B, C_0=0.3, expansion=expansion,
+            sigma_w=sqrt(g),
+        )  # fmt: skip
+        result = nnqft.compute(theory, "two_point", order=3, times=times, rtol=1e-3)
+        return np.array([[result.contribution(n, k).mean for k in range(4)] for n in range(4)])
+
+    found = taylor(lambda g: widths("saddle", g).sum(axis=0), 1.0, 3, nodes=14)
+    assert found == pytest.approx(widths("bare", 1.0), rel=1e-5, abs=1e-7)
+
+
+def test_layers_with_any_polynomial_re_expanded_are_the_bare_series():
+    phi = {0: 0.2, 1: 1.0, 2: 0.2, 3: -0.1}
+
+    def widths(expansion, g):
+        theory = nnqft.theory(
+            "feedforward", gamma=GAMMA, kappa=KAPPA, coefficients=phi, expansion=expansion, sigma_w=sqrt(g)
+        )
+        result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 0.8], rtol=1e-3)
+        return np.array([[result.contribution(n, k).mean for k in range(3)] for n in range(3)])
+
+    found = taylor(lambda g: widths("saddle", g).sum(axis=0), 0.3, 2, nodes=12)
+    assert found == pytest.approx(widths("bare", 1.0), rel=1e-5, abs=1e-7)
+
+
 # The talk's conventions.
 
 
@@ -465,7 +498,13 @@ def test_from_rest_order_by_order_it_adds_up_to_the_bare_series():
         ({"model": "taylor", "averages": "activation", "start": "rest", "T": 5}, "is for a stationary start"),
         ({"model": "taylor", "averages": "exact"}, "averages"),
         ({"model": "taylor", "averages": "activation", "kappa": 0, "sigma_w": 0.3}, "the mean-field variance is 0"),
-        ({"model": "feedforward"}, "unknown parameter 'expansion' of model 'feedforward'"),
+        (
+            {"model": "feedforward", "sigma_w": 1.7},
+            "the variance of the mean-field line grows for σ_w² φ'\\(0\\)² ≥ 2γ",
+        ),
+        ({"model": "feedforward", "start": "rest", "activation": "tanh"}, "from rest is for φ\\(h\\) = h"),
+        ({"model": "feedforward", "theta0": 0.5}, "unknown parameter 'theta0' of model 'feedforward'"),
+        ({"model": "langevin"}, "unknown parameter"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(parameters, message):

@@ -62,6 +62,13 @@ SADDLE: dict[str, Parameter] = {
 }
 
 
+_COUNTING = "order n counts the σ_w^(2n) of the vertices, at fixed lines"
+MEAN_FIELD_REMARK = f"mean-field lines, their tadpoles cancelled: beyond order 0 every diagram has k ≥ 1; {_COUNTING}"
+TADPOLES_REMARK = (
+    f"mean-field lines with tadpoles kept: these are counted twice, in the lines and as diagrams; {_COUNTING}"
+)
+
+
 @dataclass(frozen=True)
 class Saddle:
     """How to expand: are tadpoles kept, θ(0), and the horizon T, infinite where nothing needs one."""
@@ -190,11 +197,7 @@ def _exponential_line(values: Mapping[str, Any], average: PolynomialAverage) -> 
 
 def saddle_remarks(saddle: Saddle, gain: float) -> tuple[str, ...]:
     """What a reader of results must know; `gain` is σ_w² ⟨φ'²⟩/γ², about what each order brings at fixed width."""
-    if saddle.kept:
-        lines = "mean-field lines with tadpoles kept: these are counted twice, in the lines and as diagrams"
-    else:
-        lines = "mean-field lines, their tadpoles cancelled: beyond order 0 every diagram has k ≥ 1"
-    remarks = [f"{lines}; order n counts the σ_w^(2n) of the vertices, at fixed lines"]
+    remarks = [TADPOLES_REMARK if saddle.kept else MEAN_FIELD_REMARK]
     if saddle.theta0:
         remarks.append(
             f"theta0 = {saddle.theta0:g}: closed responses add terms ∝ T/N that the determinant of the change of"
