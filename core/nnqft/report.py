@@ -118,7 +118,7 @@ def _label(result: Result, m: int) -> str:
 
 
 def plot_result(result: Result, ax: Axes | None = None) -> Axes:
-    """The sum over the first time column, with error bars, and the free theory (order 0) for comparison."""
+    """The sum over the first time column, with error bars, and order 0 for comparison."""
     if ax is None:
         from matplotlib.figure import Figure
 
@@ -127,8 +127,9 @@ def plot_result(result: Result, ax: Axes | None = None) -> Axes:
     order = np.argsort(times[:, 0], kind="stable")
     t = times[order, 0]
     free = result.series.get((0, 0))
+    lines = "mean field" if dict(request.parameters).get("expansion") == "saddle" else "free theory"
     if free is not None and request.order > 0:
-        ax.plot(t, free.mean[order], "--", color="0.6", label="free theory (order 0)")
+        ax.plot(t, free.mean[order], "--", color="0.6", label=f"{lines} (order 0)")
     width = "" if request.width_order is None else f", width ≤ {request.width_order}"
     ax.errorbar(
         t, result.mean[order], yerr=result.sdev[order], fmt=".-", capsize=2.5, label=f"order ≤ {request.order}{width}"

@@ -17,7 +17,8 @@ import numpy as np
 
 from nnqft.canonical import apply_order, canonical_order, row_keys
 from nnqft.errors import InputError
-from nnqft.plan import LINES, SAME_INDEX, SAME_POINT, SAME_VERTEX, Plan, VertexPlan
+from nnqft.plan import LINES, SAME_POINT, Plan, VertexPlan
+from nnqft.subtraction import is_closed, slot_of
 
 
 @dataclass
@@ -165,7 +166,7 @@ def _join_inside(plan: Plan, batch: Batch, chosen: np.ndarray) -> Iterator[Batch
     one_point = ((codes & SAME_POINT) > 0) & (plan.theory.theta0 != 0)
     possible &= ~(forward & batch.before[rows, :, chosen] & ~one_point)
     possible &= ~(backward & batch.before[rows, chosen, :] & ~one_point)
-    slot = _slot(batch, chosen)
+    slot = slot_of(batch.code[rows, chosen], chosen)
     possible &= ~(slot & plan.wick[kind][:, None] & ~(forward | backward))
     for target in range(batch.kind.shape[1]):
         hit = np.flatnonzero(possible[:, target])
@@ -174,21 +175,9 @@ def _join_inside(plan: Plan, batch: Batch, chosen: np.ndarray) -> Iterator[Batch
             new.count *= spare[hit, target]
             _add_line(plan, new, chosen[hit], np.full(len(hit), target))
             within = plan.average[kind[hit]] & slot[hit, target]
-            yield new.take(np.flatnonzero(~(within & _closed(new, slot[hit])))) if within.any() else new
-
-
-def _slot(batch: Batch, socket: np.ndarray) -> np.ndarray:
-    """(B, S): the sockets of the index slot of one vertex that a socket of each row belongs to."""
-    codes = batch.code[np.arange(len(batch)), socket]
-    shared = SAME_VERTEX | SAME_INDEX
-    return ((codes & shared) == shared) | (np.arange(batch.kind.shape[1]) == socket[:, None])
-
-
-def _closed(batch: Batch, slot: np.ndarray) -> np.ndarray:
-    """Are all legs of the slot of each row joined among themselves? Its average then cancels the diagram."""
-    lines = (batch.code & LINES) > 0
-    leaves = (lines & slot[:, :, None] & ~slot[:, None, :]).any(axis=(1, 2))
-    return ~leaves & ~((batch.free > 0) & slot).any(axis=1)
+            yield (
+                new.take(np.flatnonzero(~(within & is_closed(new.code, new.free, slot[hit])))) if within.any() else new
+            )
 
 
 def _join_new(plan: Plan, batch: Batch, chosen: np.ndarray, order: int) -> Iterator[Batch]:
