@@ -41,7 +41,8 @@ class Evaluation:
         self.base: list[Array] = [self.grid[None, :, e] for e in range(shape.externals)]
         self.root: list[Wire] = list(range(shape.externals))
         self.offset: list[Array] = [0.0] * shape.externals
-        self.factor: Array = 1.0
+        self._stacks: dict[int, Array] = {}
+        self.factor: Array = shape.scale
         self.exponent: Array = 0.0
         self.grid_exponent: Array = 0.0
 
@@ -63,9 +64,12 @@ class Evaluation:
 
     def _place(self, branch: BranchShape, u: Array) -> None:
         """Give the next internal point its time, and the integrand the weight of that choice."""
-        response = self.propagators[branch.propagator]
         parents, below = self._wires(1 + branch.others), self._wires(branch.below)
         rank, root = self._wires(2)
+        if branch.free:
+            self._place_freely(u)
+            return
+        response = self.propagators[branch.propagator]
         if branch.below:
             self._place_in_trunk(parents, below, rank, u)
         elif branch.others:
@@ -79,6 +83,18 @@ class Evaluation:
             delay, weight = self._delay(response, u, start)
             self.factor = self.factor * weight
             self._append(None, start - delay)
+
+    def _place_freely(self, u: Array) -> None:
+        """Anywhere within the horizon: the last T before the latest external time, or [0, T] from rest."""
+        xp, horizon = self.xp, self.shape.horizon
+        first: Array = 0.0
+        if self.shape.stationary:
+            latest = self.time(0)
+            for external in range(1, self.shape.externals):
+                latest = xp.maximum(latest, self.time(external))
+            first = latest - horizon
+        self.factor = self.factor * horizon
+        self._append(None, first + horizon * u)
 
     def _place_in_trunk(self, parents: list[Wire], below: list[Wire], rank: Wire, u: Array) -> None:
         """Density ∝ (t − lowest)^{rank−1}: a chain of exponential responses then has no variance at all."""
@@ -122,9 +138,11 @@ class Evaluation:
         """What belongs to a point; under a compiler the point is known only when the code runs."""
         if isinstance(point, int):
             return each[point]
-        xp = self.xp
-        shape = np.broadcast_shapes(*(xp.shape(one) for one in each))
-        return xp.stack([xp.broadcast_to(xp.asarray(one), shape) for one in each])[point]
+        xp, known = self.xp, self._stacks.get(id(each))
+        if known is None or len(known) < len(each):
+            shape = np.broadcast_shapes(*(xp.shape(one) for one in each))
+            self._stacks[id(each)] = known = xp.stack([xp.broadcast_to(xp.asarray(one), shape) for one in each])
+        return known[point]
 
     def _multiply(self, line: LineShape, end: Wire, start: Wire) -> None:
         """Multiply the integrand by one line; single exponentials are collected into one exponent."""

@@ -123,7 +123,7 @@ def _label(result: Result, m: int) -> str:
 
 
 def plot_result(result: Result, ax: Axes | None = None) -> Axes:
-    """The sum over the first time column, with error bars, and the free theory (order 0) for comparison."""
+    """The sum over the first time column, with error bars, and order 0 for comparison."""
     if ax is None:
         from matplotlib.figure import Figure
 
@@ -131,7 +131,8 @@ def plot_result(result: Result, ax: Axes | None = None) -> Axes:
     times, request = result.times, result.request
     order = np.argsort(times[:, 0], kind="stable")
     t = times[order, 0]
-    free, label = result.series.get((0, 0)), "free theory (order 0)"
+    lines = "mean field" if dict(request.parameters).get("expansion") == "saddle" else "free theory"
+    free, label = result.series.get((0, 0)), f"{lines} (order 0)"
     if request.resummed:
         free, label = result.series[request.order, 0], "N → ∞"
     if free is not None and len(result.series) > 1:

@@ -210,6 +210,9 @@ def check_times(theory: Theory, arity: int | None, times: Any, tau: Any) -> tupl
         raise InputError(f"{len(grid)} times, wanted at most {MAX_TIMES}; split the request")
     if not theory.stationary and (grid < 0).any():
         raise InputError(f"times={short(float(grid.min()))} lies before the start; from rest write times ≥ 0")
+    if not theory.stationary and (grid > theory.horizon).any():
+        late = short(float(grid.max()))
+        raise InputError(f"times={late} lies beyond the theory's horizon T={theory.horizon:g}; write a larger T")
     return tuple(tuple(row) for row in grid.tolist())
 
 

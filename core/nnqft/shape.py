@@ -6,6 +6,7 @@ for a diagram.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 class BranchShape(NamedTuple):
     """A point of the forest: the line to its parent, how many more parents and external z̃ below confine it.
 
-    `rooted`: its time is its own; else it is an offset from that of an external point.
+    `rooted`: its time is its own; else it is an offset from that of an external point. `free`: it has no parent, and
+    its time runs over the horizon.
     """
 
     propagator: str
     others: int
     below: int
     rooted: bool
+    free: bool
 
 
 class LineShape(NamedTuple):
@@ -56,6 +59,9 @@ class Shape:
         Those that occur.
     parameters : tuple of pairs
         Of the theory, if a vertex has a kernel.
+    scale : float
+    horizon : float
+        Of the theory, if a point is free; else infinite.
     """
 
     model: str
@@ -67,6 +73,8 @@ class Shape:
     propagators: tuple[Propagator, ...]
     vertices: tuple[Vertex, ...]
     parameters: tuple[tuple[str, Any], ...]
+    scale: float
+    horizon: float
 
     @property
     def propagator_named(self) -> Mapping[str, Propagator]:
@@ -85,9 +93,10 @@ def take_apart(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
     wires: list[int] = []
     root = list(range(externals))
     for number, branch in enumerate(integral.branches, externals):
-        rooted = bool(branch.below or branch.others) or not theory.stationary
+        free = branch.parent < 0
+        rooted = bool(free or branch.below or branch.others) or not theory.stationary
         root.append(number if rooted else root[branch.parent])
-        branches.append(BranchShape(branch.propagator, len(branch.others), len(branch.below), rooted))
+        branches.append(BranchShape(branch.propagator, len(branch.others), len(branch.below), rooted, free))
         wires += [branch.parent, *branch.others, *branch.below, branch.rank, root[-1]]
     lines = sorted(
         (LineShape(line.propagator, line.response, theory.stationary and root[line.end] == root[line.start]), line)
@@ -109,5 +118,7 @@ def take_apart(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
         tuple(line for name, line in sorted(integral.propagators.items()) if name in used),
         tuple(vertex for vertex in theory.interactions if vertex.name in kernels),
         tuple(sorted(theory.parameters.items())) if kernels else (),
+        integral.scale,
+        theory.horizon if any(branch.free for branch in branches) else math.inf,
     )
     return shape, tuple(wires)

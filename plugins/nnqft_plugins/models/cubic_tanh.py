@@ -20,7 +20,8 @@ class CubicTanh(AbstractModel):
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """Three vertices."""
-        return network_theory(self.name, start, values, phi_phi_of({1: Fraction(1), 3: Fraction(-1, 3)}))
+        phi_phi = phi_phi_of({1: Fraction(1), 3: Fraction(-1, 3)})
+        return network_theory(self.name, start, values, phi_phi, CUBIC_TANH)
 
     def activation(self, values: Mapping[str, Any]) -> Activation:
         """φ(h) = h − h³/3, unbounded: networks may run away."""
