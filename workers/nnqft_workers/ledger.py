@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import LedgerError
+from nnqft.errors import one_line
 from nnqft.estimate import Estimate
 from nnqft.fingerprint import integral_fingerprint, integrator_fingerprint
 from nnqft.interfaces import AbstractIntegrator, Keep, Work
@@ -231,10 +232,13 @@ def connect(path: Path, create: bool = True) -> sqlite3.Connection:
         try:
             if new:
                 _set_up(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if check != "ok":
-                raise LedgerError(f"ledger {str(path)!r} is damaged: {check}; give another path, or restore a copy")
+                raise LedgerError(
+                    f"ledger {str(path)!r} is damaged: {one_line(check)}; give another path, or restore a copy"
+                )
         except BaseException:
             connection.close()
             raise
@@ -242,7 +246,7 @@ def connect(path: Path, create: bool = True) -> sqlite3.Connection:
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    """Tables and marks, before any write-ahead log: so the file's own header tells what it is from then on."""
     connection.execute("BEGIN EXCLUSIVE")
     if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         for statement in filter(str.strip, _SCHEMA.split(";")):
@@ -251,7 +255,7 @@ def _set_up(connection: sqlite3.Connection) -> None:
     mark = connection.execute("PRAGMA application_id").fetchone()[0]
     connection.execute("COMMIT")
     if mark != MARK:
-        raise sqlite3.DatabaseError("the file is not a database of nnqft but of something else")
+        raise sqlite3.DatabaseError("file is not a database of nnqft")
 
 
 def _check_header(path: Path, create: bool) -> bool:
@@ -268,13 +272,11 @@ def _check_header(path: Path, create: bool) -> bool:
         return True
     except OSError as error:
         raise LedgerError(f"{name} cannot be read: {error.strerror or error}") from None
-    if not head and create:
-        return True
+    if (not head or path.with_name(path.name + "-journal").exists()) and create:
+        return True  # empty, or left by a process that died while making it
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
         raise LedgerError(f"{name} is not a ledger but some other file; give another path")
     user_version, application = struct.unpack(">I", head[60:64])[0], struct.unpack(">I", head[68:72])[0]
-    if application == user_version == 0 and struct.unpack(">I", head[28:32])[0] <= 1 and create:
-        return True  # an empty database: made a moment ago, perhaps by a process that died while making it
     if application != MARK:
         raise LedgerError(f"{name} is an SQLite file of something else; give another path")
     if user_version != FORMAT:

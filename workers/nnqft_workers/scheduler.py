@@ -162,10 +162,11 @@ class _Run:
                 groups.setdefault(id(work.integrator), []).append(n)
         batches = [ns[i : i + _SETTLED] for ns in groups.values() for i in range(0, len(ns), _SETTLED)]
         items = [Item(b, self._settle_task(ns), 1e9) for b, ns in enumerate(batches)]
-        for batch, estimates in self._results(items):
-            for n, estimate in zip(batches[batch], estimates, strict=True):
+        for results in self._results(items):
+            settled = [pair for batch, found in results for pair in zip(batches[batch], found, strict=True)]
+            for n, estimate in settled:
                 self.estimates[n] = estimate
-            self.ledger.add_settled((self.work[n], e) for n, e in zip(batches[batch], estimates, strict=True))
+            self.ledger.add_settled((self.work[n], estimate) for n, estimate in settled)
 
     def _settle_task(self, ns: Sequence[int]) -> Settle:
         work = [self.work[n] for n in ns]
@@ -185,17 +186,17 @@ class _Run:
                 self.states[key] = state
             else:
                 items.append(Item(key, Prepare(work, self.target.seed), 1e4 * work.integral.cost))
-        for key, state in self._results(items):
-            self.states[key] = state
-            self.ledger.add_states([(first[key], self.target.seed, state)])
+        for states in self._results(items):
+            self.states.update(states)
+            self.ledger.add_states((first[key], self.target.seed, state) for key, state in states)
 
-    def _results(self, items: list[Item]) -> Iterator[tuple[Any, Any]]:
-        """Key and result of each, as they come; an error that one raised is raised here."""
+    def _results(self, items: list[Item]) -> Iterator[list[tuple[Any, Any]]]:
+        """Keys and results, as they come; an error that one raised is raised here."""
         for results in self.dispatcher.stream(items):
-            for item, result in results:
+            for _, result in results:
                 if isinstance(result, Failed):
                     raise result.error
-                yield item.key, result
+            yield [(item.key, result) for item, result in results]
             self._look_at_the_clock()
 
     @staticmethod

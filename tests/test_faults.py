@@ -1,0 +1,350 @@
+"""Nothing that dies costs more than the chunk it held: workers, nodes, drivers; results keep every bit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import nnqft
+from nnqft.host import open_executor
+from nnqft_workers import PoolExecutor
+from nnqft_workers.dispatcher import MAX_LOSSES, Dispatcher, Item, map_in_order
+from nnqft_workers.ledger import count_records
+from nnqft_workers.local import LocalPool
+from nnqft_workers.pool import AbstractPool, Failed, Lost, Parcel, run_parcel
+
+REQUEST = {"order": 2, "tau": [0.0, 0.5, 2.0], "integrator": "vegas", "seed": 11}
+LONG = REQUEST | {"neval": 12_000_000}
+SHORT = REQUEST | {"neval": 1_500_000}
+
+
+def compute(**more) -> nnqft.Result:
+    return nnqft.compute(nnqft.theory("cubic_tanh", N=5, sigma_w=0.5), "two_point", width_order=0, **more)
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> nnqft.Result:
+    return compute(**LONG)
+
+
+def assert_same_bits(one: nnqft.Result, two: nnqft.Result) -> None:
+    assert_array_equal(one.mean, two.mean)
+    assert_array_equal(one.cov, two.cov)
+    assert one.reason == two.reason
+    assert [row.samples for row in one.diagrams] == [row.samples for row in two.diagrams]
+
+
+class Background(threading.Thread):
+    """Runs a function again and again until the computation ends or it has succeeded so often."""
+
+    def __init__(self, strike: Callable[[], bool], wanted: int, pause: float) -> None:
+        super().__init__(daemon=True)
+        self.strike, self.wanted, self.pause = strike, wanted, pause
+        self.done, self.over = 0, threading.Event()
+
+    def run(self) -> None:
+        while self.done < self.wanted and not self.over.wait(self.pause):
+            self.done += self.strike()
+
+    def __enter__(self) -> Background:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join()
+
+
+def processes(mark: bytes) -> list[int]:
+    """Processes whose command line holds these bytes."""
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if mark in command.read_bytes():
+                found.append(int(command.parent.name))
+    return sorted(found)
+
+
+def kill_one_of(find: Callable[[], list[int]], rng: random.Random) -> Callable[[], bool]:
+    def strike() -> bool:
+        alive = find()
+        if not alive:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(alive), signal.SIGKILL)
+            return True
+        return False
+
+    return strike
+
+
+# A pool on which everything that can happen does, without processes
+
+
+class Unreliable(AbstractPool):
+    """Loses parcels at random, finishes the others in any order, and its number of workers changes."""
+
+    def __init__(self, seed: int, loss: float = 0.1) -> None:
+        self.rng, self.loss = random.Random(seed), loss
+        self.flying: list[Parcel] = []
+        self.most = 0
+        self.ran: list[Parcel] = []
+
+    def slots(self, device: str) -> int:
+        return self.rng.randint(0, 3) if device == "cpu" else 0
+
+    def submit(self, parcel: Parcel) -> None:
+        self.flying.append(parcel)
+        self.most = max(self.most, len(self.flying))
+
+    def collect(self, timeout: float) -> list[tuple[Parcel, list[object] | Lost]]:
+        done = []
+        for _ in range(self.rng.randint(0, len(self.flying))):
+            parcel = self.flying.pop(self.rng.randrange(len(self.flying)))
+            lost = self.rng.random() < self.loss
+            self.ran += [] if lost else [parcel]
+            done.append((parcel, Lost("bad luck") if lost else run_parcel(parcel.function, parcel.items)))
+        return done
+
+    def forget(self) -> None:
+        self.flying.clear()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_losses_reorderings_and_work_on_guesses_change_no_bit(seed):
+    small = REQUEST | {"rtol": 1e-3}
+    pool = Unreliable(seed)
+    found = compute(executor=PoolExecutor("unreliable", pool), **small)
+    assert_same_bits(found, compute(**small))
+    assert any("lost and done again: bad luck" in note for note in found.notes)
+
+
+def double(n: int) -> int:
+    if n == 13:
+        raise ValueError("thirteen")
+    return 2 * n
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_map_keeps_its_order(seed):
+    assert list(map_in_order(Unreliable(seed), double, range(13))) == [2 * n for n in range(13)]
+    results = map_in_order(Unreliable(seed), double, range(20))
+    assert [next(results) for _ in range(13)] == [2 * n for n in range(13)]
+    with pytest.raises(ValueError, match="thirteen"):
+        next(results)
+
+
+def test_few_parcels_are_in_flight_however_many_wait():
+    pool = Unreliable(1, loss=0.0)
+    dispatcher = Dispatcher(pool, double)
+    count = sum(len(results) for results in dispatcher.stream(Item(n, 14, 1e9) for n in range(3000)))
+    assert count == 3000
+    assert pool.most <= 3 * pool.ahead
+
+
+def test_small_items_travel_together_and_large_ones_do_not():
+    pool = LocalPool()
+    sizes = []
+
+    class Watched(LocalPool):
+        def submit(self, parcel: Parcel) -> None:
+            sizes.append(len(parcel.items))
+            super().submit(parcel)
+
+    pool = Watched()
+    list(map(len, Dispatcher(pool, double).stream(Item(n, 1, 1e3) for n in range(1000))))
+    assert max(sizes) == 64
+    assert sizes[-1] == 1  # the last ones one by one, so that all workers end together
+    sizes.clear()
+    list(map(len, Dispatcher(pool, double).stream(Item(n, 1, 1e8) for n in range(10))))
+    assert sizes == [1] * 10
+
+
+class Deadly(Unreliable):
+    """Every parcel that holds a 7 kills its worker."""
+
+    def collect(self, timeout: float) -> list[tuple[Parcel, list[object] | Lost]]:
+        flying, self.flying = self.flying, []
+        return [
+            (p, Lost("killed") if 7 in p.items else run_parcel(p.function, p.items)) for p in flying
+        ]  # fmt: skip
+
+
+def test_an_item_that_kills_its_workers_is_found_among_those_it_travels_with():
+    dispatcher = Dispatcher(Deadly(1), double)
+    finished: set[int] = set()
+
+    def run() -> None:
+        for results in dispatcher.stream(Item(n, n, 1.0) for n in range(10)):
+            finished.update(item.key for item, _ in results)
+
+    with pytest.raises(nnqft.ExecutorError, match=f"died {MAX_LOSSES} times: killed"):
+        run()
+    assert finished == set(range(10)) - {7}
+
+
+def test_an_exception_spoils_its_own_item_only():
+    results = run_parcel(double, [12, 13, 14])
+    assert (results[0], results[2]) == (24, 28)
+    assert isinstance(results[1], Failed)
+
+
+# Processes
+
+
+def test_killed_processes_cost_only_what_they_held(undisturbed):
+    rng = random.Random(5)
+    spawned = b"from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd"
+    before = set(processes(spawned))
+    with Background(kill_one_of(lambda: sorted(set(processes(spawned)) - before), rng), 4, 0.7) as killer:
+        found = compute(executor="processes", workers=2, **LONG)
+    assert killer.done >= 2
+    assert_same_bits(found, undisturbed)
+    assert any("lost and done again" in note for note in found.notes)
+
+
+# Ray
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[object]:
+    """A cluster of two nodes on this machine, to which nodes can be added, and from which they can be taken."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        one = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **STORE})
+        one.add_node(num_cpus=1, **STORE)
+        ray.init(address=one.address, log_to_driver=False, logging_level="ERROR")
+        yield one
+        ray.shutdown()
+        one.shutdown()
+
+
+STORE = {"object_store_memory": 100 * 1024**2}
+
+
+def ray_workers() -> list[int]:
+    return processes(b"ray::run_parcel")
+
+
+def test_twenty_random_kills_of_workers(cluster, undisturbed):
+    with Background(kill_one_of(ray_workers, random.Random(1)), 20, 0.15) as killer:
+        repeats = 0
+        while killer.done < 20 and repeats < 6:
+            found = compute(executor="ray", **LONG)
+            repeats += 1
+            assert_same_bits(found, undisturbed)
+    assert killer.done == 20
+
+
+def test_five_nodes_leave_and_others_join(cluster, undisturbed):
+    # Nodes are started by the main thread alone, so the computations have a thread of their own.
+    over, results = threading.Event(), []
+
+    def keep_computing() -> None:
+        while not over.is_set():
+            results.append(compute(executor="ray", **LONG))
+
+    node = cluster.add_node(num_cpus=1, **STORE)
+    thread = threading.Thread(target=keep_computing)
+    thread.start()
+    for _ in range(5):
+        time.sleep(0.5)
+        cluster.remove_node(node, allow_graceful=False)
+        node = cluster.add_node(num_cpus=1, **STORE)
+    over.set()
+    thread.join()
+    cluster.remove_node(node)
+    assert results
+    for found in results:
+        assert_same_bits(found, undisturbed)
+    assert any("lost and done again: its node" in note for found in results for note in found.notes)
+
+
+def where(n: int) -> str:
+    import ray
+
+    time.sleep(0.3)
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def test_a_node_that_joins_late_gets_work(cluster):
+    executor = open_executor("ray", None, None)
+    nodes = []
+    for n, node in enumerate(executor.map(where, range(30))):
+        if n == 2:
+            late = cluster.add_node(num_cpus=1, **STORE)
+        nodes.append(node)
+    cluster.remove_node(late)
+    assert len(set(nodes)) == 3
+
+
+GPU_REQUEST = REQUEST | {"neval": 3_000_000}
+
+
+def test_large_chunks_go_to_a_gpu_worker_and_small_ones_to_cores(cluster, monkeypatch):
+    """Ray is told of a GPU; JAX, which finds none, samples on the CPU backend there."""
+    monkeypatch.setattr("nnqft_workers.scheduler.CHUNK_COST", 2e6)
+    node = cluster.add_node(num_cpus=0, num_gpus=1, **STORE)
+    try:
+        found = compute(executor="ray", **GPU_REQUEST)
+    finally:
+        cluster.remove_node(node)
+    assert any("GPU" in note for note in found.notes)
+    exact = compute(**(REQUEST | {"integrator": "exact", "rtol": 1e-3}))
+    assert (np.abs(found.mean - exact.mean) < 4 * found.sdev).all()
+    only_cores = compute(executor="ray", **GPU_REQUEST)
+    assert not any("GPU" in note for note in only_cores.notes)
+    assert (np.abs(found.mean - only_cores.mean) < 4 * np.hypot(found.sdev, only_cores.sdev)).all()
+
+
+# Drivers
+
+DRIVER = """
+import sys, nnqft
+if __name__ == "__main__":
+    theory = nnqft.theory("cubic_tanh", N=5, sigma_w=0.5)
+    nnqft.compute(theory, "two_point", width_order=0, order=2, tau=[0.0, 0.5, 2.0], integrator="vegas", seed=11,
+                  neval=12_000_000, ledger=sys.argv[1])
+"""
+
+
+def test_five_kills_of_the_driver(tmp_path, undisturbed):
+    ledger, script, rng = tmp_path / "run.ledger", tmp_path / "driver.py", random.Random(3)
+    script.write_text(DRIVER)
+    chunks = 0
+
+    def finished() -> int:
+        with contextlib.suppress(nnqft.LedgerError):  # while it is being made
+            return count_records(ledger).get("chunk", (0, 0))[0]
+        return 0
+
+    for _ in range(5):
+        driver = subprocess.Popen([sys.executable, script, ledger], start_new_session=True)
+        while driver.poll() is None and finished() == chunks:
+            time.sleep(0.02)
+        time.sleep(0.3 * rng.random())
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+        before, chunks = chunks, finished()
+        assert chunks >= before
+    assert chunks > 0
+    found = compute(ledger=ledger, **LONG)
+    assert_same_bits(found, undisturbed)
