@@ -221,8 +221,8 @@ def main() -> int:
         "resummed",
         [
             "every term through σ_w^16 of widths 0, 1 and 2 as the diagrams give it in fractions",
-            "N = 50, σ_w² = 0.25, 0.5, 0.7: ξ within 0.3 % of a simulation with less error than that",
-            "(out of reach where networks are unstable, as then there is no average)",
+            "N = 50, σ_w² = 0.25, 0.5, 0.7: ξ within 0.3 % of a simulation with less error than that"
+            " (out of reach where networks are unstable, as then there is no average)",
             "from rest at t ≤ 4, σ_w² = 0.7: C to order 1/N² within three errors",
         ],
         chosen.save,

@@ -278,6 +278,7 @@ REFUSED = {
     "model 'cubic_tanh' has no resummed form": {"theory": nnqft.theory("cubic_tanh", sigma_w=0.5)},
     "observable 'mean' has no resummed form": {"observable": "mean"},
     "these rules are not those of model 'linear'": {"theory": replace(LINEAR, vertices=LINEAR.vertices[:1])},
+    "model 'stranger' is not installed": {"theory": replace(LINEAR, model="stranger")},
     "write a number for q": {"theory": nnqft.theory("linear", start="rest", sigma_u=1.0, q={1.0: 1.0}, sigma_w=0.5)},
     "from rest the sum reaches to t = 1000": {"theory": nnqft.theory("linear", start="rest", sigma_w=0.5)},
 }

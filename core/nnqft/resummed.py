@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from nnqft.errors import InputError, PluginError
+from nnqft.errors import InputError, PluginError, UnknownNameError
 from nnqft.estimate import Estimate
 from nnqft.host import default_host, strangers
 from nnqft.interfaces import AbstractModel, Target
@@ -79,7 +79,11 @@ def _what_is_left_out(model: AbstractModel, theory: Theory, request: Request, me
 
 def _model_of(theory: Theory) -> AbstractModel:
     """The installed model whose rules these are."""
-    model: AbstractModel = default_host().get("model", theory.model)
+    try:
+        model: AbstractModel = default_host().get("model", theory.model)
+    except UnknownNameError:
+        message = f"model {theory.model!r} is not installed, so its sum is not known; write a whole number for order"
+        raise InputError(message) from None
     if make_theory(model, theory.start, theory.parameters) != theory:
         raise InputError(
             f"these rules are not those of model {theory.model!r} at its parameters, so their sum is not known;"
