@@ -132,6 +132,15 @@ def _simulation(cell: SimulationCell) -> dict[str, Any]:
     }
 
 
+def run_and_store(item: tuple[Cell, str]) -> dict[str, Any]:
+    """What a cell has to say, also written to the folder where there is one of that name."""
+    cell, folder = item
+    data = run_cell(cell)
+    if Path(folder).is_dir():
+        Store(Path(folder)).put(cell, data)
+    return data
+
+
 class Store:
     """A folder of finished cells.
 
@@ -165,8 +174,8 @@ def run_all(
 ) -> Iterator[tuple[Cell, dict[str, Any], bool]]:
     """Each cell with its data and whether it was there already; what is missing runs on the executor.
 
-    Results come in the order of the cells, and each is stored as it comes: an interruption loses what was running, and
-    what was waiting for a longer cell before it.
+    Workers that see the folder store what they finish at once, so that an interruption loses only what was running;
+    for the others it is done here.
     """
     from nnqft.host import open_executor
 
@@ -179,8 +188,11 @@ def run_all(
         return
     place = open_executor(executor, workers, address)
     try:
-        for cell, data in zip(missing, place.map(run_cell, missing), strict=True):
-            store.put(cell, data)
+        store.folder.mkdir(parents=True, exist_ok=True)
+        items = [(cell, str(store.folder.resolve())) for cell in missing]
+        for cell, data in zip(missing, place.map(run_and_store, items), strict=True):
+            if store.get(cell) is None:
+                store.put(cell, data)
             yield cell, data, False
     finally:
         if place is not executor:
