@@ -50,7 +50,13 @@ def test_every_hook_is_documented_and_tested(hook):
 
 @pytest.mark.parametrize(
     "interface",
-    [nnqft.AbstractModel, nnqft.AbstractObservable, nnqft.AbstractIntegrator, nnqft.AbstractExecutor],
+    [
+        nnqft.AbstractModel,
+        nnqft.AbstractObservable,
+        nnqft.AbstractDerivedObservable,
+        nnqft.AbstractIntegrator,
+        nnqft.AbstractExecutor,
+    ],
     ids=lambda interface: interface.__name__,
 )
 def test_every_method_to_write_is_documented(interface):

@@ -11,12 +11,13 @@ import pytest
 import nnqft
 
 NAMES = [
-    "AbstractExecutor", "AbstractIntegrator", "AbstractModel", "AbstractObservable", "ClosedForm", "Diagram",
-    "DiagramRow", "DiagramSet", "Estimate", "ExecutorError", "Field", "InputError", "IntegrationError", "Keep",
-    "LedgerError", "Leg", "Line", "Memory", "NnqftError", "Outcome", "Parameter", "PluginError", "Point",
-    "Propagator", "Request", "Result", "Series", "Singularity", "Target", "Term", "Theory", "TheoryError",
-    "TimeIntegral", "UnknownNameError", "Vertex", "Work", "WorkError", "compute", "diagrams", "finite_number",
-    "hookimpl", "load", "short", "theory", "time_integral", "whole_number",
+    "AbstractDerivedObservable", "AbstractExecutor", "AbstractIntegrator", "AbstractModel", "AbstractObservable",
+    "Activation", "ClosedForm", "Derived", "Diagram", "DiagramRow", "DiagramSet", "Dyson", "Estimate",
+    "ExecutorError", "Field", "InputError", "IntegrationError", "Keep", "LedgerError", "Leg", "Line", "Memory",
+    "Need", "NnqftError", "Outcome", "Parameter", "PluginError", "Point", "Propagator", "Request", "Result",
+    "SelfEnergy", "Series", "Singularity", "Target", "Term", "Theory", "TheoryError", "TimeIntegral",
+    "UnknownNameError", "Vertex", "Work", "WorkError", "compute", "diagrams", "dyson", "finite_number", "hookimpl",
+    "load", "short", "theory", "time_integral", "whole_number",
 ]  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def test_every_public_method_is_documented(name):
             assert words, f"{name}.{method} has no docstring"
 
 
-@pytest.mark.parametrize("name", ["theory", "diagrams", "compute", "load", "time_integral"])
+@pytest.mark.parametrize("name", ["theory", "diagrams", "compute", "dyson", "load", "time_integral"])
 def test_every_public_function_says_what_it_raises(name):
     assert "Raises" in getattr(nnqft, name).__doc__
 

@@ -9,7 +9,9 @@ The shortest use::
     print(result.table())
 """
 
+from nnqft.activation import Activation
 from nnqft.closed_form import ClosedForm
+from nnqft.derived import Derived
 from nnqft.diagram import Diagram, Line, Point
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import (
@@ -28,11 +30,13 @@ from nnqft.estimate import Estimate
 from nnqft.hookspecs import hookimpl
 from nnqft.integral import TimeIntegral, time_integral
 from nnqft.interfaces import (
+    AbstractDerivedObservable,
     AbstractExecutor,
     AbstractIntegrator,
     AbstractModel,
     AbstractObservable,
     Keep,
+    Need,
     Outcome,
     Parameter,
     Target,
@@ -40,24 +44,31 @@ from nnqft.interfaces import (
     finite_number,
     whole_number,
 )
+from nnqft.load import load
 from nnqft.request import Request
-from nnqft.result import Result, load
+from nnqft.result import Result
 from nnqft.rows import DiagramRow
+from nnqft.self_energy import SelfEnergy
 from nnqft.series import Series, Singularity
 from nnqft.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
 
 # Last, because `nnqft.theory` the function takes the place of the module's name in this package.
 from nnqft.pipeline import compute, diagrams, theory  # isort: skip
+from nnqft.dyson_equation import Dyson, dyson  # isort: skip
 
 __all__ = [
+    "AbstractDerivedObservable",
     "AbstractExecutor",
     "AbstractIntegrator",
     "AbstractModel",
     "AbstractObservable",
+    "Activation",
     "ClosedForm",
+    "Derived",
     "Diagram",
     "DiagramRow",
     "DiagramSet",
+    "Dyson",
     "Estimate",
     "ExecutorError",
     "Field",
@@ -68,6 +79,7 @@ __all__ = [
     "Leg",
     "Line",
     "Memory",
+    "Need",
     "NnqftError",
     "Outcome",
     "Parameter",
@@ -76,6 +88,7 @@ __all__ = [
     "Propagator",
     "Request",
     "Result",
+    "SelfEnergy",
     "Series",
     "Singularity",
     "Target",
@@ -89,6 +102,7 @@ __all__ = [
     "WorkError",
     "compute",
     "diagrams",
+    "dyson",
     "finite_number",
     "hookimpl",
     "load",

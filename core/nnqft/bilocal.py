@@ -85,6 +85,7 @@ def _merge(one: Vertex, its_leg: Leg, two: Vertex, other_leg: Leg, points: dict[
             assert isinstance(leg.point, int)
             index = leg.index + "'" if leg.index is not None and leg.index in taken else leg.index
             legs.append(replace(leg, point=points[leg.point], index=index))
+    memory = [replace(m, one=points[m.one], two=points[m.two]) for m in two.memory]
     couplings = Counter(dict(one.couplings)) + Counter(dict(two.couplings))
     return replace(
         two,
@@ -93,6 +94,8 @@ def _merge(one: Vertex, its_leg: Leg, two: Vertex, other_leg: Leg, points: dict[
         couplings=tuple(sorted(couplings.items())),
         width=Fraction(one.width + two.width),
         order=Fraction(one.order + two.order),
+        memory=(*one.memory, *memory),
+        subtraction=two.subtraction if one.subtraction == "none" else one.subtraction,
     )
 
 

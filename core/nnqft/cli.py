@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pkgutil import resolve_name
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -20,12 +20,14 @@ from nnqft.options import (
     Address,
     Atol,
     Executor,
+    Indices,
     Json,
     LedgerPath,
     MaxDiagrams,
     Neval,
     Observable,
     Order,
+    OrderOrAll,
     Param,
     Plot,
     Progress,
@@ -42,6 +44,9 @@ from nnqft.options import (
     parse_numbers,
     parse_parameters,
 )
+
+if TYPE_CHECKING:
+    pass
 
 
 def plugins() -> int:
@@ -78,11 +83,13 @@ def diagrams(
     param: Param = None,
     start: Start = "stationary",
     observable: Observable = "two_point",
+    indices: Indices = None,
     order: Order = 2,
     width_order: WidthOrder = None,
     max_diagrams: MaxDiagrams = MAX_DIAGRAMS,
     limit: Annotated[int, WHOLE, Parameter(help="How many diagrams to list; the counts are always whole.")] = 50,
     drawing: Annotated[str, Parameter(help="Format of the drawings; see nnqft plugins.")] = "text",
+    irreducible: Annotated[bool, Parameter(negative=(), help="Amputated, and not to be split by one line.")] = False,
 ) -> int:
     """Count and list the diagrams of an observable."""
     import nnqft
@@ -96,9 +103,11 @@ def diagrams(
         observable,
         order=order,
         width_order=width_order,
+        indices=indices,
+        irreducible=irreducible,
         max_diagrams=max_diagrams,
     )
-    print(f"{len(found)} diagrams of {observable} in {model}")
+    print(f"{len(found)} diagrams of {found.observable} in {model}")
     for (n, k), count in found.counts.items():
         print(f"  order {n}, width {k}: {count}")
     if shown:
@@ -119,7 +128,8 @@ def compute(
     param: Param = None,
     start: Start = "stationary",
     observable: Observable = "two_point",
-    order: Order = 2,
+    indices: Indices = None,
+    order: OrderOrAll = 2,
     width_order: WidthOrder = None,
     tau: Tau = None,
     times: Times = None,
@@ -142,15 +152,17 @@ def compute(
     import nnqft
 
     check_outputs(json, plot)
+    names = [name.strip() for name in observable.split(",")]
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
     return finish(
         lambda: nnqft.compute(
             theory,
-            observable,
+            names if len(names) > 1 else observable,
             order=order,
             width_order=width_order,
             tau=None if tau is None else parse_numbers("tau", tau),
             times=None if times is None else [parse_numbers("times", row) for row in times.strip(" ;").split(";")],
+            indices=indices,
             integrator=integrator,
             executor=executor,
             address=address,

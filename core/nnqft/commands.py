@@ -9,5 +9,6 @@ from nnqft.hookspecs import hookimpl
 
 @hookimpl
 def nnqft_commands() -> Mapping[str, str]:
-    """plugins, rules, diagrams, compute."""
-    return {name: f"nnqft.cli:{name}" for name in ("plugins", "rules", "diagrams", "compute")}
+    """plugins, rules, diagrams, compute, dyson."""
+    commands = {name: f"nnqft.cli:{name}" for name in ("plugins", "rules", "diagrams", "compute")}
+    return commands | {"dyson": "nnqft.dyson_command:dyson"}

@@ -18,6 +18,10 @@ def family_name(width: int) -> str:
     return FAMILIES.get(width, f"width-{width}")
 
 
+STUB = "|"
+"""Ends the names of the lines on which amputated external legs end."""
+
+
 class Point(NamedTuple):
     """One time of a diagram: which of the diagram's vertices it belongs to, and which point of that vertex it is.
 
@@ -35,6 +39,11 @@ class Line(NamedTuple):
     end: int
     start: int
     response: bool
+
+    @property
+    def stub(self) -> bool:
+        """Is it the end of an amputated leg, a δ of its two times?"""
+        return self.propagator.endswith(STUB)
 
 
 @dataclass(frozen=True)

@@ -92,18 +92,24 @@ class DiagramSet(Sequence[Diagram]):
         used = int((self.kinds[n] > 0).sum())
         names = [v.vertex.name for v in self.plan.vertices]
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(repr((self.observable, [names[t] for t in self._types(n)])).encode())
+        digest.update(repr((self.observable, [names[t] for t in self._types(n)], *self._pattern)).encode())
         digest.update(np.ascontiguousarray(self.codes[n, :used, :used]).tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def _pattern(self) -> tuple[str | None, ...]:
+        """Indices of the external legs where they differ: samples of ⟨iijj⟩ are not to be those of ⟨iiii⟩."""
+        indices = tuple(leg.index for leg in self.plan.externals)
+        return indices if len(set(indices)) > 1 else ()
+
     def _types(self, n: int) -> list[int]:
         """The plan's number of each vertex of diagram n, in the order in which `Diagram.vertices` names them."""
-        first = np.flatnonzero((self._vertex_of[n] == np.arange(self.kinds.shape[1])) & (self.kinds[n] > 0))
+        first = np.flatnonzero((self.vertex_of[n] == np.arange(self.kinds.shape[1])) & (self.kinds[n] > 0))
         types = [self._vertex_of_kind[kind] for kind in self.kinds[n, first].tolist()]
         return [t for t in types if t >= 0]
 
     @cached_property
-    def _vertex_of(self) -> np.ndarray:
+    def vertex_of(self) -> np.ndarray:
         """(D, S): the first socket of the vertex of each socket."""
         eye = np.eye(self.kinds.shape[1], dtype=bool)
         return (((self.codes & SAME_VERTEX) > 0) | eye).argmax(axis=2)
@@ -130,7 +136,7 @@ def _build(diagrams: DiagramSet, n: int) -> Diagram:
     used = int((kinds > 0).sum())
     sockets = kinds[:used].tolist()
     type_of = [diagrams._vertex_of_kind[kind] for kind in sockets]
-    first_of_vertex = diagrams._vertex_of[n, :used].tolist()
+    first_of_vertex = diagrams.vertex_of[n, :used].tolist()
     first_of_point = diagrams.point_of[n, :used].tolist()
     inner = {first for first, t in zip(first_of_vertex, type_of, strict=True) if t >= 0}
     vertex_number = {s: v for v, s in enumerate(sorted(inner))}

@@ -24,7 +24,7 @@ def integral_fingerprint(integral: TimeIntegral) -> bytes:
     digest = hashlib.blake2b(digest_size=32)
     digest.update(repr((theory.stationary, theory.timeless, integral.times.shape, integral.key)).encode())
     digest.update(integral.times.tobytes())
-    used = {line.propagator for line in integral.lines} | {branch.propagator for branch in integral.branches}
+    used = {line.propagator for line in integral.lines} | {b.propagator for b in integral.branches if b.parent >= 0}
     for name in sorted(used):
         line = integral.propagators[name]
         digest.update(repr((name, line.terms)).encode())

@@ -11,7 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 import pluggy
 
 from nnqft.diagram import Diagram
-from nnqft.interfaces import AbstractExecutor, AbstractIntegrator, AbstractModel, AbstractObservable
+from nnqft.interfaces import (
+    AbstractDerivedObservable,
+    AbstractExecutor,
+    AbstractIntegrator,
+    AbstractModel,
+    AbstractObservable,
+)
 
 GROUP = "nnqft"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -24,8 +30,11 @@ def nnqft_models() -> Sequence[AbstractModel]:  # type: ignore[empty-body]
 
 
 @hookspec
-def nnqft_observables() -> Sequence[AbstractObservable]:  # type: ignore[empty-body]
-    """Observables, asked for by name in ``diagrams`` and ``compute``. Called when plugins are loaded."""
+def nnqft_observables() -> Sequence[AbstractObservable | AbstractDerivedObservable]:  # type: ignore[empty-body]
+    """Observables, asked for by name in ``compute`` and, if they have legs, in ``diagrams``.
+
+    Called when plugins are loaded.
+    """
 
 
 @hookspec

@@ -21,6 +21,7 @@ import pluggy
 from nnqft import hookspecs
 from nnqft.errors import InputError, NnqftError, PluginError, UnknownNameError, one_line, short
 from nnqft.interfaces import (
+    AbstractDerivedObservable,
     AbstractExecutor,
     AbstractIntegrator,
     AbstractModel,
@@ -39,10 +40,10 @@ KINDS = {
 }
 """Hook → what its plugins are called in messages."""
 
-_INTERFACES: dict[str, type] = {
-    "model": AbstractModel,
-    "observable": AbstractObservable,
-    "integrator": AbstractIntegrator,
+_INTERFACES: dict[str, tuple[type, ...]] = {
+    "model": (AbstractModel,),
+    "observable": (AbstractObservable, AbstractDerivedObservable),
+    "integrator": (AbstractIntegrator,),
 }
 
 
@@ -95,7 +96,8 @@ class Host:
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is already provided by plugin {owner!r}; rename it")
         wanted = _INTERFACES.get(kind)
         if wanted is not None and not isinstance(thing, wanted):
-            raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not an instance of {wanted.__name__}")
+            classes = " or ".join(each.__name__ for each in wanted)
+            raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not an instance of {classes}")
         if kind == "model" and not _is_model(thing):
             raise PluginError(f"plugin {plugin!r}: model {name!r} lacks `parameters` (name to Parameter) or `starts`")
         if kind == "command" and not (isinstance(thing, str) and all(thing.partition(":"))):

@@ -8,6 +8,7 @@ between an external h and an external z̃ (the trunk) are confined to an interva
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -18,15 +19,20 @@ import numpy as np
 from nnqft.diagram import Diagram, Line
 from nnqft.errors import TheoryError
 from nnqft.integrand import Evaluation
+from nnqft.irreducible import contract_stubs
 from nnqft.shape import BranchShape, FactorShape, LineShape, Shape
 from nnqft.theory import Array, Memory, Propagator, Theory, Vertex
+
+FREE = -1
+"""The parent of a point that has none."""
 
 
 class Branch(NamedTuple):
     """One internal point of the forest: its parent, the line to it, and what else confines it.
 
     `others` are further points that a response leads to from here, and that it must stay earlier than; `below` lists
-    the external z̃ points it must stay later than, `rank` counts the trunk points from it down.
+    the external z̃ points it must stay later than, `rank` counts the trunk points from it down. A point whose response
+    is closed on itself has no parent (`FREE`): its time runs over the theory's horizon.
     """
 
     parent: int
@@ -55,6 +61,8 @@ class TimeIntegral:
         All lines but those that place a point.
     factors : tuple of (vertex name, points)
         Vertices with a kernel over their times.
+    scale : float
+        What closed responses and the free times of points without any other line multiply it by.
     key : str
         Equal for integrals that are equal point by point (whatever diagram they came from).
     """
@@ -64,6 +72,7 @@ class TimeIntegral:
     branches: tuple[Branch, ...]
     lines: tuple[Line, ...]
     factors: tuple[Factor, ...] = ()
+    scale: float = 1.0
 
     @property
     def dim(self) -> int:
@@ -82,16 +91,16 @@ class TimeIntegral:
     @cached_property
     def key(self) -> str:
         """Text that two integrals share when they are the same function on the same cube."""
-        return repr((self.branches, self.lines, self.factors))
+        horizon = self.theory.horizon if any(branch.parent == FREE for branch in self.branches) else None
+        return repr((self.branches, self.lines, self.factors, self.scale, horizon))
 
     @cached_property
     def propagators(self) -> dict[str, Propagator]:
         """The theory's lines by name, and the memories of its vertices, which act like lines."""
         lines = {p.name: p for p in self.theory.propagators if not p.delta}
         for vertex in self.theory.interactions:
-            for memory in vertex.memory:
-                name = _memory_name(vertex, memory)
-                lines[name] = Propagator(name, "", "", terms=memory.terms)
+            for name, memory in _memories(vertex):
+                lines[name] = Propagator(name, "", "", terms=memory.terms, kernel=memory.kernel, params=memory.params)
         return lines
 
     def __call__(self, u: Array, xp: ModuleType = np) -> Array:
@@ -113,39 +122,57 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
     TheoryError
         If an internal point has no response leg, so that nothing bounds its time.
     """
-    times = np.asarray(times, float)
+    diagram, times = contract_stubs(diagram, theory, np.asarray(times, float))
     externals = diagram.externals
     if theory.timeless:
         lines = tuple(sorted(line._replace(end=0, start=0) for line in diagram.lines))
         return TimeIntegral(theory, times, (), lines)
-    parents: dict[int, list[Line]] = {}
-    for line in diagram.lines:
+    loops = [line for line in diagram.lines if line.response and line.start == line.end]
+    kept = [line for line in diagram.lines if line not in loops]
+    parents: dict[int, list[Line]] = {v: [] for v in range(externals, len(diagram.points))}
+    for line in kept:
         if line.response and line.start >= externals:
-            parents.setdefault(line.start, []).append(line)
-    if orphan := [v for v in range(externals, len(diagram.points)) if v not in parents]:
+            parents[line.start].append(line)
+    closed = {line.start for line in loops}
+    if orphan := [v for v, lines in parents.items() if not lines and v not in closed]:
         name = diagram.vertices[diagram.points[orphan[0]].vertex]
         raise TheoryError(f"model {theory.model!r}: vertex {name!r} has a point without a response leg")
+    alone = _alone(diagram, theory, closed)
+    for v in alone:
+        del parents[v]
     order = _canonical_points(diagram, parents)
     new = {v: externals + n for n, v in enumerate(order)} | {e: e for e in range(externals)}
     below, rank = _trunk(diagram, parents, order)
-    branches = tuple(
-        Branch(
-            new[parents[v][0].end],
-            parents[v][0].propagator,
-            tuple(sorted(new[line.end] for line in parents[v][1:])),
-            tuple(sorted(below[v])),
-            rank[v],
-        )
-        for v in order
-    )
+    branches = tuple(_branch(parents[v], below[v], rank[v], new) for v in order)
     # A point that is not placed by its one response keeps the line in the integrand.
-    kept = list(diagram.lines)
     for v in order:
         if not below[v] and len(parents[v]) == 1:
             kept.remove(parents[v][0])
+    scale = theory.horizon ** len(alone) if alone else 1.0
+    for line in loops:
+        response = next(p for p in theory.propagators if p.name == line.propagator)
+        scale *= theory.theta0 * sum(term.amplitude for term in response.terms)
     kept = [line._replace(end=new[line.end], start=new[line.start]) for line in kept]
     factors, memories = _factors(diagram, theory, new)
-    return TimeIntegral(theory, times, branches, tuple(sorted(_oriented(line) for line in kept + memories)), factors)
+    lines = tuple(sorted(_oriented(line) for line in kept + memories))
+    return TimeIntegral(theory, times, branches, lines, factors, scale)
+
+
+def _branch(responses: list[Line], below: set[int], rank: int, new: dict[int, int]) -> Branch:
+    if not responses:
+        return Branch(FREE, "", (), tuple(sorted(below)), rank)
+    others = tuple(sorted(new[line.end] for line in responses[1:]))
+    return Branch(new[responses[0].end], responses[0].propagator, others, tuple(sorted(below)), rank)
+
+
+def _alone(diagram: Diagram, theory: Theory, closed: set[int]) -> list[int]:
+    """Points without any line but a closed response: their times only give a factor T each."""
+    ordered = {vertex.name for vertex in theory.interactions if vertex.kernel or vertex.memory}
+    tied = {n for n, p in enumerate(diagram.points) if p.vertex >= 0 and diagram.vertices[p.vertex] in ordered}
+    for line in diagram.lines:
+        if not (line.response and line.start == line.end):
+            tied |= {line.start, line.end}
+    return sorted(closed - tied)
 
 
 Factor = tuple[str, tuple[int, ...]]
@@ -154,7 +181,7 @@ Factor = tuple[str, tuple[int, ...]]
 
 def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tuple[Factor, ...], list[Line]]:
     """The vertices whose kernel multiplies the integrand, and the memories of vertices as lines."""
-    ordered = {vertex.name: vertex for vertex in theory.interactions if vertex.ordered}
+    ordered = {vertex.name: vertex for vertex in theory.interactions if vertex.kernel or vertex.memory}
     points: dict[int, dict[int, int]] = {}
     for n, point in enumerate(diagram.points):
         if point.vertex >= 0 and diagram.vertices[point.vertex] in ordered:
@@ -164,13 +191,14 @@ def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tup
         vertex = ordered[diagram.vertices[number]]
         if vertex.kernel is not None:
             factors.append((vertex.name, tuple(p for _, p in sorted(where.items()))))
-        for memory in vertex.memory:
-            memories.append(Line(_memory_name(vertex, memory), where[memory.one], where[memory.two], False))
+        for name, memory in _memories(vertex):
+            memories.append(Line(name, where[memory.one], where[memory.two], False))
     return tuple(sorted(factors)), memories
 
 
-def _memory_name(vertex: Vertex, memory: Memory) -> str:
-    return f"{vertex.name}[{memory.one},{memory.two}]"
+def _memories(vertex: Vertex) -> list[tuple[str, Memory]]:
+    """The memories of a vertex, with the names they have among the lines."""
+    return [(f"{vertex.name}[{m.one},{m.two}]" + "'" * n, m) for n, m in enumerate(vertex.memory)]
 
 
 def _oriented(line: Line) -> Line:
@@ -186,12 +214,14 @@ def _canonical_points(diagram: Diagram, parents: dict[int, list[Line]]) -> list[
     Where it cannot, two equal integrals keep different keys and are computed twice, which is harmless.
     """
     externals, points = diagram.externals, range(len(diagram.points))
-    depth = dict.fromkeys(range(externals), 0)
-    pending = [v for v in points if v >= externals]
+    depth = dict.fromkeys(points, 0)
+    known = set(points) - set(parents)
+    pending = sorted(parents)
     while pending:
-        ready = [v for v in pending if all(line.end in depth for line in parents[v])]
-        depth |= {v: 1 + max(depth[line.end] for line in parents[v]) for v in ready}
-        pending = [v for v in pending if v not in depth]
+        ready = [v for v in pending if all(line.end in known for line in parents[v])]
+        depth |= {v: 1 + max((depth[line.end] for line in parents[v]), default=0) for v in ready}
+        known.update(ready)
+        pending = [v for v in pending if v not in known]
     near: list[list[tuple[str, bool, int]]] = [[] for _ in points]
     for line in diagram.lines:
         near[line.start].append((line.propagator, True, line.end))
@@ -204,7 +234,7 @@ def _canonical_points(diagram: Diagram, parents: dict[int, list[Line]]) -> list[
         if len(places) == cells or len(places) == len(rank):
             break
         cells = len(places)
-    return sorted(range(externals, len(points)), key=lambda v: (depth[v], rank[v], v))
+    return sorted(parents, key=lambda v: (depth[v], rank[v], v))
 
 
 def _trunk(
@@ -236,9 +266,10 @@ def _take_apart(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
     wires: list[int] = []
     root = list(range(externals))
     for number, branch in enumerate(integral.branches, externals):
-        rooted = bool(branch.below or branch.others) or not theory.stationary
+        free = branch.parent < 0
+        rooted = bool(free or branch.below or branch.others) or not theory.stationary
         root.append(number if rooted else root[branch.parent])
-        branches.append(BranchShape(branch.propagator, len(branch.others), len(branch.below), rooted))
+        branches.append(BranchShape(branch.propagator, len(branch.others), len(branch.below), rooted, free))
         wires += [branch.parent, *branch.others, *branch.below, branch.rank, root[-1]]
     lines = sorted(
         (LineShape(line.propagator, line.response, theory.stationary and root[line.end] == root[line.start]), line)
@@ -260,5 +291,7 @@ def _take_apart(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
         tuple(line for name, line in sorted(integral.propagators.items()) if name in used),
         tuple(vertex for vertex in theory.interactions if vertex.name in kernels),
         tuple(sorted(theory.parameters.items())) if kernels else (),
+        integral.scale,
+        theory.horizon if any(branch.free for branch in branches) else math.inf,
     )
     return shape, tuple(wires)

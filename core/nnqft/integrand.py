@@ -42,7 +42,7 @@ class Evaluation:
         self.root: list[Wire] = list(range(shape.externals))
         self.offset: list[Array] = [0.0] * shape.externals
         self._stacks: dict[int, Array] = {}
-        self.factor: Array = 1.0
+        self.factor: Array = shape.scale
         self.exponent: Array = 0.0
         self.grid_exponent: Array = 0.0
 
@@ -64,9 +64,12 @@ class Evaluation:
 
     def _place(self, branch: BranchShape, u: Array) -> None:
         """Give the next internal point its time, and the integrand the weight of that choice."""
-        response = self.propagators[branch.propagator]
         parents, below = self._wires(1 + branch.others), self._wires(branch.below)
         rank, root = self._wires(2)
+        if branch.free:
+            self._place_freely(u)
+            return
+        response = self.propagators[branch.propagator]
         if branch.below:
             self._place_in_trunk(parents, below, rank, u)
         elif branch.others:
@@ -80,6 +83,18 @@ class Evaluation:
             delay, weight = self._delay(response, u, start)
             self.factor = self.factor * weight
             self._append(None, start - delay)
+
+    def _place_freely(self, u: Array) -> None:
+        """Anywhere within the horizon: the last T before the latest external time, or [0, T] from rest."""
+        xp, horizon = self.xp, self.shape.horizon
+        first: Array = 0.0
+        if self.shape.stationary:
+            latest = self.time(0)
+            for external in range(1, self.shape.externals):
+                latest = xp.maximum(latest, self.time(external))
+            first = latest - horizon
+        self.factor = self.factor * horizon
+        self._append(None, first + horizon * u)
 
     def _place_in_trunk(self, parents: list[Wire], below: list[Wire], rank: Wire, u: Array) -> None:
         """Density ∝ (t − lowest)^{rank−1}: a chain of exponential responses then has no variance at all."""

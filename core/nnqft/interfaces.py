@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnqft.activation import Activation
 from nnqft.closed_form import ClosedForm
 from nnqft.errors import InputError, short
 from nnqft.estimate import Estimate
@@ -102,6 +103,33 @@ class AbstractModel(ABC):
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """The rules at validated values, one for every name in `parameters`."""
 
+    def resummed(self, theory: Theory, observable: str, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sum of all diagrams of a width order, whatever their order in the coupling; models may know it.
+
+        Parameters
+        ----------
+        theory, observable
+            The rules, made by this model, and the name of what is wanted.
+        width
+            Power of 1/N; the answer includes N^{−width}.
+        times : (M, legs) array
+
+        Returns
+        -------
+        values, bounds : (M,) arrays
+            The sum, and a bound of its rounding and quadrature error.
+
+        Raises
+        ------
+        InputError
+            If it has no such sum, or if the sum diverges at these parameters.
+        """
+        raise InputError(f"model {self.name!r} has no resummed form; write a whole number for order")
+
+    def activation(self, values: Mapping[str, Any]) -> Activation | None:
+        """The true φ at these values, for simulation and mean-field theory; None if there is no such network."""
+        return None
+
 
 class AbstractObservable(ABC):
     """A correlation function, given by the legs its diagrams end on.
@@ -125,6 +153,60 @@ class AbstractObservable(ABC):
         """The external legs for that many times.
 
         The `point` of a leg is the column of its time, and legs of equal `index` carry the same index.
+        """
+
+
+@dataclass(frozen=True)
+class Need:
+    """A base observable that a derived one is made of.
+
+    Attributes
+    ----------
+    observable : str
+        Name of an observable with legs.
+    times : tuple of tuples of float
+        Its external times, (M, legs).
+    indices : str or None
+        Pattern of its legs' indices, such as ``"iijj"``; None for one unit.
+    """
+
+    observable: str
+    times: tuple[tuple[float, ...], ...]
+    indices: str | None = None
+
+
+class AbstractDerivedObservable(ABC):
+    """Numbers made of base observables, such as a correlation length.
+
+    The base observables that several derived ones need are evaluated once, at all their times together.
+
+    Attributes
+    ----------
+    name, summary : str
+    arity : int or None
+        Columns of the times a user may give; None for any number, 0 if it takes no times.
+    """
+
+    name: str
+    summary: str = ""
+    arity: int | None = 2
+
+    @abstractmethod
+    def needs(self, theory: Theory, times: np.ndarray | None) -> Mapping[str, Need]:
+        """What has to be computed, under names of its own choice; `times` is (M, arity), None if none were given.
+
+        Raises
+        ------
+        InputError
+            If the theory has no such quantity.
+        """
+
+    @abstractmethod
+    def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
+        """What each number is called, and the number.
+
+        `values` has an array of M correlated gvars for each need, by its name; arithmetic and numpy functions carry
+        their errors on. nan stands for a number that does not exist.
         """
 
 

@@ -24,19 +24,32 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
         return int(number)
 
 
+def _order(type_: Any, tokens: Sequence[Token]) -> int | str:
+    """A whole number, or the word that stands for all orders; other words are refused with the request."""
+    text = tokens[0].value
+    return text if text.isalpha() else _whole(type_, tokens)
+
+
 WHOLE = Parameter(converter=_whole)
 
 Param = Annotated[
     list[str] | None, Parameter(name=["--param", "-p"], negative=(), help="A model parameter, name=value.")
 ]
 Start = Annotated[str, Parameter(help="stationary (begins at −∞) or rest (h(0) = 0).")]
-Observable = Annotated[str, Parameter(name=["--observable", "-O"], help="What is computed; see nnqft plugins.")]
+Observable = Annotated[
+    str, Parameter(name=["--observable", "-O"], help="What is computed, one or several: a,b; see nnqft plugins.")
+]
 Order = Annotated[int, WHOLE, Parameter(name=["--order", "-n"], help="Highest order in σ_w².")]
+OrderOrAll = Annotated[
+    int | str,
+    Parameter(converter=_order, name=["--order", "-n"], help="Highest order in σ_w², or resummed for all of them."),
+]
 WidthOrder = Annotated[
     int | None, WHOLE, Parameter(name=["--width-order", "-k"], help="Highest power of 1/N; all if absent.")
 ]
 Tau = Annotated[str | None, Parameter(help="Time differences: 0,0.5,1 or start:stop:count.")]
 Times = Annotated[str | None, Parameter(help='Time tuples: "t,s; t,s; …".')]
+Indices = Annotated[str | None, Parameter(help="Units of the legs, a letter for each: iijj; all one if absent.")]
 Executor = Annotated[str, Parameter(help="local, processes or ray.")]
 Address = Annotated[str | None, Parameter(help="Of a Ray cluster: auto, host:port or ray://host:port.")]
 Workers = Annotated[int | None, WHOLE, Parameter(help="How many; all cores if absent.")]
@@ -115,7 +128,7 @@ def check_outputs(json: Path | None, plot: Path | None) -> None:
 
 
 def finish(compute: Callable[[], Any], json: Path | None, plot: Path | None) -> int:
-    """Compute a result, print and write it; the exit status."""
+    """Compute a result, or several by name, print and write them; the exit status."""
     try:
         result = compute()
     except IntegrationError as error:
@@ -123,6 +136,13 @@ def finish(compute: Callable[[], Any], json: Path | None, plot: Path | None) -> 
         if error.result is None:
             return 3
         result = error.result
+    several = result if isinstance(result, dict) else {"": result}
+    for name, each in several.items():
+        _show(each, named(json, name), named(plot, name))
+    return 0 if all(each.converged for each in several.values()) else 3
+
+
+def _show(result: Any, json: Path | None, plot: Path | None) -> None:
     print(result.table())
     if json is not None:
         result.save(json)
@@ -130,12 +150,20 @@ def finish(compute: Callable[[], Any], json: Path | None, plot: Path | None) -> 
     if plot is not None:
         save_plot(result, plot)
         print(f"wrote {plot}")
-    return 0 if result.converged else 3
+
+
+def named(path: Path | None, name: str) -> Path | None:
+    """The path with a name added to that of the file, for commands that write one for each of several."""
+    return path if path is None or not name else path.with_stem(f"{path.stem}_{name}")
 
 
 def save_plot(result: Any, path: Path) -> None:
     """Write ``result.plot()`` to a file."""
-    axes = result.plot()
+    write_plot(result.plot(), path)
+
+
+def write_plot(axes: Any, path: Path) -> None:
+    """Write the figure of some axes to a file."""
     try:
         axes.figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from nnqft.derived import compute_derived, is_derived
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, IntegrationError, short
 from nnqft.generate import MAX_DIAGRAMS, generate
 from nnqft.host import default_host, open_executor, strangers
-from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable, whole_number
+from nnqft.indices import check_indices, label_legs
+from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable, Need, whole_number
+from nnqft.irreducible import amputate
+from nnqft.irreducible import irreducible as only_irreducible
 from nnqft.progress import progress_bar
 from nnqft.request import Request, check_theory, make_request, make_target, make_theory
 from nnqft.result import Result, make_result
+from nnqft.resummed import resum
 from nnqft.theory import Theory
 from nnqft.work import make_job
 
@@ -47,6 +53,8 @@ def diagrams(
     order: int,
     width_order: int | None = None,
     arity: int | None = None,
+    indices: str | None = None,
+    irreducible: bool = False,
     max_diagrams: int = MAX_DIAGRAMS,
 ) -> DiagramSet:
     """All diagrams of an observable, of orders 0 to `order` and width orders 0 to `width_order` (None: all).
@@ -54,31 +62,48 @@ def diagrams(
     Parameters
     ----------
     arity
-        Number of times of an observable that takes any number, such as ``"cumulant"``; 2 if not given.
+        Number of times of an observable that takes any number, such as ``"cumulant"``; if not given, as many as there
+        are letters in `indices`, or 2.
+    indices
+        Which legs belong to the same unit, a letter for each: ``"iijj"`` for ⟨h_i h_i h_j h_j⟩ with i ≠ j. All are of
+        one unit if not given.
+    irreducible
+        Only connected diagrams in which no single line separates external legs from each other, amputated: a leg h
+        of the observable ends on a z̃ of the diagram, a leg z̃ on an h. Of ``"two_point"`` these are the self-energy
+        Σ(z̃,z̃), of ``"response"`` Σ(z̃,h), of ``"cumulant"`` the effective vertices with k legs z̃.
 
     Raises
     ------
     InputError
-        On an unknown observable, a bad order, or more than `max_diagrams` diagrams (predicted beforehand).
+        On an unknown observable, a bad order, indices that do not fit, or more than `max_diagrams` diagrams
+        (predicted beforehand).
     """
     check_theory(theory)
     plugin = default_host().get("observable", observable)
+    if is_derived(observable):
+        raise InputError(f"observable {observable!r} is derived and has no diagrams; ask for those it is made of")
+    pattern = check_indices(indices)
     with strangers(f"observable {observable!r}"):
-        legs = tuple(plugin.legs(theory, _arity(plugin, arity)))
-    return generate(
+        legs = tuple(plugin.legs(theory, _arity(plugin, arity, pattern)))
+    legs = label_legs(theory, observable, legs, pattern)
+    if irreducible:
+        theory, legs = amputate(theory, legs)
+        observable = f"irreducible {observable}"
+    found = generate(
         theory,
         observable,
         legs,
         order=whole_number("order", order, 0),
         width_order=None if width_order is None else whole_number("width_order", width_order, 0),
-        connected=plugin.connected,
+        connected=plugin.connected or irreducible,
         max_diagrams=whole_number("max_diagrams", max_diagrams, 1),
     )
+    return only_irreducible(found) if irreducible else found
 
 
-def _arity(plugin: AbstractObservable, arity: int | None) -> int:
+def _arity(plugin: AbstractObservable, arity: int | None, indices: str | None) -> int:
     if arity is None:
-        return 2 if plugin.arity is None else plugin.arity
+        return len(indices or "ii") if plugin.arity is None else plugin.arity
     if plugin.arity not in (None, arity):
         raise InputError(f"arity={short(arity)}: observable {plugin.name!r} has {plugin.arity} times; leave it out")
     return whole_number("arity", arity, 1)
@@ -86,12 +111,13 @@ def _arity(plugin: AbstractObservable, arity: int | None) -> int:
 
 def compute(
     theory: Theory,
-    observable: str,
+    observable: str | Sequence[str],
     *,
-    order: int,
+    order: int | str,
     width_order: int | None = None,
     times: Any = None,
     tau: Any = None,
+    indices: str | None = None,
     integrator: str = "auto",
     executor: str | AbstractExecutor = "local",
     rtol: float | None = None,
@@ -104,13 +130,17 @@ def compute(
     workers: int | None = None,
     address: str | None = None,
     max_diagrams: int = MAX_DIAGRAMS,
-) -> Result:
-    """Compute an observable as the sum of its diagrams.
+) -> Result | Any:
+    """Compute an observable as the sum of its diagrams, or a derived one from such sums.
 
     Parameters
     ----------
-    theory, observable, order, width_order, max_diagrams
-        As for `diagrams`.
+    theory, order, width_order, indices, max_diagrams
+        As for `diagrams`. ``order="resummed"`` adds up all orders of the width orders 0 to `width_order` (which must
+        be given), for models and observables whose sum is known; nothing is sampled then, and of the following
+        arguments only the times and the tolerances matter.
+    observable
+        A name, or several: then what the derived ones need is evaluated once for all.
     times : (M, legs) array
         External times; from rest each ≥ 0.
     tau : (M,) array
@@ -120,9 +150,10 @@ def compute(
     executor, workers, address
         ``"local"``, ``"processes"``, ``"ray"`` or an AbstractExecutor; how many workers; a Ray cluster's address.
     rtol, atol
-        Stop when the error of the sum is at most max(rtol·|sum|, atol) at every time.
+        Stop when the error of the sum is at most max(rtol·|sum|, atol) at every time. For a derived observable
+        rtol is that of its base observables, relative to their largest free value.
     neval
-        Stop when this many samples are spent over all diagrams, adaptation not counted.
+        Stop when this many samples are spent over all diagrams, adaptation not counted; for each base observable.
     seed
         All randomness follows from it.
     ledger
@@ -136,7 +167,8 @@ def compute(
     Returns
     -------
     Result
-        With `converged` False if the target was not met; its errors are honest all the same.
+        With `converged` False if the target was not met; its errors are honest all the same. A `Derived` for a derived
+        observable; for several names a dict of them.
 
     Raises
     ------
@@ -149,8 +181,13 @@ def compute(
     IntegrationError
         If an integral failed; its `result` holds what was finished.
     """
+    if not isinstance(observable, str) or is_derived(observable):
+        # Whatever options there are go on to each computation.
+        taken = ("theory", "observable", "times", "tau", "indices")
+        options = {name: value for name, value in locals().items() if name not in (*taken, "taken")}
+        return _compute_several(theory, observable, times, tau, indices, options)
     request = make_request(
-        theory, observable, order=order, width_order=width_order, times=times, tau=tau,
+        theory, observable, order=order, width_order=width_order, times=times, tau=tau, indices=indices,
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed,
     )  # fmt: skip
     return run(
@@ -172,6 +209,8 @@ def run(
     max_diagrams: int = MAX_DIAGRAMS,
 ) -> Result:
     """Compute a request that is checked; `compute` has the parameters and what is raised."""
+    if isinstance(request.order, str):
+        return resum(request, theory)
     began = time.monotonic()
     target = make_target(request, ledger, time_limit)
     found = diagrams(
@@ -180,6 +219,7 @@ def run(
         order=request.order,
         width_order=request.width_order,
         arity=len(request.times[0]),
+        indices=request.indices,
         max_diagrams=max_diagrams,
     )
     job = make_job(found, np.array(request.times), request.integrator)
@@ -196,3 +236,56 @@ def run(
     if outcome.failure is not None:
         raise IntegrationError(str(outcome.failure), result) from outcome.failure
     return result
+
+
+def _compute_several(
+    theory: Theory,
+    observable: str | Sequence[str],
+    times: Any,
+    tau: Any,
+    indices: str | None,
+    options: Mapping[str, Any],
+) -> Any:
+    """Derived observables together, others one by one; a dict by name unless a single name was given."""
+    check_theory(theory)
+    single = isinstance(observable, str)
+    names = _names(observable)
+    derived = [name for name in names if is_derived(name)]
+    if derived and indices is not None:
+        raise InputError(f"indices={short(indices)}: {derived[0]!r} chooses the indices of its legs; leave indices out")
+
+    def evaluate(need: Need) -> Result:
+        target = _absolute_target(theory, need, options)
+        return compute(theory, need.observable, times=need.times, indices=need.indices, **{**options, **target})
+
+    made: dict[str, Any] = dict(compute_derived(theory, derived, times, tau, evaluate)) if derived else {}
+    for name in names:
+        if name not in made:
+            made[name] = compute(theory, name, times=times, tau=tau, indices=indices, **options)
+    return made[names[0]] if single else {name: made[name] for name in names}
+
+
+def _names(observable: Any) -> list[str]:
+    """The names of one or several observables."""
+    if isinstance(observable, str):
+        return [observable]
+    try:
+        names = list(observable)
+    except TypeError:
+        names = []
+    if not names or len(set(map(str, names))) < len(names):
+        raise InputError(f"observable={short(observable)}: wanted a name or several different ones")
+    return names
+
+
+def _absolute_target(theory: Theory, need: Need, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Tolerances relative to the largest free value: a tail that is nearly zero needs no digits of its own."""
+    if options["rtol"] is None or not isinstance(options["order"], int):
+        return {}
+    free = compute(theory, need.observable, order=0, times=need.times, indices=need.indices, neval=1)
+    scale = float(abs(free.mean).max())
+    rtol, atol = options["rtol"], options["atol"] or 0.0
+    # Anything odd is left to be refused where it is checked.
+    if not scale or not isinstance(rtol, int | float) or not isinstance(atol, int | float) or rtol <= 0:
+        return {}
+    return {"rtol": None, "atol": max(atol, rtol * scale)}

@@ -50,6 +50,8 @@ class Plan:
     response: np.ndarray  # (K,) bool
     indexed: np.ndarray  # (K,) bool: carries an index
     free: np.ndarray  # (K,) legs of a socket of this kind
+    average: np.ndarray  # (K,) bool: the average of its slot is subtracted
+    wick: np.ndarray  # (K,) bool: contractions within its slot are subtracted
     pure_slots: bool  # no index is shared by response legs and others within a vertex
 
 
@@ -71,6 +73,7 @@ def make_plan(theory: Theory, externals: tuple[Leg, ...]) -> Plan:
         plans.append(_plan_vertex(vertex, first_kind=len(kinds)))
         kinds += _kind_legs(plans[-1], len(kinds))
     names = [leg.field for leg in kinds]
+    subtractions = ["none"] * (1 + len(externals)) + [p.vertex.subtraction for p in plans for _ in set(p.kinds)]
     joins = np.array([[(a, b) in theory.lines for b in names] for a in names])
     response = np.array([bool(n) and theory.field_named[n].response for n in names])
     return Plan(
@@ -83,6 +86,8 @@ def make_plan(theory: Theory, externals: tuple[Leg, ...]) -> Plan:
         response=response,
         indexed=np.array([leg.index is not None for leg in kinds]),
         free=np.array([leg.power if leg.field else 0 for leg in kinds], dtype=np.uint8),
+        average=np.array([each == "average" for each in subtractions]),
+        wick=np.array([each == "wick" for each in subtractions]),
         pure_slots=all(_pure_slots(theory, vertex) for vertex in theory.interactions),
     )
 

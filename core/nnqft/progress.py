@@ -8,8 +8,13 @@ from typing import Any
 
 
 @contextmanager
-def progress_bar(show: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Give a function that takes ``samples``, ``expected`` and ``error`` and shows them on stderr, or nowhere."""
+def progress_bar(
+    show: bool, preparing: str = "adapting maps", things: str = "samples"
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Give a function that takes ``samples``, ``expected`` and ``error`` and shows them on stderr, or nowhere.
+
+    `preparing` is what happens before there are samples, `things` what the samples are called.
+    """
     if not show:
         yield lambda state: None
         return
@@ -23,11 +28,11 @@ def progress_bar(show: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("adapting maps", total=None, samples="")
+        task = bar.add_task(preparing, total=None, samples="")
 
         def report(state: Mapping[str, Any]) -> None:
             error = state["error"]
-            stage = "sampling" if state["samples"] else "adapting maps"
+            stage = "sampling" if state["samples"] else preparing
             if state["samples"] and error != float("inf"):
                 stage = f"sampling, error/target {error:.3g}"
             bar.update(
@@ -35,7 +40,7 @@ def progress_bar(show: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
                 description=stage,
                 total=state["expected"],
                 completed=state["samples"],
-                samples=f"{state['samples']:,} samples",
+                samples=f"{state['samples']:,} {things}",
             )
 
         yield report

@@ -14,6 +14,7 @@ from nnqft.estimate import Estimate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from nnqft.derived import Derived
     from nnqft.result import Result
 
 _ROWS = 24
@@ -27,6 +28,17 @@ def value_with_error(mean: float, sdev: float, rounding: float = 0.0) -> str:
     digits = max(0, 1 - math.floor(math.log10(sdev)))
     error = round(sdev * 10**digits)
     return f"{mean:.{digits}f}({error})" if digits < 14 else f"{mean:.12g} ± {sdev:.2g}"
+
+
+def plain_table(*columns: str):  # type: ignore[no-untyped-def]
+    """A rich table with a line below its heading and numbers to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for column in table.columns:
+        column.justify = "right"
+    return table
 
 
 def result_table(result: Result) -> str:
@@ -53,24 +65,22 @@ def _heading(result: Result) -> str:
         for name, value in request.parameters
     )
     width = "all widths" if request.width_order is None else f"width order ≤ {request.width_order}"
-    return f"{request.observable} of {request.model} ({request.start}), order ≤ {request.order}, {width}\n{values}"
+    observable = request.observable + (f" ({request.indices})" if request.indices else "")
+    order = "all orders" if request.resummed else f"order ≤ {request.order}"
+    return f"{observable} of {request.model} ({request.start}), {order}, {width}\n{values}"
 
 
 def _contributions(result: Result):  # type: ignore[no-untyped-def]
-    from rich import box
-    from rich.table import Table
-
     at = _label(result, 0)
-    table = Table(
-        "order", "width", "family", "diagrams", f"at {at}", "χ²/dof", "samples", "seconds", box=box.SIMPLE_HEAD
-    )
-    for column in table.columns:
-        column.justify = "right"
-    indexed = any(name == "N" for name, _ in result.request.parameters)
+    table = plain_table("order", "width", "family", "diagrams", f"at {at}", "χ²/dof", "samples", "seconds")
+    request = result.request
+    indexed = any(name == "N" for name, _ in request.parameters)
     for (n, k), part in result.series.items():
-        table.add_row(str(n), str(k), family_name(k) if indexed else "", str(result.count(n, k)), *_cells(part))
+        order, count = ("all", "∞") if request.resummed else (str(n), str(result.count(n, k)))
+        table.add_row(order, str(k), family_name(k) if indexed else "", count, *_cells(part))
     table.add_section()
-    table.add_row("sum", "", "", str(len(result.diagrams)), *_cells(result.total))
+    count = "∞" if request.resummed else str(len(result.diagrams))
+    table.add_row("sum", "", "", count, *_cells(result.total))
     return table
 
 
@@ -81,12 +91,7 @@ def _cells(part: Estimate) -> list[str]:
 
 
 def _sums(result: Result):  # type: ignore[no-untyped-def]
-    from rich import box
-    from rich.table import Table
-
-    table = Table(_axis(result), result.request.observable, "error", box=box.SIMPLE_HEAD)
-    for column in table.columns:
-        column.justify = "right"
+    table = plain_table(_axis(result), result.request.observable, "error")
     count = len(result.mean)
     rounding = np.broadcast_to(result.total.rounding, count)
     shown = range(count) if count <= _ROWS else np.unique(np.linspace(0, count - 1, _ROWS).astype(int))
@@ -118,7 +123,7 @@ def _label(result: Result, m: int) -> str:
 
 
 def plot_result(result: Result, ax: Axes | None = None) -> Axes:
-    """The sum over the first time column, with error bars, and the free theory (order 0) for comparison."""
+    """The sum over the first time column, with error bars, and order 0 for comparison."""
     if ax is None:
         from matplotlib.figure import Figure
 
@@ -126,17 +131,90 @@ def plot_result(result: Result, ax: Axes | None = None) -> Axes:
     times, request = result.times, result.request
     order = np.argsort(times[:, 0], kind="stable")
     t = times[order, 0]
-    free = result.series.get((0, 0))
-    if free is not None and request.order > 0:
-        ax.plot(t, free.mean[order], "--", color="0.6", label="free theory (order 0)")
+    lines = "mean field" if dict(request.parameters).get("expansion") == "saddle" else "free theory"
+    free, label = result.series.get((0, 0)), f"{lines} (order 0)"
+    if request.resummed:
+        free, label = result.series[request.order, 0], "N → ∞"
+    if free is not None and len(result.series) > 1:
+        ax.plot(t, free.mean[order], "--", color="0.6", label=label)
     width = "" if request.width_order is None else f", width ≤ {request.width_order}"
-    ax.errorbar(
-        t, result.mean[order], yerr=result.sdev[order], fmt=".-", capsize=2.5, label=f"order ≤ {request.order}{width}"
-    )
+    sums = "all orders" if request.resummed else f"order ≤ {request.order}"
+    ax.errorbar(t, result.mean[order], yerr=result.sdev[order], fmt=".-", capsize=2.5, label=sums + width)
     ax.set_xlabel("τ" if _is_lag(result) else "first time")
     ax.set_ylabel(request.observable)
+    ax.set_title(_title(result), fontsize="medium")
+    ax.legend(frameon=False)
+    return ax
+
+
+def _title(result: Result) -> str:
+    request = result.request
     names = {"N": "N", "sigma_w": "σ_w", "sigma_b": "σ_b", "gamma": "γ", "kappa": "κ"}
     shown = [f"{names[name]}={value:g}" for name, value in request.parameters if name in names]
-    ax.set_title(f"{request.model}, {request.start}: " + ", ".join(shown), fontsize="medium")
+    return f"{request.model}, {request.start}: " + ", ".join(shown)
+
+
+def derived_table(derived: Derived) -> str:
+    """The numbers, how they grow order by order, and what they were made of."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=StringIO(), width=100, color_system=None, force_terminal=False)
+    heading, parameters = _heading(derived.first).split("\n")
+    console.print(f"{derived.observable}{heading[len(derived.first.request.observable) :]}\n{parameters}")
+    last = len(derived.by_order) - 1
+    orders = range(max(0, last - _SUMS), last)
+    table = Table(*[derived.observable, "value", "error", *(f"order ≤ {n}" for n in orders)], box=box.SIMPLE_HEAD)
+    for column in table.columns:
+        column.no_wrap = True
+        column.justify = "left" if column is table.columns[0] else "right"
+    for n, name in enumerate(derived.names):
+        cells = [value_with_error(derived.mean[n], derived.sdev[n]), _error(derived.mean[n], derived.sdev[n])]
+        table.add_row(name, *cells, *(f"{derived.by_order[m, n]:.6g}" for m in orders))
+    console.print(table)
+    made = ", ".join(f"{name} at {len(result.mean)} times" for name, result in derived.bases.items())
+    console.print(f"made of {made}")
+    for note in derived.notes:
+        console.print(f"note: {note}")
+    state = "" if derived.converged else "target NOT met: "
+    reasons = dict.fromkeys(result.reason for result in derived.bases.values())
+    console.print(f"{state}{', '.join(reasons)}; {derived.seconds:.1f} s, seed {derived.first.request.seed}")
+    assert isinstance(console.file, StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+
+_SUMS = 4
+"""Lower orders that are shown beside the whole sum."""
+
+
+def _error(mean: float, sdev: float) -> str:
+    if math.isnan(mean):
+        return ""
+    return f"{sdev:.1e}" if sdev > 0 else "exact"
+
+
+def plot_derived(derived: Derived, ax: Axes | None = None) -> Axes:
+    """A curve over the first time column if there is one number a time, else a point for each name."""
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        ax = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
+    curve = derived.times is not None and len(derived.times) == len(derived.names)
+    x = derived.times[:, 0] if curve and derived.times is not None else np.arange(len(derived.names))
+    rank = np.argsort(x, kind="stable")
+    for n, lower in enumerate(derived.by_order[:-1]):
+        shade = 0.85 - 0.45 * (n + 1) / len(derived.by_order)
+        ax.plot(x[rank], lower[rank], "-" if curve else "_", color=str(shade), markersize=14, label=f"order ≤ {n}")
+    ax.errorbar(
+        x[rank], derived.mean[rank], yerr=derived.sdev[rank], fmt=".-" if curve else "o", capsize=2.5,
+        label="all orders" if derived.first.request.resummed else f"order ≤ {derived.first.request.order}",
+    )  # fmt: skip
+    if not curve:
+        ax.set_xticks(x, derived.names)
+        ax.margins(x=0.15, y=0.2)
+    ax.set_xlabel("first time" if curve else "")
+    ax.set_ylabel(derived.observable)
+    ax.set_title(_title(derived.first), fontsize="medium")
     ax.legend(frameon=False)
     return ax

@@ -12,10 +12,13 @@ import numpy as np
 
 from nnqft.errors import InputError, PluginError, UnknownNameError, short
 from nnqft.host import default_host, strangers
+from nnqft.indices import check_indices
 from nnqft.interfaces import AbstractModel, Keep, Target, finite_number, whole_number
 from nnqft.theory import Theory
 
 STARTS = ("stationary", "rest")
+RESUMMED = "resummed"
+"""The order that stands for all orders of a width order, summed by the model."""
 MAX_TIMES = 2000
 """Time tuples in one request: their covariance is kept for every diagram."""
 
@@ -28,8 +31,9 @@ class Request:
     ----------
     model, start, parameters
         The theory; parameters as (name, value) pairs.
-    observable, order, width_order, times
-        The quantity; times as tuples of floats.
+    observable, order, width_order, times, indices
+        The quantity; the order is a number or ``"resummed"``, times are tuples of floats, indices a pattern such as
+        ``"iijj"`` or None.
     integrator, rtol, atol, neval, seed
         How it is computed and how well.
     """
@@ -38,7 +42,7 @@ class Request:
     start: str
     parameters: tuple[tuple[str, Any], ...]
     observable: str
-    order: int
+    order: int | str
     width_order: int | None
     times: tuple[tuple[float, ...], ...]
     integrator: str = "auto"
@@ -46,6 +50,12 @@ class Request:
     atol: float | None = None
     neval: int | None = None
     seed: int = 0
+    indices: str | None = None
+
+    @property
+    def resummed(self) -> bool:
+        """Are all orders summed at once?"""
+        return self.order == RESUMMED
 
     def to_json(self) -> str:
         """The request as JSON text."""
@@ -71,7 +81,8 @@ class Request:
             texts = (request.model, request.start, request.observable, request.integrator)
             if not all(isinstance(text, str) for text in texts) or len({len(row) for row in request.times}) != 1:
                 raise ValueError("names that are not text, or times of different lengths")
-            whole_number("order", request.order, 0)
+            check_order(request.order, request.width_order)
+            check_indices(request.indices)
             return request
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"not a request in JSON ({error}); write one with Request.to_json()") from None
@@ -107,6 +118,7 @@ def make_request(
     width_order: Any,
     times: Any,
     tau: Any,
+    indices: Any,
     integrator: str,
     rtol: Any,
     atol: Any,
@@ -118,20 +130,37 @@ def make_request(
     arity = default_host().get("observable", observable).arity
     if not isinstance(integrator, str) or integrator != "auto":
         default_host().get("integrator", integrator)
+    order, width_order = check_order(order, width_order)
     return Request(
         model=theory.model,
         start=theory.start,
         parameters=tuple((name, _frozen(value)) for name, value in theory.parameters.items()),
         observable=observable,
-        order=whole_number("order", order, 0),
-        width_order=None if width_order is None else whole_number("width_order", width_order, 0),
+        order=order,
+        width_order=width_order,
         times=check_times(theory, arity, times, tau),
         integrator=integrator,
         rtol=None if rtol is None else _positive("rtol", rtol),
         atol=None if atol is None else _positive("atol", atol),
         neval=None if neval is None else whole_number("neval", neval, 1),
         seed=whole_number("seed", seed, 0),
+        indices=check_indices(indices),
     )
+
+
+def check_order(order: Any, width_order: Any) -> tuple[int | str, int | None]:
+    """Both in their proper types, or InputError."""
+    width = None if width_order is None else whole_number("width_order", width_order, 0)
+    if not isinstance(order, str):
+        return whole_number("order", order, 0), width
+    if order != RESUMMED:
+        raise InputError(f"order={short(order)}: wanted a whole number ≥ 0 or {RESUMMED!r}")
+    if width is None:
+        raise InputError(
+            f"width_order is missing: order={RESUMMED!r} sums every order of a few width orders, not of all;"
+            " write width_order=1, or 0 for infinite width"
+        )
+    return order, width
 
 
 def make_target(request: Request, ledger: Any, time_limit: Any) -> Target:
@@ -181,6 +210,9 @@ def check_times(theory: Theory, arity: int | None, times: Any, tau: Any) -> tupl
         raise InputError(f"{len(grid)} times, wanted at most {MAX_TIMES}; split the request")
     if not theory.stationary and (grid < 0).any():
         raise InputError(f"times={short(float(grid.min()))} lies before the start; from rest write times ≥ 0")
+    if not theory.stationary and (grid > theory.horizon).any():
+        late = short(float(grid.max()))
+        raise InputError(f"times={late} lies beyond the theory's horizon T={theory.horizon:g}; write a larger T")
     return tuple(tuple(row) for row in grid.tolist())
 
 

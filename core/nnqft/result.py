@@ -7,22 +7,22 @@ import math
 import os
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnqft.closed_form import ClosedForm
 from nnqft.diagram_set import DiagramSet
-from nnqft.errors import InputError, one_line, short
+from nnqft.errors import InputError, short
 from nnqft.estimate import Estimate, collect
+from nnqft.files import write_json
 from nnqft.interfaces import Outcome, finite_number, whole_number
 from nnqft.report import plot_result, result_table
-from nnqft.request import Request
+from nnqft.request import RESUMMED, Request
 from nnqft.rows import DiagramRow, DiagramRows
 from nnqft.series import Series
 from nnqft.work import Job, sum_closed_forms
@@ -93,8 +93,10 @@ class Result:
         """(M, M) its covariance over the times."""
         return self.total.cov
 
-    def contribution(self, order: int, width: int) -> Estimate:
+    def contribution(self, order: int | str, width: int) -> Estimate:
         """The σ_w^{2·order} N^{−width} part, couplings included; zero where no diagram has it.
+
+        The order is ``"resummed"`` where all were summed at once.
 
         Raises
         ------
@@ -103,7 +105,15 @@ class Result:
         """
         limit = self.request.width_order
         lowest = -(10**9)
-        order, width = whole_number("order", order, lowest), whole_number("width", width, lowest)
+        width = whole_number("width", width, lowest)
+        if self.request.resummed and order == RESUMMED and (RESUMMED, width) in self.series:
+            return self.series[RESUMMED, width]
+        if isinstance(self.request.order, str):
+            raise InputError(
+                f"contribution({short(order)}, {short(width)}) was not computed, only order {RESUMMED!r} and"
+                f" width ≤ {limit}; compute again with a whole number for order"
+            )
+        order = whole_number("order", order, lowest)
         if not 0 <= order <= self.request.order or width < 0 or (limit is not None and width > limit):
             asked = "all widths" if limit is None else f"width ≤ {limit}"
             raise InputError(
@@ -120,14 +130,14 @@ class Result:
             return dict(Counter(work[n].integrator.name for n in self.diagrams.job.which[self.diagrams.have]))
         return dict(Counter(row.integrator for row in self.diagrams))
 
-    def count(self, order: int, width: int) -> int:
+    def count(self, order: int | str, width: int) -> int:
         """Number of diagrams of an order and width."""
         return self._counts.get((order, width), 0)
 
     @cached_property
-    def _counts(self) -> dict[tuple[int, int], int]:
+    def _counts(self) -> dict[tuple[int | str, int], int]:
         if isinstance(self.diagrams, DiagramRows):
-            return self.diagrams.found.counts
+            return dict(self.diagrams.found.counts.items())
         return dict(Counter((row.order, row.width) for row in self.diagrams))
 
     def closed_form(self, order: int, width: int) -> ClosedForm:
@@ -142,6 +152,8 @@ class Result:
             exponentials with rational amplitudes and rates that are multiples of γ.
         """
         self.contribution(order, width)
+        if self.request.resummed:
+            raise InputError("all orders together have no closed form here; compute with a whole number for order")
         return sum_closed_forms(self._found, order, width)
 
     @cached_property
@@ -152,6 +164,7 @@ class Result:
         from nnqft.pipeline import diagrams, theory  # the pipeline makes Results, so it is imported late
 
         request = self.request
+        assert isinstance(request.order, int)
         rules = theory(request.model, start=request.start, **dict(request.parameters))
         return diagrams(
             rules,
@@ -159,6 +172,7 @@ class Result:
             order=request.order,
             width_order=request.width_order,
             arity=len(request.times[0]),
+            indices=request.indices,
             max_diagrams=2**31,
         )
 
@@ -172,7 +186,11 @@ class Result:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a JSON file, whole or not at all."""
-        data = {
+        write_json(path, self.to_data())
+
+    def to_data(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
             "format": FORMAT,
             "request": json.loads(self.request.to_json()),
             "converged": self.converged,
@@ -189,38 +207,16 @@ class Result:
             "by_coupling": {name: _plain(e) for name, e in self.by_coupling.items()},
             "diagrams": [_plain(row) for row in self.diagrams],
         }
-        target = Path(path)
-        partial = target.with_name(target.name + f".{os.getpid()}.part")
-        try:
-            partial.write_text(json.dumps(data, allow_nan=False) + "\n", encoding="utf-8")
-            partial.replace(target)
-        except OSError as error:
-            raise InputError(f"cannot write {str(target)!r}: {error.strerror or error}") from None
-        finally:
-            partial.unlink(missing_ok=True)
 
-
-def load(path: str | os.PathLike[str]) -> Result:
-    """Read a Result that `Result.save` wrote.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or is not such a file.
-    """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read a result from {str(path)!r}: {error}") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise InputError(f"{str(path)!r} is not a result of this version; write one with Result.save(path)")
-    try:
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Result:
+        """What `to_data` made; raises one of many errors if it is not."""
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
-        parts = {(int(e["order"]), int(e["width"])): _estimate(e, times) for e in data["series"]}
+        parts = {(_order(e["order"]), int(e["width"])): _estimate(e, times) for e in data["series"]}
         if not parts:
             raise ValueError("no contribution")
-        return Result(
+        return cls(
             request=request,
             series=Series(parts, finite_number("coupling", data["coupling"]), whole_number("N", data["N"], 1)),
             by_coupling={str(name): _estimate(e, times) for name, e in data["by_coupling"].items()},
@@ -231,9 +227,10 @@ def load(path: str | os.PathLike[str]) -> Result:
             seconds=finite_number("seconds", data["seconds"]),
             versions={str(name): str(v) for name, v in data["versions"].items()},
         )
-    except (ArithmeticError, AttributeError, InputError, LookupError, TypeError, ValueError) as error:
-        cause = one_line(f"{type(error).__name__} {error}")[:200]
-        raise InputError(f"{str(path)!r} is damaged: {cause}") from None
+
+
+def _order(value: Any) -> int | str:
+    return RESUMMED if value == RESUMMED else int(value)
 
 
 def _plain(record: Any) -> dict[str, Any]:
@@ -288,6 +285,9 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
     monomials = [diagrams.monomials[n] for n in have]
     notes = list(diagrams.theory.remarks)
     notes += [f"{n} diagram{'s' * (n > 1)} left to another integrator; {why}" for why, n in job.passed_over.items()]
+    units = len(set(request.indices or "i"))
+    if units > diagrams.theory.N:
+        notes.append(f"N={diagrams.theory.N} has no {units} different units; read the contributions as coefficients")
     notes += outcome.notes
     if not outcome.converged:
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")

@@ -68,10 +68,28 @@ def _term(theory: Theory, vertex: Vertex) -> str:
     if vertex.width:
         factors.append("N" + _power(-Fraction(vertex.width)))
     points = [f"dt{n + 1}" for n in range(vertex.points)]
-    legs = [_leg(theory, leg) for leg in vertex.legs]
+    legs = [f"{m.formula}(t{m.one + 1},t{m.two + 1})" for m in vertex.memory] + _legs(theory, vertex)
     sums = sorted({leg.index for leg in vertex.legs if leg.index is not None})
     total = f"Σ_{{{','.join(sums)}}} " if sums else ""
     return f"{' '.join(f for f in factors if f)} {total}∫ {' '.join(points)} {' '.join(legs)}"
+
+
+def _legs(theory: Theory, vertex: Vertex) -> list[str]:
+    """The fields; a slot of which something is subtracted reads [h h − ⟨h h⟩] or :h h:."""
+    if vertex.subtraction == "none":
+        return [_leg(theory, leg) for leg in vertex.legs]
+    slots: dict[str | None, list[Leg]] = {}
+    for leg in vertex.legs:
+        slots.setdefault(leg.index, []).append(leg)
+    written = []
+    for legs in slots.values():
+        text = " ".join(_leg(theory, leg) for leg in legs)
+        # Only what lines other than responses can close has an average; a single leg has none.
+        closes = any((leg.field, other.field) in theory.lines for leg in legs for other in legs)
+        if closes and sum(leg.power for leg in legs) > 1:
+            text = f":{text}:" if vertex.subtraction == "wick" else f"[{text} − ⟨{text}⟩]"
+        written.append(text)
+    return written
 
 
 def _number(value: Fraction | float) -> str:

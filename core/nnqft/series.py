@@ -32,8 +32,8 @@ class Singularity:
 
 
 @dataclass(frozen=True, eq=False)
-class Series(Mapping[tuple[int, int], Estimate]):
-    """Estimates keyed by (order, width), couplings included.
+class Series(Mapping[tuple[int | str, int], Estimate]):
+    """Estimates keyed by (order, width), couplings included; a resummed one by ("resummed", width).
 
     Attributes
     ----------
@@ -44,14 +44,14 @@ class Series(Mapping[tuple[int, int], Estimate]):
         Width; the contributions of width order k carry N^{−k}.
     """
 
-    contributions: dict[tuple[int, int], Estimate]
+    contributions: Mapping[tuple[int | str, int], Estimate]
     coupling: float = 1.0
     N: int = 1
 
-    def __getitem__(self, key: tuple[int, int]) -> Estimate:
+    def __getitem__(self, key: tuple[int | str, int]) -> Estimate:
         return self.contributions[key]
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int | str, int]]:
         return iter(self.contributions)
 
     def __len__(self) -> int:
@@ -64,8 +64,16 @@ class Series(Mapping[tuple[int, int], Estimate]):
 
     @property
     def order(self) -> int:
-        """Highest order."""
-        return max(n for n, _ in self.contributions)
+        """Highest order.
+
+        Raises
+        ------
+        InputError
+            If all orders were summed at once.
+        """
+        if any(isinstance(n, str) for n, _ in self.contributions):
+            raise InputError("all orders were summed at once; for the series compute with a whole number for order")
+        return max(int(n) for n, _ in self.contributions)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -82,11 +90,12 @@ class Series(Mapping[tuple[int, int], Estimate]):
         """
         if width not in self.widths:
             raise InputError(f"width={width}: no contribution of this width order, there are {list(self.widths)}")
+        last = self.order
         if self.coupling == 0:
             raise InputError("the coupling is 0, so no coefficient is known; compute with sigma_w=1 for bare ones")
-        values = np.zeros(self.order + 1)
+        values = np.zeros(last + 1)
         for (n, k), part in self.contributions.items():
-            if k == width:
+            if k == width and isinstance(n, int):
                 mean, bound = part.mean[at], np.broadcast_to(part.rounding, part.mean.shape)[at]
                 # What lies below its rounding bound is a zero that did not quite cancel.
                 values[n] = mean / self.coupling**n * float(self.N) ** k if abs(mean) > bound else 0.0

@@ -16,13 +16,15 @@ from nnqft.theory import Propagator, Vertex
 class BranchShape(NamedTuple):
     """A point of the forest: the line to its parent, how many more parents and external z̃ below confine it.
 
-    `rooted`: its time is its own; else it is an offset from that of an external point.
+    `rooted`: its time is its own; else it is an offset from that of an external point. `free`: it has no parent, and
+    its time runs over the horizon.
     """
 
     propagator: str
     others: int
     below: int
     rooted: bool
+    free: bool
 
 
 class LineShape(NamedTuple):
@@ -54,6 +56,9 @@ class Shape:
         Those that occur.
     parameters : tuple of pairs
         Of the theory, if a vertex has a kernel.
+    scale : float
+    horizon : float
+        Of the theory, if a point is free; else infinite.
     """
 
     model: str
@@ -65,6 +70,8 @@ class Shape:
     propagators: tuple[Propagator, ...]
     vertices: tuple[Vertex, ...]
     parameters: tuple[tuple[str, Any], ...]
+    scale: float
+    horizon: float
 
     @property
     def propagator_named(self) -> Mapping[str, Propagator]:

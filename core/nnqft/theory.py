@@ -65,7 +65,7 @@ class Term:
 class Propagator:
     """A line of a diagram: ⟨left(t) right(s)⟩.
 
-    A response propagator (right is a response field) vanishes unless t > s; θ(0) = 0 (Itô).
+    A response propagator (right is a response field) vanishes unless t > s; θ(0) is `Theory.theta0`.
     Give either `terms`, for a sum of exponentials, or `kernel`.
 
     Parameters
@@ -87,6 +87,8 @@ class Propagator:
         Without it the delay is exponential, with the first term's rate.
     delta
         True for the bilocal line ⟨𝔚 𝔚̃⟩ = δδ + δδ, which is contracted before anything is generated.
+    stub
+        True for δ(t−s), on which an amputated external leg ends; it is contracted before anything is integrated.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Propagator:
     params: tuple[tuple[str, Any], ...] = ()
     delay: Callable[[Array, Array, Mapping[str, Any], ModuleType], tuple[Array, Array]] | None = None
     delta: bool = False
+    stub: bool = False
 
     def __call__(self, t: Array, s: Array, xp: ModuleType = numpy) -> Array:
         """Value at times t and s (broadcast), without the θ of a response."""
@@ -135,11 +138,18 @@ class Leg:
 
 @dataclass(frozen=True)
 class Memory:
-    """A factor of a vertex that depends on the distance of two of its points: Σ terms of |t_a − t_b|."""
+    """A factor of a vertex that depends on two of its points as a line does, symmetric in their times.
+
+    Give `terms`, a sum of exponentials of |t_a − t_b|, or ``kernel(t, s, params, xp)`` with its `params`; `formula` is
+    how it is printed.
+    """
 
     one: int
     two: int
-    terms: tuple[Term, ...]
+    terms: tuple[Term, ...] = ()
+    kernel: Callable[[Array, Array, Mapping[str, Any], ModuleType], Array] | None = None
+    params: tuple[tuple[str, Any], ...] = ()
+    formula: str = "f"
 
 
 @dataclass(frozen=True)
@@ -164,7 +174,11 @@ class Vertex:
         ``kernel(times, params, xp)`` → array: an optional smooth factor over the times of its points (a tuple of
         arrays that broadcast), with the theory's parameters. The points then count as distinguishable.
     memory
-        Factors that are sums of exponentials of the distance of two points, which exact integrators know too.
+        Factors of two points each; exact integrators know those that are sums of exponentials of their distance.
+    subtraction
+        What is taken off the product of the fields of each index slot, so that the lines hold it instead:
+        ``"none"``; ``"average"``, its Gaussian average (no slot is closed by lines among its own legs);
+        ``"wick"``, all contractions (no line joins two legs of one slot). Responses are not affected.
     """
 
     name: str
@@ -175,11 +189,12 @@ class Vertex:
     order: Fraction | int = 1
     kernel: Callable[[tuple[Array, ...], Mapping[str, Any], ModuleType], Array] | None = None
     memory: tuple[Memory, ...] = ()
+    subtraction: str = "none"
 
     @property
     def ordered(self) -> bool:
-        """Are its points told apart by a factor over their times?"""
-        return self.kernel is not None or bool(self.memory)
+        """Are its points told apart by a factor over their times? A memory of only two points does not."""
+        return self.kernel is not None or (bool(self.memory) and self.points != 2)
 
     @property
     def points(self) -> int:
@@ -205,6 +220,12 @@ class Theory:
         Values of couplings of vertices that are not parameters themselves, such as one coefficient of a drift.
     timeless
         True for a plain integral over field values: every line is taken at time 0 and nothing is integrated.
+    theta0
+        θ(0) of a response that closes on its own point. With 0 (Itô) such loops vanish and are not generated; else
+        nothing but `horizon` bounds the time of a point whose response leg is closed.
+    horizon
+        T: a free time runs over [0, T] from rest and over the last T before the latest external time of a
+        stationary process. From rest no external time may lie beyond.
     """
 
     model: str
@@ -216,6 +237,8 @@ class Theory:
     remarks: tuple[str, ...] = ()
     couplings: Mapping[str, float] = field(default_factory=dict, hash=False)
     timeless: bool = False
+    theta0: float = 0.0
+    horizon: float = math.inf
 
     def __post_init__(self) -> None:
         check_theory(self)

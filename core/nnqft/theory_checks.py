@@ -27,7 +27,7 @@ def check_theory(theory: Theory) -> None:
         for end in (propagator.left, propagator.right):
             if end not in known:
                 raise TheoryError(f"{who}: propagator {propagator.name!r} joins an unknown field {end!r}")
-        if not (propagator.delta or propagator.terms or propagator.kernel):
+        if not (propagator.delta or propagator.stub or propagator.terms or propagator.kernel):
             raise TheoryError(f"{who}: propagator {propagator.name!r} has neither terms nor a kernel")
         _check_terms(f"{who}: propagator {propagator.name!r}", propagator, theory)
     pairs = Counter(frozenset((p.left, p.right)) for p in theory.propagators)
@@ -41,6 +41,7 @@ def check_theory(theory: Theory) -> None:
             raise TheoryError(f"{where}: the response field comes last; write left={propagator.right!r}")
     if duplicates := [n for n, c in Counter(v.name for v in theory.vertices).items() if c > 1]:
         raise TheoryError(f"{who}: vertex {duplicates[0]!r} is declared twice; name each vertex once")
+    _check_loops(who, theory)
     for vertex in theory.vertices:
         _check_vertex(who, vertex, theory.field_named, {**theory.parameters, **theory.couplings})
 
@@ -52,6 +53,19 @@ def _check_terms(where: str, propagator: Propagator, theory: Theory) -> None:
             raise TheoryError(f"{where}: {term} is not finite")
         if term.rate < 0 or term.early < 0 or (response and term.rate == 0):
             raise TheoryError(f"{where}: {term} grows or never decays; wanted rates {'> 0' if response else '≥ 0'}")
+
+
+def _check_loops(who: str, theory: Theory) -> None:
+    """θ(0) ≠ 0 closes responses on one point, whose time then needs a bound and whose line a value."""
+    if not 0 <= theory.theta0 <= 1:
+        raise TheoryError(f"{who}: theta0 = {theory.theta0}; wanted a number from 0 to 1")
+    if not theory.horizon > 0:
+        raise TheoryError(f"{who}: horizon = {theory.horizon}; wanted a time > 0")
+    if theory.theta0 and math.isinf(theory.horizon):
+        raise TheoryError(f"{who}: theta0 = {theory.theta0} needs a horizon, or the times of closed responses diverge")
+    for propagator in theory.propagators:
+        if theory.theta0 and theory.field_named[propagator.right].response and not propagator.terms:
+            raise TheoryError(f"{who}: theta0 = {theory.theta0} needs terms, no kernel, in line {propagator.name!r}")
 
 
 def _check_vertex(who: str, vertex: Vertex, fields: Mapping[str, Field], couplings: Mapping[str, Any]) -> None:
@@ -68,8 +82,11 @@ def _check_vertex(who: str, vertex: Vertex, fields: Mapping[str, Field], couplin
         if isinstance(leg.point, tuple) and not fields[leg.field].bilocal:
             raise TheoryError(f"{where}: field {leg.field!r} has one time; write point={leg.point[0]}")
     for memory in vertex.memory:
-        if not (0 <= memory.one < vertex.points and 0 <= memory.two < vertex.points and memory.terms):
+        filled = memory.terms or memory.kernel
+        if not (0 <= memory.one < vertex.points and 0 <= memory.two < vertex.points and filled):
             raise TheoryError(f"{where}: memory between points {memory.one} and {memory.two}, it has {vertex.points}")
+    if vertex.subtraction not in ("none", "average", "wick"):
+        raise TheoryError(f"{where}: subtraction {short(vertex.subtraction)}; wanted 'none', 'average' or 'wick'")
     if not isinstance(vertex.coefficient, int | float | Fraction):
         raise TheoryError(f"{where}: coefficient {short(vertex.coefficient)} is not a number")
     if not math.isfinite(vertex.coefficient):

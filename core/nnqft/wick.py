@@ -18,6 +18,7 @@ import numpy as np
 from nnqft.canonical import apply_order, canonical_order, row_keys
 from nnqft.errors import InputError
 from nnqft.plan import LINES, SAME_POINT, Plan, VertexPlan
+from nnqft.subtraction import is_closed, slot_of
 
 
 @dataclass
@@ -158,18 +159,25 @@ def _join_inside(plan: Plan, batch: Batch, chosen: np.ndarray) -> Iterator[Batch
     spare = batch.free.astype(np.int64)
     spare[rows, chosen] -= 1
     possible = (spare > 0) & plan.joins[kind[:, None], batch.kind]
-    # θ(0) = 0 and no closed response loops: the later end must not lie before the earlier one.
+    # No closed response loops: the later end must not lie before the earlier one, nor on it if θ(0) = 0.
     forward = plan.directed[kind[:, None], batch.kind]
     backward = plan.directed[batch.kind, kind[:, None]]
-    possible &= ~(forward & batch.before[rows, :, chosen])
-    possible &= ~(backward & batch.before[rows, chosen, :])
+    codes = batch.code[rows, chosen]
+    one_point = ((codes & SAME_POINT) > 0) & (plan.theory.theta0 != 0)
+    possible &= ~(forward & batch.before[rows, :, chosen] & ~one_point)
+    possible &= ~(backward & batch.before[rows, chosen, :] & ~one_point)
+    slot = slot_of(batch.code[rows, chosen], chosen)
+    possible &= ~(slot & plan.wick[kind][:, None] & ~(forward | backward))
     for target in range(batch.kind.shape[1]):
         hit = np.flatnonzero(possible[:, target])
         if len(hit):
             new = batch.take(hit)
             new.count *= spare[hit, target]
             _add_line(plan, new, chosen[hit], np.full(len(hit), target))
-            yield new
+            within = plan.average[kind[hit]] & slot[hit, target]
+            yield (
+                new.take(np.flatnonzero(~(within & is_closed(new.code, new.free, slot[hit])))) if within.any() else new
+            )
 
 
 def _join_new(plan: Plan, batch: Batch, chosen: np.ndarray, order: int) -> Iterator[Batch]:

@@ -88,7 +88,7 @@ def distinct_integrals(diagrams: DiagramSet, times: np.ndarray) -> tuple[list[Ti
         return [], np.zeros(0, np.int64)
     theory = diagrams.theory
     wide = 2 * len(theory.propagators) * _COUNT_BITS > 64
-    if theory.timeless or wide or any(v.ordered for v in theory.interactions):
+    if theory.timeless or wide or any(v.kernel or v.memory for v in theory.interactions):
         first = inverse = np.arange(len(diagrams))
     else:
         keys = _integral_keys(diagrams)

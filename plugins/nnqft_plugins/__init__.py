@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from nnqft import AbstractIntegrator, AbstractModel, AbstractObservable, hookimpl
+from nnqft import AbstractDerivedObservable, AbstractIntegrator, AbstractModel, AbstractObservable, hookimpl
 
 
 @hookimpl
@@ -22,14 +22,29 @@ def nnqft_models() -> Sequence[AbstractModel]:
 
 
 @hookimpl
-def nnqft_observables() -> Sequence[AbstractObservable]:
-    """Two-point function, response, mean, cumulants."""
+def nnqft_observables() -> Sequence[AbstractObservable | AbstractDerivedObservable]:
+    """Correlation functions, and numbers that are derived from them."""
+    from nnqft_plugins.observables.correlation_length import CorrelationLength
     from nnqft_plugins.observables.cumulant import Cumulant
+    from nnqft_plugins.observables.effective_bias import EffectiveBias
+    from nnqft_plugins.observables.four_point import FourPoint
+    from nnqft_plugins.observables.kernel_variance import KernelVariance
     from nnqft_plugins.observables.mean import Mean
     from nnqft_plugins.observables.response import Response
+    from nnqft_plugins.observables.response_poles import ResponsePoles
     from nnqft_plugins.observables.two_point import TwoPoint
 
-    return [TwoPoint(), Response(), Mean(), Cumulant()]
+    return [
+        TwoPoint(),
+        Response(),
+        Mean(),
+        Cumulant(),
+        FourPoint(),
+        CorrelationLength(),
+        KernelVariance(),
+        EffectiveBias(),
+        ResponsePoles(),
+    ]
 
 
 @hookimpl
@@ -39,3 +54,15 @@ def nnqft_integrators() -> Sequence[AbstractIntegrator]:
     from nnqft_plugins.integrators.vegas import VegasIntegrator
 
     return [ExactIntegrator(), VegasIntegrator()]
+
+
+@hookimpl
+def nnqft_commands() -> Mapping[str, str]:
+    """Commands about networks; their modules are imported when they are used."""
+    return {
+        "meanfield": "nnqft_plugins.meanfield.commands:meanfield",
+        "phase-diagram": "nnqft_plugins.meanfield.commands:phase_diagram",
+        "simulate": "nnqft_plugins.simulation.commands:simulate",
+        "published": "nnqft_plugins.published_command:command",
+        "study": "nnqft_plugins.study.command:app",
+    }

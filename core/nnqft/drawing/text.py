@@ -1,7 +1,8 @@
 """A diagram on one line of text.
 
 ``t(a(b)) s(c) b~c {a,c}{b,d}``: the response of b runs to a and that of a to t; b and c are joined by a
-correlator; a and c are the two times of one vertex. Further responses read ``s>c``.
+correlator; a and c are the two times of one vertex. Further responses read ``s>c``, one closed on its point ``a>a``;
+an amputated leg that ends on a reads ``t|a``.
 """
 
 from __future__ import annotations
@@ -27,16 +28,22 @@ def draw_text(diagram: Diagram) -> str:
     names, externals = point_names(diagram), diagram.externals
     children: dict[int, list[int]] = {n: [] for n in range(len(names))}
     placed: set[int] = set()
+    ends: set[int] = set()
     rest: list[str] = []
     for line in diagram.lines:
-        if line.response and line.start >= externals and line.start not in placed:
+        if line.response and line.end != line.start >= externals and line.start not in placed:
             placed.add(line.start)
             children[line.end].append(line.start)
+            if line.stub:
+                ends.add(line.end)
         else:
-            rest.append(f"{names[line.start]}{'>' if line.response else '~'}{names[line.end]}")
+            joint = "|" if line.stub else ">" if line.response else "~"
+            rest.append(f"{names[line.start]}{joint}{names[line.end]}")
 
     def tree(point: int) -> str:
         inside = ",".join(tree(child) for child in children[point])
+        if point in ends:
+            return f"{names[point]}|{inside}"
         return names[point] + (f"({inside})" if inside else "")
 
     groups: dict[int, list[str]] = {}
@@ -44,4 +51,6 @@ def draw_text(diagram: Diagram) -> str:
         if point.vertex >= 0:
             groups.setdefault(point.vertex, []).append(names[n])
     vertices = "".join("{" + ",".join(group) + "}" for group in groups.values())
-    return " ".join([*(tree(e) for e in range(externals)), *sorted(rest), vertices]).strip()
+    # A point whose response is closed on itself hangs on no other: it is a root, shown if anything hangs on it.
+    roots = [n for n in range(len(names)) if n < externals or (n not in placed and children[n])]
+    return " ".join([*(tree(root) for root in roots), *sorted(rest), vertices]).strip()

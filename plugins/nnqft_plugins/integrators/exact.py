@@ -49,10 +49,13 @@ class ExactIntegrator(AbstractIntegrator):
         """True, or what makes it too big or not exponential."""
         if integral.factors:
             return "a vertex has a kernel over its times"
+        if any(branch.parent < 0 for branch in integral.branches):
+            return "the time of a closed response runs over a finite horizon"
         used = {line.propagator for line in integral.lines} | {branch.propagator for branch in integral.branches}
-        for name in sorted(used):
-            if integral.propagators[name].kernel is not None:
-                return f"line {name} is not a sum of exponentials"
+        tabulated = [name for name in sorted(used) if integral.propagators[name].kernel is not None]
+        if tabulated:
+            named = [p.name for p in integral.theory.propagators if p.name in tabulated]
+            return (f"line {named[0]}" if named else "a factor of a vertex") + " is not a sum of exponentials"
         terms = _terms(integral)
         if terms > MAX_TERMS:
             return f"{terms} products of exponentials, more than {MAX_TERMS}"
@@ -146,7 +149,7 @@ def _settle_group(integrals: Sequence[TimeIntegral], states: Ideals) -> tuple[np
         transfer = Transfer(states, rows, first.times.shape[1], columns, first.theory.stationary)
         found, taken = transfer.integrate(first.times[members])
         steps = max(steps, taken)
-        found = found * rows.amplitude[:, None]
+        found = found * (np.array([integral.scale for integral in integrals])[rows.owner] * rows.amplitude)[:, None]
         for target, source in ((values, found), (size, np.abs(found))):
             part = np.zeros((len(integrals), len(members)))
             np.add.at(part, rows.owner, source)

@@ -41,7 +41,8 @@ def closed_form(integral: TimeIntegral, lines: Sequence[Line], gamma: float, lim
     choices = product(*(integral.propagators[line.propagator].terms for line in lines))
     forms = []
     for row, terms in enumerate(choices):
-        amplitude = math.prod((_fraction(term.amplitude, "an amplitude") for term in terms), start=Fraction(1))
+        scale = _fraction(integral.scale, "a closed response")
+        amplitude = math.prod((_fraction(term.amplitude, "an amplitude") for term in terms), start=scale)
         forms.append((amplitude / unit**integral.dim, ClosedForm(_row_form(transfer, row, gamma), unit)))
     return combine(forms, unit)
 

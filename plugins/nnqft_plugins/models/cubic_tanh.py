@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from nnqft import AbstractModel, Theory
+from nnqft import AbstractModel, Activation, Theory
+from nnqft_plugins.models.activations import CUBIC_TANH
 from nnqft_plugins.models.network import PARAMETERS, network_theory, phi_phi_of
 
 
@@ -19,4 +20,9 @@ class CubicTanh(AbstractModel):
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """Three vertices."""
-        return network_theory(self.name, start, values, phi_phi_of({1: Fraction(1), 3: Fraction(-1, 3)}))
+        phi_phi = phi_phi_of({1: Fraction(1), 3: Fraction(-1, 3)})
+        return network_theory(self.name, start, values, phi_phi, CUBIC_TANH)
+
+    def activation(self, values: Mapping[str, Any]) -> Activation:
+        """φ(h) = h − h³/3, unbounded: networks may run away."""
+        return CUBIC_TANH

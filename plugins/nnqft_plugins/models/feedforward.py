@@ -12,9 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nnqft import AbstractModel, Field, Leg, Parameter, Propagator, Term, Theory, Vertex
+from nnqft import AbstractModel, Activation, Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex
+from nnqft_plugins.meanfield.layers import fixed_layers
+from nnqft_plugins.models.activations import LINEAR
 from nnqft_plugins.models.network import SLOWEST
-from nnqft_plugins.models.taylor import ACTIVATION, phi_of
+from nnqft_plugins.models.saddle import MEAN_FIELD_REMARK, SADDLE
+from nnqft_plugins.models.taylor import ACTIVATION, activation_of, phi_of
+from nnqft_plugins.networks import Network
 
 FEEDFORWARD: dict[str, Parameter] = {
     "gamma": Parameter(1.0, "leak rate γ, 1/time", low=SLOWEST),
@@ -31,41 +35,114 @@ class Feedforward(AbstractModel):
 
     name = "feedforward"
     summary = "deep network, new weights in every layer: local interaction (σ_w²/2N) z̃_i² φ_j²"
-    parameters = FEEDFORWARD | ACTIVATION | {"degree": Parameter(3, ACTIVATION["degree"].meaning, low=1, integer=True)}
+    parameters = (
+        FEEDFORWARD
+        | ACTIVATION
+        | {
+            "degree": Parameter(3, ACTIVATION["degree"].meaning, low=1, integer=True),
+            "expansion": SADDLE["expansion"],
+        }
+    )
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """One local vertex for each power of h in φ²."""
-        linear = values["activation"] is None and values["coefficients"] is None
-        phi = {1: 1.0} if linear else phi_of(values)
+        phi = {1: 1.0} if _is_linear(values) else phi_of(values)
         square: dict[int, float] = {}
         for p, a in phi.items():
             for q, b in phi.items():
                 square[p + q] = square.get(p + q, 0.0) + a * b
-        gamma, noise = values["gamma"], values["kappa"] + values["sigma_b"] ** 2
-        variance = noise / (2 * gamma)
-        terms: tuple[Term, ...] = (Term(variance, gamma),)
-        formula = "((κ+σ_b²)/2γ) e^{−γ|t−s|}"
-        if start == "rest":
-            terms += (Term(values["C_0"] - variance, gamma, 2 * gamma),)
-            formula += " + (C_0 − (κ+σ_b²)/2γ) e^{−γ(t+s)}"
+        gamma, saddle = values["gamma"], values["expansion"] == "saddle"
+        line = _mean_field_line(start, values, phi, square) if saddle else _free_line(start, values)
         return Theory(
             model=self.name,
             start=start,
-            parameters=dict(values),
+            parameters={name: value for name, value in values.items() if saddle or name != "expansion"},
             fields=(Field("h", "h_i(t)", "state at depth t"), Field("z", "z̃_i(t)", "response field", response=True)),
             propagators=(
-                Propagator("C", "h", "h", formula, terms),
+                line,
                 Propagator("G", "h", "z", "θ(t−s) e^{−γ(t−s)},  θ(0) = 0", (Term(1.0, gamma),)),
             ),
-            vertices=tuple(_vertex(power, coefficient) for power, coefficient in sorted(square.items())),
-            remarks=_remarks(start, values, phi),
+            vertices=tuple(
+                _vertex(power, coefficient, "average" if saddle else "none")
+                for power, coefficient in sorted(square.items())
+                if power or not saddle
+            ),
+            remarks=(MEAN_FIELD_REMARK,) if saddle else _remarks(start, values, phi),
         )
 
+    def activation(self, values: Mapping[str, Any]) -> Activation:
+        """The named function or the polynomial; φ(h) = h if none is given."""
+        return LINEAR if _is_linear(values) else activation_of(values)
 
-def _vertex(power: int, coefficient: float) -> Vertex:
+
+def _is_linear(values: Mapping[str, Any]) -> bool:
+    return values["activation"] is None and values["coefficients"] is None
+
+
+def _free_line(start: str, values: Mapping[str, Any]) -> Propagator:
+    gamma = values["gamma"]
+    variance = (values["kappa"] + values["sigma_b"] ** 2) / (2 * gamma)
+    terms: tuple[Term, ...] = (Term(variance, gamma),)
+    formula = "((κ+σ_b²)/2γ) e^{−γ|t−s|}"
+    if start == "rest":
+        terms += (Term(values["C_0"] - variance, gamma, 2 * gamma),)
+        formula += " + (C_0 − (κ+σ_b²)/2γ) e^{−γ(t+s)}"
+    return Propagator("C", "h", "h", formula, terms)
+
+
+def _mean_field_line(
+    start: str, values: Mapping[str, Any], phi: Mapping[int, float], square: Mapping[int, float]
+) -> Propagator:
+    """v(min(t,s)) e^{−γ|t−s|} with dv/dt = −2γ v + κ + σ_b² + σ_w² ⟨φ²⟩_v: new weights are white noise.
+
+    Raises
+    ------
+    InputError
+        If v grows beyond all bounds, or from rest is no sum of exponentials.
+    """
+    gamma, noise, coupling = values["gamma"], values["kappa"] + values["sigma_b"] ** 2, values["sigma_w"] ** 2
+    affine = all(power in (0, 2) for power in square if power % 2 == 0)
+    if affine:
+        decay = 2 * gamma - coupling * square.get(2, 0.0)
+        if decay <= 0:
+            raise InputError(
+                f"expansion='saddle': the variance of the mean-field line grows for σ_w² φ'(0)² ≥ 2γ = {2 * gamma:g};"
+                " write a smaller sigma_w"
+            )
+        variance = (noise + coupling * square.get(0, 0.0)) / decay
+    elif start == "stationary":
+        variance = fixed_layers(_network(values, phi), 0.0).variance
+    else:
+        raise InputError("expansion='saddle' from rest is for φ(h) = h; write start='stationary' or expansion='bare'")
+    terms: tuple[Term, ...] = (Term(variance, gamma),)
+    formula = f"v e^{{−γ|t−s|}},  v = {variance:.6g}"
+    if start == "rest":
+        terms += (Term(values["C_0"] - variance, gamma, decay),)
+        formula = f"[v + (C_0 − v) e^{{−(2γ−σ_w²) min(t,s)}}] e^{{−γ|t−s|}},  v = {variance:.6g}"
+    return Propagator("C", "h", "h", formula, terms)
+
+
+def _network(values: Mapping[str, Any], phi: Mapping[int, float]) -> Network:
+    return Network(
+        gamma=values["gamma"],
+        kappa=values["kappa"],
+        sigma_w=values["sigma_w"],
+        sigma_b=values["sigma_b"],
+        inputs=(),
+        C_0=values["C_0"],
+        N=values["N"],
+        stationary=True,
+        layered=True,
+        activation=Activation.polynomial("Σ c_p h^p", dict(phi)),
+    )
+
+
+def _vertex(power: int, coefficient: float, subtraction: str) -> Vertex:
     """½ σ_w² z̃_i² h_j^power/N; without h the sum over j cancels the 1/N."""
     legs = (Leg("z", 0, "i", 2), *([Leg("h", 0, "j", power)] if power else []))
-    return Vertex(f"z²h^{power}", legs, coefficient / 2, (("sigma_w", 2),), width=1 if power else 0)
+    return Vertex(
+        f"z²h^{power}", legs, coefficient / 2, (("sigma_w", 2),), width=1 if power else 0, subtraction=subtraction
+    )
 
 
 def _remarks(start: str, values: Mapping[str, Any], phi: Mapping[int, float]) -> tuple[str, ...]:

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from nnqft import AbstractModel, Theory
+import numpy as np
+
+from nnqft import AbstractModel, Activation, InputError, Theory, short
+from nnqft_plugins.models import linear_sums
+from nnqft_plugins.models.activations import LINEAR
 from nnqft_plugins.models.network import PARAMETERS, network_theory
 
 
@@ -20,3 +24,45 @@ class Linear(AbstractModel):
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """One vertex, (1,1)."""
         return network_theory(self.name, start, values, {(1, 1): Fraction(1)})
+
+    def resummed(self, theory: Theory, observable: str, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All cacti (width 0), all mushrooms (1) or all diagrams of width 2 of ``two_point`` and ``response``."""
+        if width > linear_sums.MAX_WIDTH:
+            raise InputError(f"width_order={short(width)}: the linear network is summed for width_order=0, 1 or 2")
+        values = theory.parameters
+        gamma, sigma = values["gamma"], values["sigma_w"]
+        if values.get("expansion", "bare") != "bare":
+            raise InputError("order='resummed' adds the diagrams of the expansion about 𝔚 = 0; write expansion='bare'")
+        if theory.stationary and sigma >= gamma:
+            raise InputError(
+                f"sigma_w={sigma:g}: the sum of all cacti diverges for σ_w² ≥ γ² = {gamma**2:g}; wanted"
+                f" sigma_w < {gamma:g}, or write start='rest'"
+            )
+        if observable == "response":
+            sums = linear_sums.response(width, gamma, sigma, times[:, 0] - times[:, 1])
+        elif observable == "two_point":
+            sums = self._two_point(theory, width, times)
+        else:
+            raise InputError(f"observable {observable!r} has no resummed form; write 'two_point' or 'response'")
+        factor = float(theory.N) ** -width
+        return factor * sums[0], factor * sums[1]
+
+    def _two_point(self, theory: Theory, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values = theory.parameters
+        gamma, sigma, kappa = values["gamma"], values["sigma_w"], values["kappa"]
+        q = values["q"] if isinstance(values["q"], tuple) else ((0.0, values["q"]),)
+        driven = [(0.0, values["sigma_b"] ** 2), *((rate, values["sigma_u"] ** 2 * weight) for rate, weight in q)]
+        if theory.stationary:
+            lags = np.abs(times[:, 0] - times[:, 1])
+            return linear_sums.stationary_two_point(width, gamma, sigma, kappa, driven, lags)
+        if any(rate and weight for rate, weight in driven):
+            raise InputError("from rest the sum knows an input that stays: write a number for q, or start='stationary'")
+        if sigma * times.max() > linear_sums.MAX_SPAN:
+            latest = linear_sums.MAX_SPAN / sigma
+            raise InputError(f"times={short(float(times.max()))}: from rest the sum reaches to t = {latest:g}")
+        static = sum(weight for _, weight in driven)
+        return linear_sums.rest_two_point(width, gamma, sigma, kappa, static, times)
+
+    def activation(self, values: Mapping[str, Any]) -> Activation:
+        """φ(h) = h."""
+        return LINEAR

@@ -7,12 +7,26 @@ averaged over W_ij ~ N(0, σ_w²/N), U_ik ~ N(0, σ_u²/N_x), b_i ~ N(0, σ_b²)
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from nnqft import Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex, finite_number, short
+import numpy as np
+
+from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Theory, Vertex, finite_number, short
+from nnqft_plugins.meanfield.gaussian import average_of_square
+from nnqft_plugins.models.averages import polynomial_average
+from nnqft_plugins.models.lines import DELTA_LINE, correlator_line, correlator_terms, response_line
+from nnqft_plugins.models.saddle import (
+    SADDLE,
+    Saddle,
+    mean_field_line,
+    saddle_of,
+    saddle_remarks,
+    stationary_curve,
+)
+from nnqft_plugins.models.tabulated import stationary_line
+from nnqft_plugins.models.wick_ordered import wick_vertices
 
 HALF = Fraction(1, 2)
 
@@ -48,6 +62,7 @@ PARAMETERS: dict[str, Parameter] = {
     "sigma_u": Parameter(0.0, "input weights σ_u, 1/time", low=0.0),
     "q": Parameter(0.0, "input correlation q, a number or {rate: weight}", check=input_correlation),
     "N": Parameter(1, "width", low=1, high=1e15, integer=True),
+    **SADDLE,
 }
 
 FIELDS = (
@@ -57,6 +72,8 @@ FIELDS = (
     Field("W~", "𝔚̃(t1,t2)", "its conjugate", bilocal=True),
 )
 
+WEIGHTS = Vertex("W z z", (Leg("W", (0, 1)), Leg("z", 0, "i"), Leg("z", 1, "i")), HALF, (("sigma_w", 1),), HALF, HALF)
+
 
 def phi_phi_of(phi: Mapping[int, Fraction | float]) -> dict[tuple[int, int], Fraction | float]:
     """φ(h1) φ(h2) for φ(h) = Σ phi[p] h^p, over pairs p ≤ q."""
@@ -64,103 +81,90 @@ def phi_phi_of(phi: Mapping[int, Fraction | float]) -> dict[tuple[int, int], Fra
 
 
 def network_theory(
-    model: str, start: str, values: Mapping[str, Any], phi_phi: Mapping[tuple[int, int], Fraction | float]
+    model: str,
+    start: str,
+    values: Mapping[str, Any],
+    phi_phi: Mapping[tuple[int, int], Fraction | float],
+    activation: Activation | None = None,
 ) -> Theory:
     """Rules of a network whose φ(h(t1)) φ(h(t2)) expands into Σ phi_phi[p, q] h(t1)^p h(t2)^q over p ≤ q.
 
-    A pair with p < q stands for both (p, q) and (q, p), each with the coefficient given.
+    A pair with p < q stands for both (p, q) and (q, p), each with the coefficient given. `activation` is the polynomial
+    φ itself: an expansion about mean-field theory solves for its correlator.
     """
-    sigma_w = (("sigma_w", 1),)
-    weights = Vertex("W z z", (Leg("W", (0, 1)), Leg("z", 0, "i"), Leg("z", 1, "i")), HALF, sigma_w, HALF, HALF)
+    saddle = saddle_of(start, values)
+    if saddle is None:
+        return Theory(
+            model=model,
+            start=start,
+            parameters={name: value for name, value in values.items() if name not in SADDLE},
+            fields=FIELDS,
+            propagators=(correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE),
+            vertices=network_vertices(phi_phi),
+            remarks=_remarks(start, values, float(phi_phi.get((1, 1), 0))),
+        )
+    average = polynomial_average(phi_phi)
+    line = mean_field_line(start, values, average, activation, saddle.horizon)
+    gain = values["sigma_w"] ** 2 * average.slope(float(line(0.0, 0.0))) if start == "stationary" else 0.0
+    return _saddle_theory(model, start, values, saddle, line, network_vertices(phi_phi, saddle.subtraction), gain)
+
+
+def wick_theory(model: str, values: Mapping[str, Any], activation: Activation, degree: int) -> Theory:
+    """Rules of a stationary network about mean-field theory, φφ in Wick-ordered powers up to `degree`."""
+    saddle = saddle_of("stationary", values)
+    assert saddle is not None
+    curve = stationary_curve(values, activation)
+    line = stationary_line(curve.C, correlator_terms("stationary", values), 4 / values["gamma"])
+    vertices = (WEIGHTS, *wick_vertices(activation, degree, curve, values["gamma"]))
+    gain = values["sigma_w"] ** 2 * float(average_of_square(activation.slope, np.array(curve.variance)))
+    return _saddle_theory(model, "stationary", values, saddle, line, vertices, gain)
+
+
+def _saddle_theory(
+    model: str,
+    start: str,
+    values: Mapping[str, Any],
+    saddle: Saddle,
+    line: Propagator,
+    vertices: tuple[Vertex, ...],
+    gain: float,
+) -> Theory:
+    """The theory with these mean-field lines and vertices; `gain` is σ_w² ⟨φ'²⟩."""
+    return Theory(
+        model=model,
+        start=start,
+        parameters={name: value for name, value in values.items() if (name, value) != ("T", None)},
+        fields=FIELDS,
+        propagators=(line, response_line(values["gamma"], saddle.theta0), DELTA_LINE),
+        vertices=vertices,
+        remarks=saddle_remarks(saddle, gain / values["gamma"] ** 2),
+        theta0=saddle.theta0,
+        horizon=saddle.horizon,
+    )
+
+
+def network_vertices(
+    phi_phi: Mapping[tuple[int, int], Fraction | float], subtraction: str = "none"
+) -> tuple[Vertex, ...]:
+    """𝔚 z̃ z̃ and one 𝔚̃ h^p h^q for each pair, of which the average is subtracted if wanted."""
     activations = [
         Vertex(
             f"({p},{q})",
             (Leg("W~", (0, 1)), *(Leg("h", n, "j", power) for n, power in enumerate((p, q)) if power)),
             (HALF if p == q else 1) * coefficient,
-            sigma_w,
+            (("sigma_w", 1),),
             HALF,
             HALF,
+            subtraction=subtraction,
         )
         for (p, q), coefficient in phi_phi.items()
         if q > 0
     ]
-    if (0, 0) in phi_phi:
-        # φ(0)² has no field left to carry the index j: its sum cancels the 1/N.
+    if (0, 0) in phi_phi and subtraction == "none":
+        # φ(0)² has no field left to carry the index j: its sum cancels the 1/N. It is nothing but its average.
         legs = (Leg("z", 0, "i"), Leg("z", 1, "i"))
         activations.append(Vertex("(0,0)", legs, HALF * phi_phi[0, 0], (("sigma_w", 2),)))
-    return Theory(
-        model=model,
-        start=start,
-        parameters=dict(values),
-        fields=FIELDS,
-        propagators=_propagators(start, values),
-        vertices=(weights, *activations),
-        remarks=_remarks(start, values, float(phi_phi.get((1, 1), 0))),
-    )
-
-
-def _propagators(start: str, values: Mapping[str, Any]) -> tuple[Propagator, ...]:
-    gamma, kappa = values["gamma"], values["kappa"]
-    static = [(0.0, values["sigma_b"] ** 2)]
-    q = values["q"] if isinstance(values["q"], tuple) else [(0.0, values["q"])]
-    driven = [(rate, values["sigma_u"] ** 2 * weight) for rate, weight in q]
-    terms = [Term(kappa / (2 * gamma), gamma), Term(-kappa / (2 * gamma), gamma, 2 * gamma)]
-    for rate, weight in static + driven:
-        terms += _driven_terms(gamma, rate, weight)
-    if start == "stationary":
-        terms = [term for term in terms if not term.early]
-        formula = "(κ/2γ) e^{−γ|t−s|}" + " + σ_b²/γ²" * (values["sigma_b"] > 0)
-    else:
-        formula = "(κ/2γ) (e^{−γ|t−s|} − e^{−γ(t+s)})"
-        formula += " + σ_b² (1−e^{−γt})(1−e^{−γs})/γ²" * (values["sigma_b"] > 0)
-    formula += " + σ_u² ∬ G G q" * (values["sigma_u"] > 0)
-    return (
-        Propagator("C", "h", "h", formula, _combine(terms)),
-        Propagator("G", "h", "z", "θ(t−s) e^{−γ(t−s)},  θ(0) = 0", (Term(1.0, gamma),)),
-        Propagator("G_w", "W", "W~", "δ(t1−t3) δ(t2−t4) + δ(t1−t4) δ(t2−t3)", delta=True),
-    )
-
-
-_NODES = (-3, -2, -1, 1, 2, 3)
-_SPACING = 0.01
-
-
-def _driven_terms(gamma: float, rate: float, weight: float) -> list[Term]:
-    """weight × ∬ G(t,u) G(s,v) e^{−rate·|u−v|} from time 0, as a sum of exponentials.
-
-    Close to γ, where two of them merge and their amplitudes cancel, the integral is interpolated in the rate
-    between six rates around γ: good to about 1e-11.
-    """
-    if weight == 0.0:
-        return []
-    offset = (rate / gamma - 1) / _SPACING
-    if abs(offset) > 1:
-        return _distinct_terms(gamma, rate, weight)
-    terms = []
-    for node in _NODES:
-        share = math.prod((offset - other) / (node - other) for other in _NODES if other != node)
-        terms += _distinct_terms(gamma, gamma * (1 + node * _SPACING), share * weight)
-    return terms
-
-
-def _distinct_terms(gamma: float, rate: float, weight: float) -> list[Term]:
-    both = weight / ((gamma - rate) * (gamma + rate))
-    return [
-        Term(both, rate),
-        Term(-both * rate / gamma, gamma),
-        Term(-both, rate, gamma + rate),
-        Term(-both, gamma, gamma + rate),
-        Term(weight / (gamma * (gamma - rate)), gamma, 2 * gamma),
-    ]
-
-
-def _combine(terms: list[Term]) -> tuple[Term, ...]:
-    """Terms of equal rates added; those that vanish left out, but one always kept."""
-    sums: dict[tuple[float, float], float] = {}
-    for term in terms:
-        sums[term.rate, term.early] = sums.get((term.rate, term.early), 0.0) + term.amplitude
-    combined = tuple(Term(a, rate, early) for (rate, early), a in sums.items() if a != 0.0)
-    return combined or (Term(0.0, 0.0),)
+    return (WEIGHTS, *activations)
 
 
 def _remarks(start: str, values: Mapping[str, Any], gain: float) -> tuple[str, ...]:

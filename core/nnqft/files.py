@@ -1,0 +1,61 @@
+"""JSON files, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnqft.errors import InputError
+
+
+def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
+    """Write the data; arrays become lists, nan and inf become null.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    target = Path(path)
+    partial = target.with_name(target.name + f".{os.getpid()}.part")
+    try:
+        partial.write_text(json.dumps(_plain(data), allow_nan=False) + "\n", encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        raise InputError(f"cannot write {str(target)!r}: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_json(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
+    """The data of a file whose ``"kind"`` is that.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is something else.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read a {kind} from {str(path)!r}: {error}") from None
+    if not isinstance(data, dict) or data.get("kind") != kind:
+        raise InputError(f"{str(path)!r} holds no {kind}; write one with save(path)")
+    return data
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,33 @@
+"""Read back what was saved."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from nnqft.derived import Derived
+from nnqft.errors import InputError, one_line
+from nnqft.result import FORMAT, Result
+
+
+def load(path: str | os.PathLike[str]) -> Result | Any:
+    """Read a Result that `Result.save` wrote, or a Derived that `Derived.save` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is not such a file.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read a result from {str(path)!r}: {error}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise InputError(f"{str(path)!r} is not a result of this version; write one with Result.save(path)")
+    try:
+        return Derived.from_data(data) if "derived" in data else Result.from_data(data)
+    except (ArithmeticError, AttributeError, InputError, LookupError, TypeError, ValueError) as error:
+        cause = one_line(f"{type(error).__name__} {error}")[:200]
+        raise InputError(f"{str(path)!r} is damaged: {cause}") from None

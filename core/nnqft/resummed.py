@@ -1,0 +1,92 @@
+"""Sums of all orders in the coupling, width order by width order, as models know them."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from nnqft.errors import InputError, PluginError, UnknownNameError
+from nnqft.estimate import Estimate
+from nnqft.host import default_host, strangers
+from nnqft.interfaces import AbstractModel, Target
+from nnqft.request import RESUMMED, Request, make_theory
+from nnqft.result import Result, versions
+from nnqft.series import Series
+from nnqft.theory import Theory
+
+PROBED = 5
+"""Times at which the next width order is looked at."""
+
+
+def resum(request: Request, theory: Theory) -> Result:
+    """The result of a request whose order is ``"resummed"``: one exact contribution for each width order.
+
+    Raises
+    ------
+    InputError
+        If the model knows no such sum, or the sum diverges.
+    """
+    began = time.monotonic()
+    if request.indices is not None:
+        raise InputError(f"indices={request.indices!r} have no resummed form; write a whole number for order")
+    model = _model_of(theory)
+    times = np.array(request.times)
+    parts: dict[int, Estimate] = {}
+    assert request.width_order is not None  # checked with the request
+    for width in range(request.width_order + 1):
+        start = time.process_time()
+        with strangers(f"model {theory.model!r}"):
+            values, bounds = model.resummed(theory, request.observable, width, times)
+        values, bounds = np.asarray(values, float), np.asarray(bounds, float)
+        if values.shape != (len(times),) or not np.isfinite(values).all() or not np.isfinite(bounds).all():
+            raise PluginError(f"model {theory.model!r}: its resummed form is no finite number at each of the times")
+        bounds = np.broadcast_to(np.abs(bounds), values.shape)
+        parts[width] = Estimate.exact(values, time.process_time() - start, bounds)
+    series = Series({(RESUMMED, width): part for width, part in parts.items()}, N=theory.N)
+    total = series.total
+    wanted = Target(request.rtol, request.atol).tolerance(total.mean)
+    missed = bool(((wanted >= 0) & (total.rounding > wanted)).any())
+    return Result(
+        request=request,
+        series=series,
+        by_coupling={f"N^-{width}" if width else "1": part for width, part in parts.items()},
+        diagrams=(),
+        converged=not missed,
+        reason="the bound of the sum's error is larger than asked" if missed else "summed to all orders",
+        notes=(_what_is_left_out(model, theory, request, total.mean),),
+        seconds=time.monotonic() - began,
+        versions=versions(),
+    )
+
+
+def _what_is_left_out(model: AbstractModel, theory: Theory, request: Request, mean: np.ndarray) -> str:
+    """A note on the next width order: how much it would change the sum at a few of the times, if the model knows."""
+    assert request.width_order is not None
+    width = request.width_order + 1
+    chosen = np.unique(np.linspace(0, len(mean) - 1, PROBED).astype(int))
+    note = f"all orders in the coupling; order N^-{width} is left out"
+    try:
+        with strangers(f"model {theory.model!r}"):
+            values, _ = model.resummed(theory, request.observable, width, np.array(request.times)[chosen])
+    except InputError:
+        return note
+    known = mean[chosen] != 0
+    if not known.any():
+        return note
+    return f"{note}, it would change this by up to {np.abs(np.asarray(values)[known] / mean[chosen][known]).max():.1%}"
+
+
+def _model_of(theory: Theory) -> AbstractModel:
+    """The installed model whose rules these are."""
+    try:
+        model: AbstractModel = default_host().get("model", theory.model)
+    except UnknownNameError:
+        message = f"model {theory.model!r} is not installed, so its sum is not known; write a whole number for order"
+        raise InputError(message) from None
+    if make_theory(model, theory.start, theory.parameters) != theory:
+        raise InputError(
+            f"these rules are not those of model {theory.model!r} at its parameters, so their sum is not known;"
+            " write a whole number for order"
+        )
+    return model

@@ -1,0 +1,90 @@
+"""``nnqft meanfield`` and ``nnqft phase-diagram``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+import nnqft
+from nnqft.options import (
+    Address,
+    Executor,
+    Json,
+    Param,
+    Plot,
+    Rtol,
+    Start,
+    Tau,
+    Workers,
+    check_outputs,
+    finish,
+    parse_numbers,
+    parse_parameters,
+    save_plot,
+)
+from nnqft_plugins.meanfield import phase_diagram as draw
+from nnqft_plugins.meanfield import solve
+
+Layer = Annotated[float | None, Parameter(help="Depth of a layer of a stack; 1 for h = W φ(h) + b. Thin if absent.")]
+
+
+def meanfield(
+    model: str,
+    *,
+    param: Param = None,
+    start: Start = "stationary",
+    tau: Tau = None,
+    horizon: Annotated[float | None, Parameter(help="From rest: the last time.")] = None,
+    rtol: Rtol = None,
+    layer: Layer = None,
+    json: Json = None,
+    plot: Plot = None,
+) -> int:
+    """Solve the network at infinite width: correlator, Lyapunov exponent, fixed point of layers."""
+    check_outputs(json, plot)
+    theory = nnqft.theory(model, start=start, **parse_parameters(param))
+    solution = solve(theory, tau=None if tau is None else parse_numbers("tau", tau), horizon=horizon, rtol=rtol)
+    fixed = None if layer is None else solution.layers(layer)
+    status = finish(lambda: solution, json, plot)
+    if fixed is not None:
+        print(f"\nlayers of depth {layer:g}")
+        print(f"  variance q*         {fixed.variance:.10g}")
+        print(f"  overlap c*/q*       {fixed.overlap:.10g}")
+        print(f"  χ_1                 {fixed.chi:.10g}  ({'ordered' if fixed.ordered else 'chaotic'})")
+        print(f"  depth scales        ξ_q = {fixed.variance_depth:.6g}, ξ_c = {fixed.overlap_depth:.6g}")
+    return status
+
+
+def phase_diagram(
+    model: str,
+    *,
+    param: Param = None,
+    sigma_w: Annotated[str, Parameter(help="Values of σ_w: 0.5,1,2 or start:stop:count.")] = "0.1:4:40",
+    sigma_b: Annotated[str, Parameter(help="Values of σ_b, likewise.")] = "0:1.5:16",
+    layer: Layer = None,
+    executor: Executor = "local",
+    address: Address = None,
+    workers: Workers = None,
+    json: Json = None,
+    plot: Plot = None,
+) -> int:
+    """Order and chaos at infinite width: the largest Lyapunov exponent over (σ_w, σ_b), and where it is zero."""
+    check_outputs(json, plot)
+    found = draw(
+        nnqft.theory(model, **parse_parameters(param)),
+        sigma_w=parse_numbers("sigma-w", sigma_w),
+        sigma_b=parse_numbers("sigma-b", sigma_b),
+        layer=layer,
+        executor=executor,
+        workers=workers,
+        address=address,
+    )
+    print(found.table())
+    if json is not None:
+        found.save(json)
+        print(f"wrote {json}")
+    if plot is not None:
+        save_plot(found, plot)
+        print(f"wrote {plot}")
+    return 0

@@ -1,0 +1,413 @@
+"""From a theory to the average over an ensemble of simulated networks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nnqft import AbstractExecutor, Activation, InputError, Theory, UnknownNameError, finite_number, short, whole_number
+from nnqft.activation import Polynomial
+from nnqft.host import open_executor
+from nnqft.progress import progress_bar
+from nnqft.request import check_times
+from nnqft_plugins.meanfield import solve
+from nnqft_plugins.networks import Network, network_of
+from nnqft_plugins.simulation.job import Batch, Job, Measured, concatenate
+from nnqft_plugins.simulation.layers import layer_batch
+from nnqft_plugins.simulation.linear import linear_batch
+from nnqft_plugins.simulation.paths import ORDER, path_batch
+from nnqft_plugins.simulation.result import Simulation
+from nnqft_plugins.simulation.schedule import Schedule, spacing_for
+from nnqft_plugins.simulation.statistics import Summary, summarise
+from nnqft_plugins.threads import one_thread
+
+METHODS = ("auto", "exact", "heun", "euler", "layers")
+OBSERVABLES = ("two_point", "response")
+MOST_NETWORKS = 10_000_000
+_FIRST = 64
+"""Networks before the first look at the error."""
+
+
+def simulate(
+    theory: Theory,
+    *,
+    observable: str = "two_point",
+    times: Any = None,
+    tau: Any = None,
+    networks: int | None = None,
+    rtol: float | None = None,
+    method: str = "auto",
+    step: float | None = None,
+    layer: float | None = None,
+    burn: float | None = None,
+    window: float | None = None,
+    kernel: bool = False,
+    executor: str | AbstractExecutor = "local",
+    workers: int | None = None,
+    address: str | None = None,
+    seed: int = 0,
+    progress: bool = False,
+    activation: Activation | None = None,
+) -> Simulation:
+    """Average (1/N) Σ_i h_i(t) h_i(s) over simulated networks with the parameters of a theory.
+
+    Parameters
+    ----------
+    theory
+        Its model must have an activation; the true function is used, not its Taylor series.
+    observable
+        ``"two_point"``, or for linear networks ``"response"``.
+    times : (M, 2) array, or tau : (M,) array
+        Pairs (t, s), or lags of a stationary process; τ = 0 if neither is given.
+    networks
+        How many to draw; the most, if `rtol` is given, too.
+    rtol
+        Stop when the error, statistical and of the step, is at most that times |mean| at every time.
+    method
+        ``"exact"`` (linear networks: covariances, no paths), ``"heun"`` (paths, means converge as step²),
+        ``"euler"`` (Euler–Maruyama), ``"layers"`` (feedforward); ``"auto"`` chooses.
+    step
+        Longest step of a path, in units of time. Paths are also followed by steps twice as long under the same noise,
+        and the mean is extrapolated. With `rtol` a step that is too long is halved.
+    layer
+        Depth η of one layer of a stack as it stands; without it thin layers are meant, extrapolated to η → 0.
+    burn, window
+        Stationary paths: time that passes before the measurement, and time over which it is repeated. Chosen from
+        the mean-field solution if not given.
+    kernel
+        Measure the variance of (1/N) Σ_i h_i(t) h_i(s) over the ensemble, too.
+    executor, workers, address
+        As for `nnqft.compute`; the numbers are the same on each.
+    seed
+        All randomness follows from it.
+    progress
+        Show a progress bar on stderr.
+    activation
+        Instead of the model's own.
+
+    Returns
+    -------
+    Simulation
+        Ctrl-C ends it early, with what there is.
+
+    Raises
+    ------
+    InputError
+        If something makes no sense, or fewer than two networks could be used.
+    ExecutorError
+        If the executor cannot be reached.
+    """
+    began = time.monotonic()
+    network = network_of(theory, activation)
+    goal = Goal.checked(networks, rtol)
+    pairs = check_times(theory, 2, times, tau)
+    job = _job(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
+    place = open_executor(executor, workers, address)
+    try:
+        with progress_bar(progress, "first networks", "networks") as report:
+            run = _run(place, job, goal, report, fixed=step is not None or layer is not None)
+    finally:
+        if place is not executor:
+            place.close()
+    if run.summary is None:
+        raise InputError(
+            f"{run.discarded} of {run.discarded} networks had no stationary state or ran away, wanted at least 2;"
+            " write a smaller sigma_w, or start='rest'"
+        )
+    summary, measured = run.summary, run.measured
+    return Simulation(
+        model=theory.model,
+        start=theory.start,
+        observable=observable,
+        parameters=dict(theory.parameters),
+        times=np.array(pairs),
+        mean=summary.mean,
+        cov=summary.total,
+        discretisation=np.abs(summary.change),
+        networks=int(measured.members.sum()),
+        discarded=measured.discarded,
+        method=run.job.scheme,
+        step=run.job.step,
+        seed=job.seed,
+        converged=run.converged,
+        reason=run.reason,
+        notes=tuple(_findings(run.job, measured, summary)),
+        kernel=summary.kernel,
+        kernel_error=summary.kernel_sdev,
+        seconds=time.monotonic() - began,
+        units=summary.units,
+    )
+
+
+@dataclass(frozen=True)
+class Goal:
+    """When to stop."""
+
+    networks: int
+    rtol: float | None
+
+    @classmethod
+    def checked(cls, networks: Any, rtol: Any) -> Goal:
+        """From what the user wrote."""
+        if networks is None and rtol is None:
+            raise InputError("no target: wanted networks or rtol, write for example networks=1000 or rtol=1e-2")
+        if rtol is not None and not 0.0 < finite_number("rtol", rtol) < 1.0:
+            raise InputError(f"rtol={short(rtol)}: wanted a number between 0 and 1, write for example rtol=1e-2")
+        most = MOST_NETWORKS if networks is None else whole_number("networks", networks, 2)
+        return cls(most, None if rtol is None else float(rtol))
+
+    def excess(self, summary: Summary) -> float:
+        """Largest error over what is allowed; inf without a relative target."""
+        if self.rtol is None:
+            return math.inf
+        error = np.sqrt(np.diagonal(summary.total))
+        return float((error / np.maximum(self.rtol * np.abs(summary.mean), 1e-300)).max())
+
+
+@dataclass
+class Run:
+    """Where a simulation stands."""
+
+    job: Job
+    measured: Measured
+    summary: Summary | None
+    converged: bool
+    reason: str
+
+    @property
+    def discarded(self) -> int:
+        """Networks that do not count."""
+        return self.measured.discarded
+
+
+def run_batch(batch: Batch) -> Measured:
+    """One item of work, on one thread, so that its bits do not depend on the machine's cores."""
+    with one_thread():
+        if batch.job.scheme == "exact":
+            return linear_batch(batch)
+        return layer_batch(batch) if batch.job.scheme == "layers" else path_batch(batch)
+
+
+def _run(
+    place: AbstractExecutor, job: Job, goal: Goal, report: Callable[[dict[str, Any]], None], *, fixed: bool
+) -> Run:
+    """Draw networks in growing rounds until the goal is met; halve a step that spoils it."""
+    while True:
+        run = _rounds(place, job, goal, report)
+        if run.reason != "step too long" or fixed or job.step < 1e-4 / job.network.gamma:
+            return run
+        job = replace(job, step=job.step / 2)
+
+
+def _rounds(place: AbstractExecutor, job: Job, goal: Goal, report: Callable[[dict[str, Any]], None]) -> Run:
+    size = _batch_size(job, goal.networks)
+    members = 2 if job.scheme == "exact" else 1
+    most = math.ceil(goal.networks / members)
+    parts: list[Measured] = []
+    done, number, wanted = 0, 0, most if goal.rtol is None else min(most, max(_FIRST, size))
+    summary, excess, interrupted = None, math.inf, False
+    while done < wanted and not interrupted:
+        batches = []
+        while done < wanted:
+            units = min(size, most - done)
+            batches.append(Batch(job, number, units))
+            done, number = done + units, number + 1
+        try:
+            for part in place.map(run_batch, batches):
+                parts.append(part)
+                seen = sum(len(p.members) for p in parts) * members
+                report({"samples": seen, "expected": wanted * members, "error": excess})
+        except KeyboardInterrupt:
+            interrupted = True
+        summary = _summary(job, parts)
+        if goal.rtol is None or summary is None:
+            continue
+        excess = goal.excess(summary)
+        if excess <= 1.0:
+            break
+        allowed = goal.rtol * np.abs(summary.mean)
+        if job.step and job.refined and (np.abs(summary.change) > 0.7 * allowed).any():
+            return Run(job, concatenate(parts), summary, False, "step too long")
+        noise = np.diagonal(summary.cov) / np.maximum(allowed**2 - summary.change**2, 1e-300)
+        wanted = min(most, max(done + 1, math.ceil(done * min(1.1 * float(noise.max()), 8.0))))
+    if not parts:
+        raise KeyboardInterrupt
+    if goal.rtol is None:
+        converged, reason = not interrupted, "all networks done"
+    else:
+        converged, reason = excess <= 1.0, f"error {excess:.2g} of what rtol={goal.rtol:g} allows"
+    return Run(job, concatenate(parts), summary, converged, "interrupted" if interrupted else reason)
+
+
+def _summary(job: Job, parts: list[Measured]) -> Summary | None:
+    if sum(p.members.sum() for p in parts) < 2 or sum(len(p.members) for p in parts) < 2:
+        return None
+    return summarise(concatenate(parts), ORDER[job.scheme], job.kernel, job.network.N)
+
+
+def _batch_size(job: Job, networks: int) -> int:
+    """Units a batch: a few megabytes of weights, and several batches even of a small ensemble."""
+    N = job.network.N
+    fits = 400_000 // N ** (1 if job.scheme == "layers" else 2)
+    if job.scheme != "exact":  # paths are kept at every moment of their schedule
+        fits = min(fits, 4_000_000 // (N * len(Schedule.of(job).moments)))
+    return max(1, min(fits, 1000, math.ceil(networks / 16)))
+
+
+def _job(
+    theory: Theory, network: Network, pairs: tuple[tuple[float, ...], ...], observable: str, method: str,
+    step: Any, layer: Any, burn: Any, window: Any, kernel: bool, seed: Any,
+) -> Job:  # fmt: skip
+    if observable not in OBSERVABLES:
+        raise UnknownNameError("observable", observable, OBSERVABLES, " of a simulation")
+    scheme = _scheme(network, method)
+    if observable == "response" and scheme != "exact":
+        raise InputError("response: simulated for linear networks only; write observable='two_point'")
+    gain = _linear_gain(network) if scheme == "exact" else None
+    job = Job(
+        network=network if gain is None else replace(network, sigma_w=network.sigma_w * abs(gain)),
+        times=tuple((float(t), float(s)) for t, s in pairs),
+        response=observable == "response",
+        kernel=bool(kernel) and observable == "two_point",
+        scheme=scheme,
+        seed=whole_number("seed", seed, 0),
+    )
+    if scheme == "exact":
+        _refuse("exact networks have no steps", step=step, layer=layer, burn=burn, window=window)
+        return job
+    if layer is not None and scheme != "layers":
+        raise InputError("layer is for model 'feedforward'; write step=… for the step of a path")
+    scale = 1 / max(network.gamma, network.sigma_w)
+    longest = (0.02 if scheme == "layers" else 0.1) * scale if step is None else _positive("step", step)
+    job = replace(job, step=longest, refined=True, begin=network.C_0)
+    if layer is not None:
+        _refuse("a stack with layers of a given depth has no other step", step=step)
+        job = replace(job, step=_layer_depth(network, layer), refined=False)
+    if network.stationary:
+        job = _stationary(theory, job, burn, window)
+    else:
+        _refuse("from rest nothing is left out and nothing repeated", burn=burn, window=window)
+    if layer is not None:
+        _check_whole_layers(job)
+    return job
+
+
+def _scheme(network: Network, method: str) -> str:
+    if method not in METHODS:
+        raise UnknownNameError("method", method, METHODS)
+    linear = _linear_gain(network) is not None
+    if network.layered:
+        if method not in ("auto", "layers"):
+            raise InputError(f"method={method!r}: layers are simulated by method='layers'")
+        return "layers"
+    if method == "layers":
+        raise InputError("method='layers' is for model 'feedforward'; write method='heun'")
+    if method == "exact" and not linear:
+        raise InputError(
+            f"method='exact' is for linear networks, not φ = {network.activation.name}; write method='heun'"
+        )
+    if method == "auto":
+        return "exact" if linear else "heun"
+    return method
+
+
+def _linear_gain(network: Network) -> float | None:
+    """c of φ(h) = c h; None for any other φ."""
+    value = network.activation.value
+    if network.layered or not isinstance(value, Polynomial):
+        return None
+    c = value.coefficients
+    return c[1] if len(c) > 1 and not any(x for p, x in enumerate(c) if p != 1) else None
+
+
+def _stationary(theory: Theory, job: Job, burn: Any, window: Any) -> Job:
+    """Begin with the variance of mean-field theory, and let pass what it takes to forget that."""
+    network = job.network
+    try:
+        solution = solve(theory, rtol=1e-4, activation=network.activation)
+        variance = solution.variance
+        rates = [solution.decay_rate, abs(solution.lyapunov)]
+        slowest = max([1.0, *(min(1 / rate, 20 / network.gamma) * network.gamma for rate in rates if rate > 0)])
+    except InputError:  # no such solution: networks of finite width may still live long
+        variance, slowest = network.kappa / (2 * network.gamma) + network.static / network.gamma**2, 5.0
+    memory = slowest / network.gamma
+    lags = np.array([abs(t - s) for t, s in job.times])
+    spacing = spacing_for(lags, 0.5 * memory)
+    if not job.refined:
+        spacing = job.step * math.ceil(spacing / job.step - 1e-9)
+    burned = 10 * memory if burn is None else _positive("burn", burn)
+    if not job.refined:
+        burned = job.step * math.ceil(burned / job.step - 1e-9)
+    return replace(
+        job,
+        begin=variance,
+        burn=burned,
+        window=20 * memory if window is None else _positive("window", window),
+        spacing=spacing,
+    )
+
+
+def _layer_depth(network: Network, layer: Any) -> float:
+    depth = _positive("layer", layer)
+    if depth >= 2 / network.gamma:
+        raise InputError(f"layer={short(layer)}: wanted a depth below 2/γ={2 / network.gamma:g}")
+    return depth
+
+
+def _check_whole_layers(job: Job) -> None:
+    for t, s in job.times:
+        for depth in [abs(t - s)] if job.network.stationary else [t, s]:
+            if abs(depth / job.step - round(depth / job.step)) > 1e-6:
+                raise InputError(f"depth {depth:g} is no multiple of layer={job.step:g}; write times that are")
+
+
+def _refuse(why: str, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(f"{name}={short(value)}: {why}; leave it out")
+
+
+def _positive(name: str, value: Any) -> float:
+    number = finite_number(name, value)
+    if number <= 0.0:
+        raise InputError(f"{name}={short(value)}: wanted a number > 0")
+    return number
+
+
+def _largest_share(units: np.ndarray) -> float:
+    """Part of the variance that comes from one unit; it would be small if the tails were not heavy."""
+    if len(units) < 100:
+        return 0.0
+    square = (units - units.mean(axis=0)) ** 2
+    return float((square.max(axis=0) / np.maximum(square.sum(axis=0), 1e-300)).max())
+
+
+def _findings(job: Job, measured: Measured, summary: Summary) -> Iterator[str]:
+    total = measured.discarded + int(measured.members.sum())
+    if measured.discarded and job.scheme == "exact":
+        yield (
+            f"{measured.discarded} of {total} networks have no stationary state (an eigenvalue of W beyond γ) and were"
+            " left out; networks close to that edge dominate, and the average over all has no limit"
+        )
+    elif measured.discarded:
+        yield (
+            f"{measured.discarded} of {total} networks ran away (|h| > 10⁶) and were left out: the average is over the"
+            " others"
+        )
+    if (share := _largest_share(summary.units)) > max(0.1, 25 / len(summary.units)):
+        yield f"one network brings {share:.0%} of the variance: a heavy tail, errors are not to be trusted"
+    if measured.residual > 1e-8:
+        yield f"eigenvectors close to parallel: relative rounding error up to {measured.residual:.1e} in a network"
+    if measured.drift is not None and len(measured.drift) > 1:
+        drift = measured.drift[measured.members > 0]
+        error = drift.std(ddof=1) / math.sqrt(len(drift)) if len(drift) > 1 else 0.0
+        if error and abs(drift.mean()) > 4 * error:
+            yield (
+                f"not stationary yet: the second half of the paths differs from the first by {drift.mean():.2g}"
+                f" ± {error:.1g}; write a larger burn"
+            )

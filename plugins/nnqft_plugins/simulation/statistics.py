@@ -1,0 +1,105 @@
+"""From independent units to means with errors: ratio estimates, control variates, steps extrapolated to zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnqft_plugins.simulation.job import Measured
+
+_UNITS_PER_CONTROL = {False: 50, True: 10}
+"""Least number for small and for wide networks: what control variates leave of a small one has heavy tails."""
+_WIDE = 20
+_FOLDS = 8
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Over M pairs of times.
+
+    Attributes
+    ----------
+    mean : (M,) array
+    cov : (M, M) array
+        Statistical covariance of the mean.
+    change : (M,) array
+        What extrapolating the step to zero has changed.
+    kernel, kernel_sdev : (M,) arrays
+        Variance of the kernel over the ensemble, and its error; nan if it was not measured.
+    units : (U, M) array
+        One value for each independent unit, control variates applied; their average is the mean.
+    """
+
+    mean: np.ndarray
+    cov: np.ndarray
+    change: np.ndarray
+    kernel: np.ndarray
+    kernel_sdev: np.ndarray
+    units: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        """(M, M) covariance with the step as one more, common source of error."""
+        return self.cov + np.outer(self.change, self.change)
+
+
+def summarise(measured: Measured, order: int, kernel: bool, width: int) -> Summary:
+    """Everything from the units of an ensemble.
+
+    Parameters
+    ----------
+    order
+        Power of the step that the discretisation error is proportional to.
+    kernel
+        Whether the squares were measured.
+    width
+        N.
+    """
+    n = measured.members
+    fine, coarse = measured.values, measured.coarse
+    change = (fine - coarse) / (2**order - 1)
+    extrapolated = fine + change
+    controlled = extrapolated if measured.discarded else _controlled(extrapolated, measured.controls, width)
+    mean, residuals = _ratio(controlled, n)
+    units = len(n)
+    cov = residuals.T @ residuals / (units * max(units - 1, 1))
+    nothing = np.full(len(mean), np.nan)
+    spread, spread_sdev = _kernel(measured, extrapolated) if kernel else (nothing, nothing)
+    return Summary(mean, cov, change.sum(axis=0) / max(n.sum(), 1), spread, spread_sdev, mean + residuals)
+
+
+def _ratio(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ values / Σ members, and what each unit adds to it: linearised, with mean zero, times the number of units."""
+    mean = values.sum(axis=0) / max(members.sum(), 1)
+    return mean, (values - members[:, None] * mean) / max(members.mean(), 1e-300)
+
+
+def _controlled(values: np.ndarray, controls: np.ndarray, width: int) -> np.ndarray:
+    """Values minus their regression on the controls, whose means are zero; the values themselves if units are few.
+
+    The slopes for each unit come from other units (cross-fitting), so that the mean stays unbiased and the scatter of
+    what is left is what it would be with slopes that were known beforehand.
+    """
+    units, times, count = controls.shape
+    if count == 0 or units < _UNITS_PER_CONTROL[width >= _WIDE] * (count + 1):
+        return values
+    out = np.empty_like(values)
+    fold = np.arange(units) % _FOLDS
+    for m in range(times):
+        x = controls[:, m] / np.maximum(np.sqrt((controls[:, m] ** 2).mean(axis=0)), 1e-300)
+        for each in range(_FOLDS):
+            others, mine = fold != each, fold == each
+            fitted = x[others] - x[others].mean(axis=0), values[others, m] - values[others, m].mean()
+            slope, *_ = np.linalg.lstsq(*fitted, rcond=1e-10)
+            out[mine, m] = values[mine, m] - x[mine] @ slope
+    return out
+
+
+def _kernel(measured: Measured, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variance ⟨K²⟩ − ⟨K⟩² and its error, linearised in both averages."""
+    square, square_residuals = _ratio(measured.squares, measured.members)
+    mean, residuals = _ratio(values, measured.members)
+    total = square_residuals - 2 * mean * residuals
+    units = len(total)
+    return square - mean**2, np.sqrt((total**2).sum(axis=0) / (units * max(units - 1, 1)))

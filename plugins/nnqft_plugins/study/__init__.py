@@ -1,0 +1,1 @@
+"""Studies: many computations and simulations side by side, resumable, with a report."""
