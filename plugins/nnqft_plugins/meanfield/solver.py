@@ -15,8 +15,8 @@ from nnqft_plugins.meanfield.solution import MeanField
 from nnqft_plugins.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.networks import Network, network_of
 
-RTOL = {True: 1e-9, False: 1e-4}
-"""Default accuracy of a stationary solution and of one from rest."""
+STATIONARY, MOVING_INPUT, FROM_REST = 1e-9, 1e-7, 1e-4
+"""Default accuracies."""
 
 
 def solve(
@@ -38,8 +38,8 @@ def solve(
     horizon
         From rest: the last time of the grid, 10/γ if not given.
     rtol
-        Numerical error wanted, relative to the largest C: 1e-9 stationary, 1e-4 from rest, if not given. The error
-        that was reached is the result's.
+        Numerical error wanted, relative to the largest C; if not given 1e-9 stationary, 1e-7 with an input that
+        moves, 1e-4 from rest. The error that was reached is the result's.
     activation
         Instead of the model's own.
 
@@ -58,7 +58,8 @@ def solve(
     Phys. Rev. X 8, 041029 (2018). For layers B. Poole et al., arXiv:1606.05340.
     """
     network = network_of(theory, activation)
-    accuracy = RTOL[network.stationary] if rtol is None else _between("rtol", rtol, 1e-12, 1e-1)
+    default = (MOVING_INPUT if _moving(network) else STATIONARY) if network.stationary else FROM_REST
+    accuracy = default if rtol is None else _between("rtol", rtol, 1e-12, 1e-1)
     if network.stationary:
         if horizon is not None:
             raise InputError("horizon is for start='rest'; a stationary solution has no end, write tau=[…]")
@@ -94,9 +95,13 @@ def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> 
 def _curve(network: Network, accuracy: float) -> Curve:
     if network.layered:
         return layered_curve(network)
-    if any(rate > 0.0 for rate, _ in network.sources):
-        return solve_driven(network, max(accuracy, 1e-10))
+    if _moving(network):
+        return solve_driven(network, max(0.1 * accuracy, 1e-10))
     return solve_static(network, max(accuracy, 1e-13))
+
+
+def _moving(network: Network) -> bool:
+    return any(rate > 0.0 for rate, _ in network.sources)
 
 
 def _from_rest(theory: Theory, network: Network, horizon: float, accuracy: float) -> MeanField:
