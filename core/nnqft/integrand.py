@@ -25,7 +25,7 @@ class Evaluation:
     Parameters
     ----------
     shape, wires
-        See `take_apart`; the wires may be traced, so that one compiled integrand serves all integrals of a shape.
+        See `TimeIntegral.apart`; wires may be traced, so that one compiled integrand serves all integrals of a shape.
     times : (M, E) array
     u : (n, dim) array
     xp
@@ -41,6 +41,7 @@ class Evaluation:
         self.base: list[Array] = [self.grid[None, :, e] for e in range(shape.externals)]
         self.root: list[Wire] = list(range(shape.externals))
         self.offset: list[Array] = [0.0] * shape.externals
+        self._stacks: dict[int, Array] = {}
         self.factor: Array = 1.0
         self.exponent: Array = 0.0
         self.grid_exponent: Array = 0.0
@@ -122,9 +123,11 @@ class Evaluation:
         """What belongs to a point; under a compiler the point is known only when the code runs."""
         if isinstance(point, int):
             return each[point]
-        xp = self.xp
-        shape = np.broadcast_shapes(*(xp.shape(one) for one in each))
-        return xp.stack([xp.broadcast_to(xp.asarray(one), shape) for one in each])[point]
+        xp, known = self.xp, self._stacks.get(id(each))
+        if known is None or len(known) < len(each):
+            shape = np.broadcast_shapes(*(xp.shape(one) for one in each))
+            self._stacks[id(each)] = known = xp.stack([xp.broadcast_to(xp.asarray(one), shape) for one in each])
+        return known[point]
 
     def _multiply(self, line: LineShape, end: Wire, start: Wire) -> None:
         """Multiply the integrand by one line; single exponentials are collected into one exponent."""

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import AbstractIntegrator, Estimate, ExecutorError, PluginError, TimeIntegral
-from nnqft.errors import one_line
+from nnqft import AbstractIntegrator, Estimate, ExecutorError, TimeIntegral
 from nnqft.host import default_host
 from nnqft.integrand import Evaluation
 from nnqft.shape import Shape
@@ -77,11 +76,7 @@ class JaxIntegrator(AbstractIntegrator):
             at_once = max(1, most) if pairs > 64 * _BLOCK else 1
             sampler = _compiled(shape, len(integral.times), at_once)
             words = seed.generate_state(2, np.uint32)
-            try:
-                total, cov = sampler(np.array(wires, np.int32), integral.times, state, np.array(strata), pairs, words)
-            except jax.errors.JAXTypeError as error:
-                cause = one_line(str(error).strip().partition("\n")[0])
-                raise PluginError(f"a kernel of model {shape.model!r} cannot be compiled by JAX: {cause}") from error
+            total, cov = sampler(np.array(wires, np.int32), integral.times, state, np.array(strata), pairs, words)
             mean, cov = np.array(total) / (2 * pairs), np.array(cov) / pairs**2
         cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
         return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began)
