@@ -8,6 +8,7 @@ with C(0), on which f depends, as a parameter. S changes with τ, so no energy i
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial.polynomial import polyval
@@ -110,10 +111,14 @@ def _free(network: Network, tau: np.ndarray) -> np.ndarray:
 
 
 def _solve(network: Network, mesh: np.ndarray, y: np.ndarray, variance: float, accuracy: float):  # type: ignore[no-untyped-def]
+    @lru_cache(maxsize=8)  # the solver asks many times at one C(0)
+    def series(variance: float) -> np.ndarray:
+        b, _ = hermite(network.activation.value, np.array([variance]), 1e-2 * accuracy)
+        return b[0] ** 2
+
     def slope(tau: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
         variance = max(float(p[0]), 1e-12)
-        b, _ = hermite(network.activation.value, np.array([variance]))
-        phi_phi = polyval(np.clip(y[0] / variance, -1.0, 1.0), b[0] ** 2)
+        phi_phi = polyval(np.clip(y[0] / variance, -1.0, 1.0), series(variance))
         drive = sum(weight * np.exp(-rate * tau) for rate, weight in network.sources)
         return np.stack([y[1], network.gamma**2 * y[0] - network.sigma_w**2 * phi_phi - drive])
 

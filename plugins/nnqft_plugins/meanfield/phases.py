@@ -58,7 +58,8 @@ def edge_of_chaos(
     network = network_of(theory, activation)
     thickness = _thickness(network, layer)
     values = [network.sigma_b] if sigma_b is None else axis("sigma_b", sigma_b)
-    return np.array([_edge(replace(network, sigma_b=float(value)), thickness) for value in values])
+    with one_thread():
+        return np.array([_edge(replace(network, sigma_b=float(value)), thickness) for value in values])
 
 
 def _edge(network: Network, thickness: float) -> float:

@@ -14,6 +14,7 @@ from nnqft_plugins.meanfield.rest import solve_rest
 from nnqft_plugins.meanfield.solution import MeanField
 from nnqft_plugins.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.networks import Network, network_of
+from nnqft_plugins.threads import one_thread
 
 STATIONARY, MOVING_INPUT, FROM_REST = 1e-9, 1e-7, 1e-4
 """Default accuracies."""
@@ -60,14 +61,15 @@ def solve(
     network = network_of(theory, activation)
     default = (MOVING_INPUT if _moving(network) else STATIONARY) if network.stationary else FROM_REST
     accuracy = default if rtol is None else _between("rtol", rtol, 1e-12, 1e-1)
-    if network.stationary:
-        if horizon is not None:
-            raise InputError("horizon is for start='rest'; a stationary solution has no end, write tau=[…]")
-        return _stationary(theory, network, tau, accuracy)
-    if tau is not None:
+    if network.stationary and horizon is not None:
+        raise InputError("horizon is for start='rest'; a stationary solution has no end, write tau=[…]")
+    if not network.stationary and tau is not None:
         raise InputError("tau needs a stationary start; from rest write horizon=… and then correlator(t, s)")
     end = 10 / network.gamma if horizon is None else _between("horizon", horizon, 1e-6, 1e6)
-    return (_layers_from_start if network.layered else _from_rest)(theory, network, end, accuracy)
+    with one_thread():  # the matrices are small, and threads would get into each other's way
+        if network.stationary:
+            return _stationary(theory, network, tau, accuracy)
+        return (_layers_from_start if network.layered else _from_rest)(theory, network, end, accuracy)
 
 
 def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> MeanField:
