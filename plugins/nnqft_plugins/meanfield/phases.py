@@ -79,15 +79,18 @@ class PhaseDiagram:
 
             ax = Figure(figsize=(6.4, 4.8), layout="constrained").subplots()
         known = self.lyapunov[np.isfinite(self.lyapunov)]
-        span = max(float(np.abs(known).max(initial=0.0)), 1e-12)
+        # Each side has its own scale: order reaches far below zero where chaos stays close to it.
+        low, high = float(known.min(initial=0.0)), float(known.max(initial=0.0))
+        least = 1e-3 * max(-low, high, 1e-9)
         ax.set_facecolor("0.85")
         colours = ax.pcolormesh(
             self.sigma_w, self.sigma_b, np.ma.masked_invalid(self.lyapunov), shading="nearest", cmap="RdBu_r",
-            norm=TwoSlopeNorm(0.0, -span, span), rasterized=True,
+            norm=TwoSlopeNorm(0.0, min(low, -least), max(high, least)), rasterized=True,
         )  # fmt: skip
         unit = "unit of depth" if self.layer is not None or self.model == "feedforward" else "unit of time"
         assert ax.figure is not None
-        ax.figure.colorbar(colours, ax=ax, label=f"largest Lyapunov exponent per {unit}")
+        bar = ax.figure.colorbar(colours, ax=ax, label=f"largest Lyapunov exponent per {unit}", format="%.2g")
+        bar.set_ticks([low, low / 2, 0.0, high / 2, high] if low < 0.0 < high else [low, 0.0, high])
         if np.isfinite(self.edge).any():
             ax.plot(self.edge, self.sigma_b, color="black", label="edge of chaos")
         if np.isnan(self.lyapunov).any():
