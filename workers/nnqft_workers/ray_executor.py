@@ -166,7 +166,8 @@ def _probe(address: str) -> None:
     if cause:
         raise ExecutorError(
             f"no Ray cluster answers at address={address!r} ({cause});"
-            " start one with 'ray start --head', or leave the address out for an embedded cluster"
+            " start one with 'ray start --head', or leave the address out for an embedded cluster;"
+            " if one runs there, RAY_AUTH_MODE and RAY_AUTH_TOKEN may differ from its own"
         )
 
 
