@@ -99,6 +99,8 @@ def test_names_are_listed_where_none_is_near():
     "odd",
     [None, 3, 1.5, b"linear", ["linear"], {}, np.array(["linear", "rest"]), object(), "", "two\nlines"],
     ids=named,
+)
+def test_names_that_are_no_names(odd):
     refused(lambda: nnqft.theory(odd), "model")
     refused(lambda: nnqft.theory("linear", start=odd), "start")
     refused(lambda: compute(observable=odd), "observable")

@@ -266,7 +266,7 @@ def _take_apart(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
     wires: list[int] = []
     root = list(range(externals))
     for number, branch in enumerate(integral.branches, externals):
-        free = branch.parent < 0
+        free = branch.parent == FREE
         rooted = bool(free or branch.below or branch.others) or not theory.stationary
         root.append(number if rooted else root[branch.parent])
         branches.append(BranchShape(branch.propagator, len(branch.others), len(branch.below), rooted, free))

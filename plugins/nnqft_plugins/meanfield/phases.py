@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory
+from nnqft.files import write_json
 from nnqft.host import open_executor
-from nnqft_plugins.files import write_json
 from nnqft_plugins.meanfield.edge import axis, edge_at, exponent, layer_depth
 from nnqft_plugins.networks import Network, network_of
 from nnqft_plugins.threads import one_thread
