@@ -111,7 +111,7 @@ def test_sample_diagrams():
     [
         ("linear", 2, 300_000, 2e-4),
         ("cubic_tanh", 1, 300_000, 1e-4),
-        ("cubic_tanh", 2, 3_000_000, 7e-4),
+        ("cubic_tanh", 2, 3_000_000, 1e-3),
         ("quintic", 1, 300_000, 1e-4),
         ("quintic", 2, 1_000_000, 8e-4),
     ],
