@@ -25,8 +25,9 @@ import nnqft_workers.dispatcher
 from nnqft.cli import main
 from nnqft.fingerprint import integral_fingerprint, integrator_fingerprint
 from nnqft_plugins.integrators.vegas import VegasIntegrator
-from nnqft_workers import ledger as module
-from nnqft_workers.ledger import FORMAT, _pack, _unpack, count_records, list_requests
+from nnqft_workers import ledger_file as module
+from nnqft_workers.ledger import _pack, _unpack
+from nnqft_workers.ledger_file import FORMAT, count_records, list_requests
 from nnqft_workers.local import LocalPool
 from nnqft_workers.pool import Parcel
 from nnqft_workers.scheduler import schedule

@@ -467,3 +467,19 @@ def test_bad_input_on_the_command_line(capsys):
         captured = capsys.readouterr()
         assert captured.out == ""
         assert captured.err.count("\n") == 1
+
+
+def test_an_input_too_strange_for_one_way_is_solved_on_the_other():
+    """From uncoupled units this one is lost; the equation itself is the judge of what is found."""
+    theory = tanh(sigma_w=3.0, kappa=0.1, sigma_u=0.5, q={0.3: 1.0})
+    solution, h = solve(theory, rtol=1e-5), 0.02
+    tau = np.array([0.5, 2.0, 6.0])
+    C, before, after = (solution.correlator(tau + shift) for shift in (0.0, -h, h))
+    z, w = np.polynomial.hermite_e.hermegauss(160)
+    w = w / w.sum()
+    rho = (C / solution.variance)[:, None, None]
+    other = rho * z[:, None] + np.sqrt(1 - rho**2) * z
+    one = np.tanh(np.sqrt(solution.variance) * z)
+    phi_phi = np.einsum("a,b,a,tab->t", w, w, one, np.tanh(np.sqrt(solution.variance) * other))
+    left = C - (after - 2 * C + before) / h**2
+    assert_allclose(left, 9 * phi_phi + 0.25 * np.exp(-0.3 * tau), rtol=2e-3)

@@ -17,7 +17,8 @@ from nnqft.estimate import add_all
 from nnqft.integral import Branch
 from nnqft_workers.local import LocalPool
 from nnqft_workers.pool import AbstractPool, Parcel
-from nnqft_workers.scheduler import LEAST, schedule
+from nnqft_workers.rounds import LEAST
+from nnqft_workers.scheduler import schedule
 
 THEORY = nnqft.theory("linear", N=3, sigma_w=0.6)
 

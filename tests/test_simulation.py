@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.linalg import expm, solve_continuous_lyapunov
-from scipy.stats import chi2, kstest
+from scipy.stats import chi2, kstest, norm
 
 import nnqft
 from nnqft.cli import main
@@ -21,9 +21,10 @@ from nnqft.host import open_executor
 from nnqft_plugins.meanfield import solve
 from nnqft_plugins.networks import network_of
 from nnqft_plugins.simulation import Simulation, load, simulate
-from nnqft_plugins.simulation.job import Batch, Job
+from nnqft_plugins.simulation.job import Batch, Job, Measured
 from nnqft_plugins.simulation.linear import Modes, correlation, linear_batch, trace_average
 from nnqft_plugins.simulation.paths import path_batch
+from nnqft_plugins.simulation.statistics import summarise
 
 
 def pulls(result: Simulation, wanted: Any) -> np.ndarray:
@@ -280,6 +281,23 @@ def test_errors_of_exact_networks_are_those_of_the_scatter(networks):
     runs = [simulate(theory, times=times, networks=networks, seed=seed) for seed in range(100)]
     assert (runs[0].sdev[0] < 1e-6) == (networks == 900)
     assert_standard_normal(np.array([pulls(run, wanted)[0] for run in runs]))
+
+
+def test_controls_serve_where_networks_are_left_out_too():
+    """What decides whether a network counts may be what the control measures: still no bias, and honest errors."""
+    wanted = -norm.pdf(1.5) / norm.cdf(1.5)  # ⟨x⟩ of a Gaussian below 1.5
+
+    def pull(seed: int, controlled: bool) -> tuple[float, float]:
+        x, noise = np.random.default_rng(seed).standard_normal((2, 400))
+        counts = (x < 1.5).astype(float)
+        values = (counts * (x + 0.1 * noise))[:, None]
+        controls = x[:, None, None] if controlled else np.zeros((400, 1, 0))
+        found = summarise(Measured(counts, values, values, values, controls, int((1 - counts).sum())), 1, False, 50)
+        return (found.mean[0] - wanted) / found.cov[0, 0] ** 0.5, found.cov[0, 0]
+
+    for controlled in (False, True):
+        assert_standard_normal(np.array([pull(seed, controlled)[0] for seed in range(300)]))
+    assert pull(0, True)[1] < 0.5 * pull(0, False)[1]
 
 
 def test_errors_of_paths_are_those_of_the_scatter():

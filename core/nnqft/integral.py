@@ -8,6 +8,7 @@ between an external h and an external z̃ (the trunk) are confined to an interva
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -19,7 +20,7 @@ from nnqft.diagram import Diagram, Line
 from nnqft.errors import TheoryError
 from nnqft.integrand import Evaluation
 from nnqft.irreducible import contract_stubs
-from nnqft.shape import Shape, take_apart
+from nnqft.shape import BranchShape, FactorShape, LineShape, Shape
 from nnqft.theory import Array, Memory, Propagator, Theory, Vertex
 
 FREE = -1
@@ -110,7 +111,7 @@ class TimeIntegral:
     @cached_property
     def apart(self) -> tuple[Shape, tuple[int, ...]]:
         """Its shape, which many integrals share, and the wires that tell them apart."""
-        return take_apart(self)
+        return _take_apart(self)
 
 
 def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIntegral:
@@ -252,3 +253,45 @@ def _trunk(
                 below[line.end] |= below[v]
                 rank[line.end] += rank[v]
     return below, rank
+
+
+def _take_apart(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
+    """The shape of an integral and its wires.
+
+    The wires are point numbers: for each branch its parent, the other parents, the external points below it, its
+    rank and its root; for each line its end and its start; for each factor its points.
+    """
+    theory, externals = integral.theory, integral.times.shape[1]
+    branches: list[BranchShape] = []
+    wires: list[int] = []
+    root = list(range(externals))
+    for number, branch in enumerate(integral.branches, externals):
+        free = branch.parent == FREE
+        rooted = bool(free or branch.below or branch.others) or not theory.stationary
+        root.append(number if rooted else root[branch.parent])
+        branches.append(BranchShape(branch.propagator, len(branch.others), len(branch.below), rooted, free))
+        wires += [branch.parent, *branch.others, *branch.below, branch.rank, root[-1]]
+    lines = sorted(
+        (LineShape(line.propagator, line.response, theory.stationary and root[line.end] == root[line.start]), line)
+        for line in integral.lines
+    )
+    for _, line in lines:
+        wires += [line.end, line.start]
+    for _, points in integral.factors:
+        wires += points
+    used = {branch.propagator for branch in branches} | {shape.propagator for shape, _ in lines}
+    kernels = {name for name, _ in integral.factors}
+    shape = Shape(
+        theory.model,
+        theory.stationary,
+        externals,
+        tuple(branches),
+        tuple(shape for shape, _ in lines),
+        tuple(FactorShape(name, len(points)) for name, points in integral.factors),
+        tuple(line for name, line in sorted(integral.propagators.items()) if name in used),
+        tuple(vertex for vertex in theory.interactions if vertex.name in kernels),
+        tuple(sorted(theory.parameters.items())) if kernels else (),
+        integral.scale,
+        theory.horizon if any(branch.free for branch in branches) else math.inf,
+    )
+    return shape, tuple(wires)

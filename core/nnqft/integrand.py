@@ -25,7 +25,7 @@ class Evaluation:
     Parameters
     ----------
     shape, wires
-        See `take_apart`; the wires may be traced, so that one compiled integrand serves all integrals of a shape.
+        See `TimeIntegral.apart`; wires may be traced, so that one compiled integrand serves all integrals of a shape.
     times : (M, E) array
     u : (n, dim) array
     xp

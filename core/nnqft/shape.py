@@ -1,4 +1,4 @@
-"""A time integral taken apart: its shape, which many integrals share, and the wires that tell them apart.
+"""The shape of a time integral, which many integrals share; the wires that tell them apart come as numbers.
 
 An integrand compiled for a shape takes the wires as data, so a compiler has work to do once for a shape and not once
 for a diagram.
@@ -6,14 +6,11 @@ for a diagram.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from nnqft.integral import TimeIntegral
-    from nnqft.theory import Propagator, Vertex
+from nnqft.theory import Propagator, Vertex
 
 
 class BranchShape(NamedTuple):
@@ -80,45 +77,3 @@ class Shape:
     def propagator_named(self) -> Mapping[str, Propagator]:
         """The lines by name."""
         return {propagator.name: propagator for propagator in self.propagators}
-
-
-def take_apart(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
-    """The shape of an integral and its wires.
-
-    The wires are point numbers: for each branch its parent, the other parents, the external points below it, its
-    rank and its root; for each line its end and its start; for each factor its points.
-    """
-    theory, externals = integral.theory, integral.times.shape[1]
-    branches: list[BranchShape] = []
-    wires: list[int] = []
-    root = list(range(externals))
-    for number, branch in enumerate(integral.branches, externals):
-        free = branch.parent < 0
-        rooted = bool(free or branch.below or branch.others) or not theory.stationary
-        root.append(number if rooted else root[branch.parent])
-        branches.append(BranchShape(branch.propagator, len(branch.others), len(branch.below), rooted, free))
-        wires += [branch.parent, *branch.others, *branch.below, branch.rank, root[-1]]
-    lines = sorted(
-        (LineShape(line.propagator, line.response, theory.stationary and root[line.end] == root[line.start]), line)
-        for line in integral.lines
-    )
-    for _, line in lines:
-        wires += [line.end, line.start]
-    for _, points in integral.factors:
-        wires += points
-    used = {branch.propagator for branch in branches} | {shape.propagator for shape, _ in lines}
-    kernels = {name for name, _ in integral.factors}
-    shape = Shape(
-        theory.model,
-        theory.stationary,
-        externals,
-        tuple(branches),
-        tuple(shape for shape, _ in lines),
-        tuple(FactorShape(name, len(points)) for name, points in integral.factors),
-        tuple(line for name, line in sorted(integral.propagators.items()) if name in used),
-        tuple(vertex for vertex in theory.interactions if vertex.name in kernels),
-        tuple(sorted(theory.parameters.items())) if kernels else (),
-        integral.scale,
-        theory.horizon if any(branch.free for branch in branches) else math.inf,
-    )
-    return shape, tuple(wires)

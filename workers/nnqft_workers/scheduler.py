@@ -11,46 +11,24 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from nnqft import InputError
-from nnqft.estimate import Estimate, add_all
+from nnqft.estimate import Estimate
 from nnqft.interfaces import Outcome, Target, Work
-from nnqft_workers.allocation import chunk_size, extended, ideal_shares
 from nnqft_workers.devices import Devices
 from nnqft_workers.dispatcher import Dispatcher, Item
 from nnqft_workers.ledger import Ledger, NoLedger, open_ledger
 from nnqft_workers.pool import AbstractPool, Failed
+from nnqft_workers.rounds import LEAST, Key, Rounds
 from nnqft_workers.tasks import Chunk, Prepare, Settle, run_task
 
-LEAST = 64
-"""Fewest samples an integral may get: with fewer, its error bar is itself too uncertain to quote."""
-PILOT = 1024
-"""Samples of a first look, of which every integral gets two."""
-CHUNK_COST = 5e8
-"""Operations in one chunk at most, some 0.3 s."""
 MEMORY = 1 << 32
 """Bytes that the covariances of all diagrams may take."""
-BUDGET = 10**8
-"""Samples after which a target counts as missed, unless `neval` says otherwise."""
 _SETTLED = 2048
 """Integrals that travel together to an exact integrator."""
-_GROWTH = 8
-"""A round may multiply an integral's samples by this at most: a wrong variance is seen before it costs much."""
-_MARGIN = 1.05
-
 Progress = Callable[[Mapping[str, Any]], None]
-
-
-class Key(NamedTuple):
-    """A chunk: which integral, which of its chunks, how many samples."""
-
-    integral: int
-    number: int
-    samples: int
 
 
 class _OutOfTime(Exception):  # noqa: N818
@@ -94,40 +72,30 @@ class _Run:
         self, work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress, ledger: Ledger | NoLedger
     ) -> None:
         self.work, self.target, self.progress, self.ledger = work, target, progress, ledger
-        self.open = [n for n, w in enumerate(work) if not w.integrator.exact]
-        self.sampled = [n for n in self.open if work[n].integral.dim > 0]
-        self.budget = _budget(target)
         self.devices = Devices(pool)
+        self.rounds = Rounds(work, target, self.devices)
         self.dispatcher = Dispatcher(pool, run_task)
         self.estimates: list[Estimate | None] = [None] * len(work)
         self.states: dict[tuple[int, tuple[int, ...]], Any] = {}
-        self.planned = dict.fromkeys(self.open, 0)
-        self.chunks = dict.fromkeys(self.open, 0)
         self.arrived: dict[Key, Estimate | Failed] = {}
         self.spent = 0
         self.excess = math.inf
-        count = max(1, len(self.sampled))
-        self.pilot = max(LEAST, min(PILOT, self.budget // (8 * count)))
         self.deadline = time.monotonic() + (math.inf if target.time_limit is None else target.time_limit)
 
     def until_done(self) -> tuple[bool, str]:
         """Rounds of samples; whether the target was met, and why it stopped."""
-        self._check_size(len(self.sampled))
+        self._check_size(len(self.rounds.sampled))
         self._settle()
         self._prepare()
-        if not self.open:
+        plan = self.rounds.first()
+        if not plan:
             return True, "all integrals are exact"
-        # Two looks at each integral, where the budget has room for them.
-        looks = 2 if self.budget >= 2 * self.pilot * len(self.sampled) else 1
-        plan = list(self._plan(dict.fromkeys(self.sampled, looks * self.pilot), self.planned))
-        constants = sorted(set(self.open) - set(self.sampled))
-        plan = [Key(n, 0, 1) for n in constants] + plan
         while plan:
             self._sample(plan)
-            self.excess, plan = self._next()
+            self.excess, plan = self.rounds.next(self.estimates, self.spent)
             if self.excess <= 1.0:
                 return True, "target met"
-        return self.target.only_budget, f"budget of {self.budget:,} samples spent"
+        return self.target.only_budget, f"budget of {self.rounds.budget:,} samples spent"
 
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of how it ran."""
@@ -140,9 +108,9 @@ class _Run:
     def _check_size(self, count: int) -> None:
         """Refuse what cannot be done well before anything is computed."""
         grid = max((len(w.integral.times) for w in self.work), default=1)
-        if self.budget < LEAST * count:
+        if self.rounds.budget < LEAST * count:
             raise InputError(
-                f"neval={self.budget} is too few for {count} diagrams, which need {LEAST} samples each;"
+                f"neval={self.rounds.budget} is too few for {count} diagrams, which need {LEAST} samples each;"
                 f" write neval={LEAST * count} or more"
             )
         if 8 * count * grid**2 > MEMORY:
@@ -176,8 +144,9 @@ class _Run:
     def _prepare(self) -> None:
         """The map of each integral; equal integrals share one."""
         first: dict[tuple[int, tuple[int, ...]], Work] = {}
-        for n in self.open:
-            first.setdefault(self._map_of(self.work[n]), self.work[n])
+        for work in self.work:
+            if not work.integrator.exact:
+                first.setdefault(self._map_of(work), work)
         self.progress({"samples": 0, "expected": None, "error": math.inf})
         items = []
         for key, work in first.items():
@@ -212,8 +181,7 @@ class _Run:
         waiting: dict[int, deque[Key]] = {}
         for key in plan:
             waiting.setdefault(key.integral, deque()).append(key)
-            self.planned[key.integral] += key.samples
-            self.chunks[key.integral] += 1
+        self.rounds.take(plan)
         expected = self.spent + sum(key.samples for key in plan)
         missing = [key for key in plan if key not in self.arrived]
         known = self.ledger.recall(missing, self._chunk)
@@ -255,95 +223,15 @@ class _Run:
 
     def _chunk(self, key: Key) -> Chunk:
         work = self.work[key.integral]
-        integrator = self.devices.integrator(work, self.devices.of(work, key.samples, self._largest(key.integral)))
+        integrator = self.devices.integrator(work, self.rounds.device(key))
         return Chunk(work, integrator, self.states[self._map_of(work)], key.samples, key.number, self.target.seed)
 
     def _item(self, key: Key) -> Item:
-        work = self.work[key.integral]
-        device = self.devices.of(work, key.samples, self._largest(key.integral))
-        return Item(key, self._chunk(key), key.samples * work.integral.cost, device)
-
-    def _largest(self, n: int) -> int:
-        """Samples in one chunk of an integral on a processor core."""
-        return max(LEAST, int(CHUNK_COST / self.work[n].integral.cost))
-
-    def _plan(self, wanted: Mapping[int, float], planned: Mapping[int, int]) -> Iterator[Key]:
-        """Chunks that bring each integral to about so many samples, the largest demands first."""
-        for n in sorted(wanted, key=lambda n: planned[n] - wanted[n]):
-            have, number = planned[n], self.chunks[n]
-            largest = self.devices.largest(self.work[n], self._largest(n))
-            while True:
-                size = chunk_size(have, self.pilot, largest)
-                if have + size / 2 > wanted[n]:
-                    break
-                yield Key(n, number, size)
-                have, number = have + size, number + 1
+        return Item(key, self._chunk(key), key.samples * self.work[key.integral].integral.cost, self.rounds.device(key))
 
     def _guess(self) -> Iterator[Item]:
-        """Chunks that the next round will ask for if this one ends as it looks now."""
-        if any(self.estimates[n] is None for n in self.sampled):
-            return
-        _, plan = self._next(self.planned)
+        """Chunks for cores that the next round will ask for if this one ends as it looks now."""
+        _, plan = self.rounds.next(self.estimates, sum(self.rounds.planned.values()))
         for key in plan:
-            if key not in self.arrived and self.devices.of(self.work[key.integral], key.samples, 1 << 62) == "cpu":
+            if key not in self.arrived and self.rounds.device(key) == "cpu":
                 yield self._item(key)
-
-    def _next(self, have: Mapping[int, int] | None = None) -> tuple[float, list[Key]]:
-        """Largest error over tolerance, and the next round's chunks; `have` counts samples still on their way."""
-        now = [e.scaled(w.weight) for w, e in zip(self.work, self.estimates, strict=True) if e is not None]
-        total = add_all(now)
-        variance = np.diagonal(total.cov)
-        bound = self.target.tolerance(total.mean)
-        excess = math.inf if self.target.only_budget else _excess(variance, bound)
-        if self.target.only_budget:
-            bound = np.abs(total.mean)
-        scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
-        scale[scale == 0.0] = 1.0
-        left = self.budget - (self.spent if have is None else sum(have.values()))
-        if excess <= 1.0 or left < LEAST or not self.sampled:
-            return excess, []
-        each = [now[n] if len(now) == len(self.work) else None for n in self.sampled]
-        spread = np.array([e.variance_per_sample / scale for e in each if e is not None])
-        counts = np.array([(self.planned if have is None else have)[n] for n in self.sampled], float)
-        if not spread.size or not spread.any():
-            return excess, []
-        return excess, self._round(spread, counts, left, math.isfinite(excess))
-
-    def _round(self, spread: np.ndarray, have: np.ndarray, left: int, finite: bool) -> list[Key]:
-        """Chunks that bring the samples to those of least cost, within the budget."""
-        shares = ideal_shares(spread, np.array([self.work[n].integral.cost for n in self.sampled]))
-        wanted_variance = _MARGIN * spread if finite else np.full_like(spread, np.inf)
-        counts = np.minimum(extended(wanted_variance, shares, have, have.sum() + left), _GROWTH * have)
-        planned = dict(zip(self.sampled, have.astype(int).tolist(), strict=True))
-        while True:
-            wanted = dict(zip(self.sampled, counts.tolist(), strict=True))
-            if plan := list(self._plan(wanted, planned)):
-                return _within(plan, left)
-            # All are within half a chunk of what they should have.
-            counts = have + 2 * np.maximum(counts - have, 1.0)
-
-
-def _budget(target: Target) -> int:
-    if target.neval is not None:
-        return target.neval
-    # A time limit alone shall end a computation that has nothing else to end it.
-    return 1 << 60 if target.only_budget else BUDGET
-
-
-def _within(plan: Iterable[Key], left: int) -> list[Key]:
-    """The first chunks of a plan that the budget has room for, the last one cut to what is left."""
-    kept: list[Key] = []
-    for key in plan:
-        if key.samples > left:
-            if left >= LEAST:
-                kept.append(key._replace(samples=left))
-            break
-        kept.append(key)
-        left -= key.samples
-    return kept
-
-
-def _excess(variance: np.ndarray, bound: np.ndarray) -> float:
-    """Largest error over the error allowed; inf where none is allowed, as for a sum of zero under rtol alone."""
-    ratios = np.divide(np.sqrt(variance), bound, out=np.full(len(bound), math.inf), where=bound > 0)
-    return float(np.where(variance > 0, ratios, 0.0).max(initial=0.0))

@@ -17,6 +17,7 @@ from nnqft_plugins.meanfield.layers import Layers, fixed_layers, layered_exponen
 from nnqft_plugins.meanfield.lyapunov import largest_exponent
 from nnqft_plugins.meanfield.stationary import Curve
 from nnqft_plugins.networks import Network
+from nnqft_plugins.threads import one_thread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,7 +130,8 @@ class MeanField:
             return math.nan, math.nan
         if self.network.layered:
             return layered_exponent(self.network, self.variance), 0.0
-        return largest_exponent(self.network, self.curve)
+        with one_thread():
+            return largest_exponent(self.network, self.curve)
 
     @property
     def lyapunov(self) -> float:

@@ -14,9 +14,10 @@ from nnqft_plugins.meanfield.rest import solve_rest
 from nnqft_plugins.meanfield.solution import MeanField
 from nnqft_plugins.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.networks import Network, network_of
+from nnqft_plugins.threads import one_thread
 
-RTOL = {True: 1e-9, False: 1e-4}
-"""Default accuracy of a stationary solution and of one from rest."""
+STATIONARY, MOVING_INPUT, FROM_REST = 1e-9, 1e-7, 1e-4
+"""Default accuracies."""
 
 
 def solve(
@@ -38,8 +39,8 @@ def solve(
     horizon
         From rest: the last time of the grid, 10/γ if not given.
     rtol
-        Numerical error wanted, relative to the largest C: 1e-9 stationary, 1e-4 from rest, if not given. The error
-        that was reached is the result's.
+        Numerical error wanted, relative to the largest C; if not given 1e-9 stationary, 1e-7 with an input that
+        moves, 1e-4 from rest. The error that was reached is the result's.
     activation
         Instead of the model's own.
 
@@ -58,15 +59,17 @@ def solve(
     Phys. Rev. X 8, 041029 (2018). For layers B. Poole et al., arXiv:1606.05340.
     """
     network = network_of(theory, activation)
-    accuracy = RTOL[network.stationary] if rtol is None else _between("rtol", rtol, 1e-12, 1e-1)
-    if network.stationary:
-        if horizon is not None:
-            raise InputError("horizon is for start='rest'; a stationary solution has no end, write tau=[…]")
-        return _stationary(theory, network, tau, accuracy)
-    if tau is not None:
+    default = (MOVING_INPUT if _moving(network) else STATIONARY) if network.stationary else FROM_REST
+    accuracy = default if rtol is None else _between("rtol", rtol, 1e-12, 1e-1)
+    if network.stationary and horizon is not None:
+        raise InputError("horizon is for start='rest'; a stationary solution has no end, write tau=[…]")
+    if not network.stationary and tau is not None:
         raise InputError("tau needs a stationary start; from rest write horizon=… and then correlator(t, s)")
     end = 10 / network.gamma if horizon is None else _between("horizon", horizon, 1e-6, 1e6)
-    return (_layers_from_start if network.layered else _from_rest)(theory, network, end, accuracy)
+    with one_thread():  # the matrices are small, and threads would get into each other's way
+        if network.stationary:
+            return _stationary(theory, network, tau, accuracy)
+        return (_layers_from_start if network.layered else _from_rest)(theory, network, end, accuracy)
 
 
 def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> MeanField:
@@ -94,9 +97,13 @@ def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> 
 def _curve(network: Network, accuracy: float) -> Curve:
     if network.layered:
         return layered_curve(network)
-    if any(rate > 0.0 for rate, _ in network.sources):
-        return solve_driven(network, max(accuracy, 1e-10))
+    if _moving(network):
+        return solve_driven(network, max(0.1 * accuracy, 1e-10))
     return solve_static(network, max(accuracy, 1e-13))
+
+
+def _moving(network: Network) -> bool:
+    return any(rate > 0.0 for rate, _ in network.sources)
 
 
 def _from_rest(theory: Theory, network: Network, horizon: float, accuracy: float) -> MeanField:

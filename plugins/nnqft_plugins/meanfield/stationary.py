@@ -172,8 +172,9 @@ def _start_variance(network: Network, accuracy: float) -> float:
 
     def excess(variance: float) -> float:
         potential = Potential.at(network, variance, accuracy)
-        value = potential.height(potential.top()) - wanted
-        return value if math.isfinite(value) else -math.inf
+        if not np.isfinite(potential.slope).all():  # φ grows too fast for an average at this variance
+            return -math.inf
+        return potential.height(potential.top()) - wanted
 
     # All of f is positive: no C(0) is below that of the free theory.
     free = network.kappa / (2 * network.gamma) + network.static / network.gamma**2

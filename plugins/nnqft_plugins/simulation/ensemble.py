@@ -10,24 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import AbstractExecutor, Activation, InputError, Theory, UnknownNameError, finite_number, short, whole_number
-from nnqft.activation import Polynomial
+from nnqft import AbstractExecutor, Activation, InputError, Theory, finite_number, short, whole_number
 from nnqft.host import open_executor
 from nnqft.progress import progress_bar
 from nnqft.request import check_times
-from nnqft_plugins.meanfield import solve
-from nnqft_plugins.networks import Network, network_of
+from nnqft_plugins.networks import network_of
 from nnqft_plugins.simulation.job import Batch, Job, Measured, concatenate
 from nnqft_plugins.simulation.layers import layer_batch
 from nnqft_plugins.simulation.linear import linear_batch
 from nnqft_plugins.simulation.paths import ORDER, path_batch
+from nnqft_plugins.simulation.plan import make_job
 from nnqft_plugins.simulation.result import Simulation
-from nnqft_plugins.simulation.schedule import Schedule, spacing_for
+from nnqft_plugins.simulation.schedule import Schedule
 from nnqft_plugins.simulation.statistics import Summary, summarise
 from nnqft_plugins.threads import one_thread
 
-METHODS = ("auto", "exact", "heun", "euler", "layers")
-OBSERVABLES = ("two_point", "response")
 MOST_NETWORKS = 10_000_000
 _FIRST = 64
 """Networks before the first look at the error."""
@@ -106,7 +103,7 @@ def simulate(
     network = network_of(theory, activation)
     goal = Goal.checked(networks, rtol)
     pairs = check_times(theory, 2, times, tau)
-    job = _job(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
+    job = make_job(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
     place = open_executor(executor, workers, address)
     try:
         with progress_bar(progress, "first networks", "networks") as report:
@@ -257,126 +254,6 @@ def _batch_size(job: Job, networks: int) -> int:
     if job.scheme != "exact":  # paths are kept at every moment of their schedule
         fits = min(fits, 4_000_000 // (N * len(Schedule.of(job).moments)))
     return max(1, min(fits, 1000, math.ceil(networks / 16)))
-
-
-def _job(
-    theory: Theory, network: Network, pairs: tuple[tuple[float, ...], ...], observable: str, method: str,
-    step: Any, layer: Any, burn: Any, window: Any, kernel: bool, seed: Any,
-) -> Job:  # fmt: skip
-    if observable not in OBSERVABLES:
-        raise UnknownNameError("observable", observable, OBSERVABLES, " of a simulation")
-    scheme = _scheme(network, method)
-    if observable == "response" and scheme != "exact":
-        raise InputError("response: simulated for linear networks only; write observable='two_point'")
-    gain = _linear_gain(network) if scheme == "exact" else None
-    job = Job(
-        network=network if gain is None else replace(network, sigma_w=network.sigma_w * abs(gain)),
-        times=tuple((float(t), float(s)) for t, s in pairs),
-        response=observable == "response",
-        kernel=bool(kernel) and observable == "two_point",
-        scheme=scheme,
-        seed=whole_number("seed", seed, 0),
-    )
-    if scheme == "exact":
-        _refuse("exact networks have no steps", step=step, layer=layer, burn=burn, window=window)
-        return job
-    if layer is not None and scheme != "layers":
-        raise InputError("layer is for model 'feedforward'; write step=… for the step of a path")
-    scale = 1 / max(network.gamma, network.sigma_w)
-    longest = (0.02 if scheme == "layers" else 0.1) * scale if step is None else _positive("step", step)
-    job = replace(job, step=longest, refined=True, begin=network.C_0)
-    if layer is not None:
-        _refuse("a stack with layers of a given depth has no other step", step=step)
-        job = replace(job, step=_layer_depth(network, layer), refined=False)
-    if network.stationary:
-        job = _stationary(theory, job, burn, window)
-    else:
-        _refuse("from rest nothing is left out and nothing repeated", burn=burn, window=window)
-    if layer is not None:
-        _check_whole_layers(job)
-    return job
-
-
-def _scheme(network: Network, method: str) -> str:
-    if method not in METHODS:
-        raise UnknownNameError("method", method, METHODS)
-    linear = _linear_gain(network) is not None
-    if network.layered:
-        if method not in ("auto", "layers"):
-            raise InputError(f"method={method!r}: layers are simulated by method='layers'")
-        return "layers"
-    if method == "layers":
-        raise InputError("method='layers' is for model 'feedforward'; write method='heun'")
-    if method == "exact" and not linear:
-        raise InputError(
-            f"method='exact' is for linear networks, not φ = {network.activation.name}; write method='heun'"
-        )
-    if method == "auto":
-        return "exact" if linear else "heun"
-    return method
-
-
-def _linear_gain(network: Network) -> float | None:
-    """c of φ(h) = c h; None for any other φ."""
-    value = network.activation.value
-    if network.layered or not isinstance(value, Polynomial):
-        return None
-    c = value.coefficients
-    return c[1] if len(c) > 1 and not any(x for p, x in enumerate(c) if p != 1) else None
-
-
-def _stationary(theory: Theory, job: Job, burn: Any, window: Any) -> Job:
-    """Begin with the variance of mean-field theory, and let pass what it takes to forget that."""
-    network = job.network
-    try:
-        solution = solve(theory, rtol=1e-4, activation=network.activation)
-        variance = solution.variance
-        rates = [solution.decay_rate, abs(solution.lyapunov)]
-        slowest = max([1.0, *(min(1 / rate, 20 / network.gamma) * network.gamma for rate in rates if rate > 0)])
-    except InputError:  # no such solution: networks of finite width may still live long
-        variance, slowest = network.kappa / (2 * network.gamma) + network.static / network.gamma**2, 5.0
-    memory = slowest / network.gamma
-    lags = np.array([abs(t - s) for t, s in job.times])
-    spacing = spacing_for(lags, 0.5 * memory)
-    if not job.refined:
-        spacing = job.step * math.ceil(spacing / job.step - 1e-9)
-    burned = 10 * memory if burn is None else _positive("burn", burn)
-    if not job.refined:
-        burned = job.step * math.ceil(burned / job.step - 1e-9)
-    return replace(
-        job,
-        begin=variance,
-        burn=burned,
-        window=20 * memory if window is None else _positive("window", window),
-        spacing=spacing,
-    )
-
-
-def _layer_depth(network: Network, layer: Any) -> float:
-    depth = _positive("layer", layer)
-    if depth >= 2 / network.gamma:
-        raise InputError(f"layer={short(layer)}: wanted a depth below 2/γ={2 / network.gamma:g}")
-    return depth
-
-
-def _check_whole_layers(job: Job) -> None:
-    for t, s in job.times:
-        for depth in [abs(t - s)] if job.network.stationary else [t, s]:
-            if abs(depth / job.step - round(depth / job.step)) > 1e-6:
-                raise InputError(f"depth {depth:g} is no multiple of layer={job.step:g}; write times that are")
-
-
-def _refuse(why: str, **given: Any) -> None:
-    for name, value in given.items():
-        if value is not None:
-            raise InputError(f"{name}={short(value)}: {why}; leave it out")
-
-
-def _positive(name: str, value: Any) -> float:
-    number = finite_number(name, value)
-    if number <= 0.0:
-        raise InputError(f"{name}={short(value)}: wanted a number > 0")
-    return number
 
 
 def _largest_share(units: np.ndarray) -> float:

@@ -63,17 +63,17 @@ def kernels(schedule: Schedule, records: np.ndarray) -> tuple[np.ndarray, np.nda
     Parameters
     ----------
     records : (walks, R, U, N) array
-        States of U networks, by each of several walks of theirs. Networks that ran away are set to 0.
+        States of U networks, by each of several walks of theirs; the third, if there is one, is a control.
 
     Returns
     -------
     kept : (U,) array of bool
         Networks that stayed within bounds on all walks.
     K : (walks, M, K, U) array
-        For each pair of times and repetition.
+        For each pair of times and repetition; 0 on the first two walks of networks that ran away.
     """
-    kept = (np.abs(records) < RUN_AWAY).all(axis=(0, 1, 3))  # False for nan
-    records[:, :, ~kept] = 0.0
+    kept = (np.abs(records[:2]) < RUN_AWAY).all(axis=(0, 1, 3))  # False for nan
+    records[:2, :, ~kept] = 0.0
     found = [
         [np.einsum("kun,kun->ku", walk[t], walk[s]) for t, s in zip(schedule.later, schedule.earlier, strict=True)]
         for walk in records

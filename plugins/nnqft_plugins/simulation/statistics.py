@@ -60,13 +60,15 @@ def summarise(measured: Measured, order: int, kernel: bool, width: int) -> Summa
     fine, coarse = measured.values, measured.coarse
     change = (fine - coarse) / (2**order - 1)
     extrapolated = fine + change
-    controlled = extrapolated if measured.discarded else _controlled(extrapolated, measured.controls, width)
-    mean, residuals = _ratio(controlled, n)
+    mean, plain = _ratio(extrapolated, n)
+    residuals = _controlled(plain, measured.controls, width)
+    mean = mean + residuals.mean(axis=0)
+    centred = residuals - residuals.mean(axis=0)
     units = len(n)
-    cov = residuals.T @ residuals / (units * max(units - 1, 1))
+    cov = centred.T @ centred / (units * max(units - 1, 1))
     nothing = np.full(len(mean), np.nan)
     spread, spread_sdev = _kernel(measured, extrapolated) if kernel else (nothing, nothing)
-    return Summary(mean, cov, change.sum(axis=0) / max(n.sum(), 1), spread, spread_sdev, mean + residuals)
+    return Summary(mean, cov, change.sum(axis=0) / max(n.sum(), 1), spread, spread_sdev, mean + centred)
 
 
 def _ratio(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,24 +77,25 @@ def _ratio(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndar
     return mean, (values - members[:, None] * mean) / max(members.mean(), 1e-300)
 
 
-def _controlled(values: np.ndarray, controls: np.ndarray, width: int) -> np.ndarray:
-    """Values minus their regression on the controls, whose means are zero; the values themselves if units are few.
+def _controlled(residuals: np.ndarray, controls: np.ndarray, width: int) -> np.ndarray:
+    """Residuals minus their regression on the controls, or as they are if units are few.
 
-    The slopes for each unit come from other units (cross-fitting), so that the mean stays unbiased and the scatter of
-    what is left is what it would be with slopes that were known beforehand.
+    The controls have mean zero over all units, those with discarded networks included. The slopes for each unit come
+    from other units (cross-fitting), so that the mean stays unbiased and the scatter of what is left is what it would
+    be with slopes that were known beforehand.
     """
     units, times, count = controls.shape
     if count == 0 or units < _UNITS_PER_CONTROL[width >= _WIDE] * (count + 1):
-        return values
-    out = np.empty_like(values)
+        return residuals
+    out = np.empty_like(residuals)
     fold = np.arange(units) % _FOLDS
     for m in range(times):
         x = controls[:, m] / np.maximum(np.sqrt((controls[:, m] ** 2).mean(axis=0)), 1e-300)
         for each in range(_FOLDS):
             others, mine = fold != each, fold == each
-            fitted = x[others] - x[others].mean(axis=0), values[others, m] - values[others, m].mean()
+            fitted = x[others] - x[others].mean(axis=0), residuals[others, m] - residuals[others, m].mean()
             slope, *_ = np.linalg.lstsq(*fitted, rcond=1e-10)
-            out[mine, m] = values[mine, m] - x[mine] @ slope
+            out[mine, m] = residuals[mine, m] - x[mine] @ slope
     return out
 
 

@@ -1,0 +1,145 @@
+"""Rounds of chunks: which come next, from the estimates so far, counted costs, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nnqft.estimate import Estimate, add_all
+from nnqft.interfaces import Target, Work
+from nnqft_workers.allocation import chunk_size, extended, ideal_shares
+from nnqft_workers.devices import Devices
+
+LEAST = 64
+"""Fewest samples an integral may get: with fewer, its error bar is itself too uncertain to quote."""
+PILOT = 1024
+"""Samples of a first look, of which every integral gets two."""
+CHUNK_COST = 5e8
+"""Operations in one chunk at most, some 0.3 s."""
+BUDGET = 10**8
+"""Samples after which a target counts as missed, unless `neval` says otherwise."""
+_GROWTH = 8
+"""A round may multiply an integral's samples by this at most: a wrong variance is seen before it costs much."""
+_MARGIN = 1.05
+
+
+class Key(NamedTuple):
+    """A chunk: which integral, which of its chunks, how many samples."""
+
+    integral: int
+    number: int
+    samples: int
+
+
+class Rounds:
+    """Plans of chunks for a sum of integrals with one target.
+
+    Attributes
+    ----------
+    sampled : list
+        Numbers of the integrals that have samples to take.
+    budget, pilot : int
+        Samples in all at most; samples of a first look.
+    planned, chunks : dict
+        Samples and chunks of each integral that plans have asked for.
+    """
+
+    def __init__(self, work: Sequence[Work], target: Target, devices: Devices) -> None:
+        self.work, self.target, self.devices = work, target, devices
+        self.sampled = [n for n, w in enumerate(work) if not w.integrator.exact and w.integral.dim > 0]
+        self.budget = _budget(target)
+        self.pilot = max(LEAST, min(PILOT, self.budget // (8 * max(1, len(self.sampled)))))
+        self.planned = dict.fromkeys(range(len(work)), 0)
+        self.chunks = dict.fromkeys(range(len(work)), 0)
+
+    def first(self) -> list[Key]:
+        """What has no samples to take, then two looks at each integral, where the budget has room for them."""
+        looks = 2 if self.budget >= 2 * self.pilot * len(self.sampled) else 1
+        sampled = set(self.sampled)
+        constants = [Key(n, 0, 1) for n, w in enumerate(self.work) if not w.integrator.exact and n not in sampled]
+        return constants + list(self._chunks(dict.fromkeys(self.sampled, looks * self.pilot)))
+
+    def take(self, plan: Iterable[Key]) -> None:
+        """A plan becomes a round."""
+        for key in plan:
+            self.planned[key.integral] += key.samples
+            self.chunks[key.integral] += 1
+
+    def next(self, estimates: Sequence[Estimate | None], spent: int) -> tuple[float, list[Key]]:
+        """Largest error over tolerance, and the next round: none if the target is met or the budget spent."""
+        now = [e.scaled(w.weight) for w, e in zip(self.work, estimates, strict=True) if e is not None]
+        if len(now) < len(self.work):
+            return math.inf, []
+        total = add_all(now)
+        variance = np.diagonal(total.cov)
+        bound = self.target.tolerance(total.mean)
+        excess = math.inf if self.target.only_budget else _excess(variance, bound)
+        if self.target.only_budget:
+            bound = np.abs(total.mean)
+        scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
+        scale[scale == 0.0] = 1.0
+        spread = np.array([now[n].variance_per_sample / scale for n in self.sampled])
+        if excess <= 1.0 or self.budget - spent < LEAST or not spread.any():
+            return excess, []
+        return excess, self._round(spread, self.budget - spent, math.isfinite(excess))
+
+    def largest(self, n: int) -> int:
+        """Samples in one chunk of an integral on a processor core."""
+        return max(LEAST, int(CHUNK_COST / self.work[n].integral.cost))
+
+    def device(self, key: Key) -> str:
+        """The kind of worker that a chunk is for."""
+        return self.devices.of(self.work[key.integral], key.samples, self.largest(key.integral))
+
+    def _round(self, spread: np.ndarray, left: int, finite: bool) -> list[Key]:
+        """Chunks that bring the samples to those of least cost, within the budget."""
+        have = np.array([self.planned[n] for n in self.sampled], float)
+        shares = ideal_shares(spread, np.array([self.work[n].integral.cost for n in self.sampled]))
+        allowed = _MARGIN * spread if finite else np.full_like(spread, np.inf)
+        counts = np.minimum(extended(allowed, shares, have, have.sum() + left), _GROWTH * have)
+        while True:
+            if plan := list(self._chunks(dict(zip(self.sampled, counts.tolist(), strict=True)))):
+                return _within(plan, left)
+            # All are within half a chunk of what they should have.
+            counts = have + 2 * np.maximum(counts - have, 1.0)
+
+    def _chunks(self, wanted: Mapping[int, float]) -> Iterator[Key]:
+        """Chunks that bring each integral to about so many samples, the largest demands first."""
+        for n in sorted(wanted, key=lambda n: self.planned[n] - wanted[n]):
+            have, number = self.planned[n], self.chunks[n]
+            largest = self.devices.largest(self.work[n], self.largest(n))
+            while True:
+                size = chunk_size(have, self.pilot, largest)
+                if have + size / 2 > wanted[n]:
+                    break
+                yield Key(n, number, size)
+                have, number = have + size, number + 1
+
+
+def _budget(target: Target) -> int:
+    if target.neval is not None:
+        return target.neval
+    # A time limit alone shall end a computation that has nothing else to end it.
+    return 1 << 60 if target.only_budget else BUDGET
+
+
+def _within(plan: Iterable[Key], left: int) -> list[Key]:
+    """The first chunks of a plan that the budget has room for, the last one cut to what is left."""
+    kept: list[Key] = []
+    for key in plan:
+        if key.samples > left:
+            if left >= LEAST:
+                kept.append(key._replace(samples=left))
+            break
+        kept.append(key)
+        left -= key.samples
+    return kept
+
+
+def _excess(variance: np.ndarray, bound: np.ndarray) -> float:
+    """Largest error over the error allowed; inf where none is allowed, as for a sum of zero under rtol alone."""
+    ratios = np.divide(np.sqrt(variance), bound, out=np.full(len(bound), math.inf), where=bound > 0)
+    return float(np.where(variance > 0, ratios, 0.0).max(initial=0.0))
