@@ -15,7 +15,7 @@ from nnqft.options import WHOLE, Address, Executor, Seed, Workers, parse_numbers
 from nnqft_plugins.study.cells import Cell, Store, run_all
 from nnqft_plugins.study.plan import Settings, all_cells
 
-app = App(help="Run a study: many computations and simulations side by side, resumable.")
+app = App(name="study", help="Run a study: many computations and simulations side by side, resumable.")
 
 
 @app.command(name="test-it")
