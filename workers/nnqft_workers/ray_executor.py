@@ -105,14 +105,15 @@ class RayPool(AbstractPool):
         if any(parcel.device == "gpu" for parcel in self._flying.values()) and not self.slots("gpu"):
             stranded = [reference for reference, parcel in self._flying.items() if parcel.device == "gpu"]
             for reference in stranded:
-                self._ray.cancel(reference)
                 done.append((self._flying.pop(reference), Lost("the last GPU left the cluster", blame=False)))
         return done
 
     def forget(self) -> None:
-        """Cancel what has not finished."""
-        for reference in self._flying:
-            self._ray.cancel(reference)
+        """Let what is in flight, two short parcels for each worker, run to its end unheard.
+
+        Cancelling a task just as it ends makes Ray 2.60 abort this process ("tried to complete task that was not
+        pending").
+        """
         self._flying.clear()
 
     def close(self) -> None:
