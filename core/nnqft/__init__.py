@@ -27,20 +27,16 @@ from nnqft.errors import (
     short,
 )
 from nnqft.estimate import Estimate
+from nnqft.execution import AbstractExecutor, Keep, Outcome, Target, Work
 from nnqft.hookspecs import hookimpl
 from nnqft.integral import TimeIntegral, time_integral
 from nnqft.interfaces import (
     AbstractDerivedObservable,
-    AbstractExecutor,
     AbstractIntegrator,
     AbstractModel,
     AbstractObservable,
-    Keep,
     Need,
-    Outcome,
     Parameter,
-    Target,
-    Work,
     finite_number,
     whole_number,
 )

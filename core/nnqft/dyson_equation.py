@@ -12,9 +12,10 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from nnqft.errors import InputError, short
+from nnqft.execution import AbstractExecutor, Target
 from nnqft.generate import MAX_DIAGRAMS
 from nnqft.host import default_host, open_executor
-from nnqft.interfaces import AbstractExecutor, Target, finite_number, whole_number
+from nnqft.interfaces import finite_number, whole_number
 from nnqft.irreducible import skeletons
 from nnqft.pipeline import diagrams
 from nnqft.request import MAX_TIMES, check_theory

@@ -11,13 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pluggy
 
 from nnqft.diagram import Diagram
-from nnqft.interfaces import (
-    AbstractDerivedObservable,
-    AbstractExecutor,
-    AbstractIntegrator,
-    AbstractModel,
-    AbstractObservable,
-)
+from nnqft.execution import AbstractExecutor
+from nnqft.interfaces import AbstractDerivedObservable, AbstractIntegrator, AbstractModel, AbstractObservable
 
 GROUP = "nnqft"
 hookspec = pluggy.HookspecMarker(GROUP)

@@ -20,9 +20,9 @@ import pluggy
 
 from nnqft import hookspecs
 from nnqft.errors import InputError, NnqftError, PluginError, UnknownNameError, one_line, short
+from nnqft.execution import AbstractExecutor
 from nnqft.interfaces import (
     AbstractDerivedObservable,
-    AbstractExecutor,
     AbstractIntegrator,
     AbstractModel,
     AbstractObservable,

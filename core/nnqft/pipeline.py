@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from nnqft.derived import compute_derived, is_derived
+from nnqft.derived import is_derived
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, IntegrationError, short
+from nnqft.execution import AbstractExecutor
 from nnqft.generate import MAX_DIAGRAMS, generate
 from nnqft.host import default_host, open_executor, strangers
 from nnqft.indices import check_indices, label_legs
-from nnqft.interfaces import AbstractExecutor, AbstractModel, AbstractObservable, Need, whole_number
+from nnqft.interfaces import AbstractModel, AbstractObservable, whole_number
 from nnqft.irreducible import amputate
 from nnqft.irreducible import irreducible as only_irreducible
 from nnqft.progress import progress_bar
 from nnqft.request import Request, check_theory, make_request, make_target, make_theory
 from nnqft.result import Result, make_result
 from nnqft.resummed import resum
+from nnqft.several import compute_several
 from nnqft.theory import Theory
 from nnqft.work import make_job
 
@@ -182,10 +184,11 @@ def compute(
         If an integral failed; its `result` holds what was finished.
     """
     if not isinstance(observable, str) or is_derived(observable):
-        # Whatever options there are go on to each computation.
-        taken = ("theory", "observable", "times", "tau", "indices")
-        options = {name: value for name, value in locals().items() if name not in (*taken, "taken")}
-        return _compute_several(theory, observable, times, tau, indices, options)
+        return compute_several(
+            compute, theory, observable, times, tau, indices, order=order, width_order=width_order,
+            integrator=integrator, executor=executor, rtol=rtol, atol=atol, neval=neval, seed=seed, ledger=ledger,
+            time_limit=time_limit, progress=progress, workers=workers, address=address, max_diagrams=max_diagrams,
+        )  # fmt: skip
     request = make_request(
         theory, observable, order=order, width_order=width_order, times=times, tau=tau, indices=indices,
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed,
@@ -236,56 +239,3 @@ def run(
     if outcome.failure is not None:
         raise IntegrationError(str(outcome.failure), result) from outcome.failure
     return result
-
-
-def _compute_several(
-    theory: Theory,
-    observable: str | Sequence[str],
-    times: Any,
-    tau: Any,
-    indices: str | None,
-    options: Mapping[str, Any],
-) -> Any:
-    """Derived observables together, others one by one; a dict by name unless a single name was given."""
-    check_theory(theory)
-    single = isinstance(observable, str)
-    names = _names(observable)
-    derived = [name for name in names if is_derived(name)]
-    if derived and indices is not None:
-        raise InputError(f"indices={short(indices)}: {derived[0]!r} chooses the indices of its legs; leave indices out")
-
-    def evaluate(need: Need) -> Result:
-        target = _absolute_target(theory, need, options)
-        return compute(theory, need.observable, times=need.times, indices=need.indices, **{**options, **target})
-
-    made: dict[str, Any] = dict(compute_derived(theory, derived, times, tau, evaluate)) if derived else {}
-    for name in names:
-        if name not in made:
-            made[name] = compute(theory, name, times=times, tau=tau, indices=indices, **options)
-    return made[names[0]] if single else {name: made[name] for name in names}
-
-
-def _names(observable: Any) -> list[str]:
-    """The names of one or several observables."""
-    if isinstance(observable, str):
-        return [observable]
-    try:
-        names = list(observable)
-    except TypeError:
-        names = []
-    if not names or len(set(map(str, names))) < len(names):
-        raise InputError(f"observable={short(observable)}: wanted a name or several different ones")
-    return names
-
-
-def _absolute_target(theory: Theory, need: Need, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Tolerances relative to the largest free value: a tail that is nearly zero needs no digits of its own."""
-    if options["rtol"] is None or not isinstance(options["order"], int):
-        return {}
-    free = compute(theory, need.observable, order=0, times=need.times, indices=need.indices, neval=1)
-    scale = float(abs(free.mean).max())
-    rtol, atol = options["rtol"], options["atol"] or 0.0
-    # Anything odd is left to be refused where it is checked.
-    if not scale or not isinstance(rtol, int | float) or not isinstance(atol, int | float) or rtol <= 0:
-        return {}
-    return {"rtol": None, "atol": max(atol, rtol * scale)}

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from nnqft.errors import InputError, PluginError, UnknownNameError, short
+from nnqft.execution import Keep, Target
 from nnqft.host import default_host, strangers
 from nnqft.indices import check_indices
-from nnqft.interfaces import AbstractModel, Keep, Target, finite_number, whole_number
+from nnqft.interfaces import AbstractModel, finite_number, whole_number
 from nnqft.theory import Theory
 
 STARTS = ("stationary", "rest")

@@ -8,8 +8,9 @@ import numpy as np
 
 from nnqft.errors import InputError, PluginError, UnknownNameError
 from nnqft.estimate import Estimate
+from nnqft.execution import Target
 from nnqft.host import default_host, strangers
-from nnqft.interfaces import AbstractModel, Target
+from nnqft.interfaces import AbstractModel
 from nnqft.request import RESUMMED, Request, make_theory
 from nnqft.result import Result, versions
 from nnqft.series import Series

@@ -11,7 +11,7 @@ import numpy as np
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError, IntegrationError
 from nnqft.estimate import Estimate, add_all, collect
-from nnqft.interfaces import AbstractExecutor, Target
+from nnqft.execution import AbstractExecutor, Target
 from nnqft.irreducible import on_one_point
 from nnqft.progress import progress_bar
 from nnqft.theory import Propagator, Theory

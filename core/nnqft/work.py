@@ -15,9 +15,10 @@ from nnqft.closed_form import ClosedForm, combine, rational
 from nnqft.diagram import Diagram
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
+from nnqft.execution import Work
 from nnqft.host import default_host, strangers
 from nnqft.integral import TimeIntegral, time_integral
-from nnqft.interfaces import AbstractIntegrator, Work
+from nnqft.interfaces import AbstractIntegrator
 from nnqft.plan import LINES
 from nnqft.theory import Leg, Theory
 

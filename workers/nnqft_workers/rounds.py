@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnqft.estimate import Estimate, add_all
-from nnqft.interfaces import Target, Work
+from nnqft.execution import Target, Work
 from nnqft_workers.allocation import chunk_size, extended, ideal_shares
 from nnqft_workers.devices import Devices
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from nnqft import InputError
 from nnqft.estimate import Estimate
-from nnqft.interfaces import Outcome, Target, Work
+from nnqft.execution import Outcome, Target, Work
 from nnqft_workers.devices import Devices
 from nnqft_workers.dispatcher import Dispatcher, Item
 from nnqft_workers.ledger import Ledger, NoLedger, open_ledger

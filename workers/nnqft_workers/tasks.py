@@ -12,7 +12,7 @@ import numpy as np
 from nnqft import AbstractIntegrator, NnqftError, PluginError, TimeIntegral, WorkError
 from nnqft.errors import one_line, short
 from nnqft.estimate import Estimate
-from nnqft.interfaces import Work
+from nnqft.execution import Work
 
 
 @dataclass(frozen=True)
