@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from nnqft import InputError
+from nnqft import InputError, LedgerError
 from nnqft.estimate import Estimate
 from nnqft.execution import Outcome, Target, Work
 from nnqft_workers.devices import Devices
@@ -61,8 +61,13 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
             converged, reason, failure = False, "failed", error
         finally:
             run.dispatcher.close()
-        ledger.finish(converged, reason, run.spent)
-    return Outcome(run.estimates, converged, reason, failure, run.notes())
+        notes = run.notes()
+        try:
+            ledger.finish(converged, reason, run.spent)
+        except LedgerError as error:
+            # A disk that is full must not cost the estimates.
+            notes += (f"how it ended could not be written down: {error}",)
+    return Outcome(run.estimates, converged, reason, failure, notes)
 
 
 class _Run:
