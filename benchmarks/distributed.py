@@ -84,7 +84,7 @@ if __name__ == "__main__":
 def memory(report: Report) -> None:
     """The driver's peak with ten thousand integrals and their chunks."""
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "queue.py"
+        script = Path(folder) / "ten_thousand.py"
         script.write_text(QUEUE)
         done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     diagrams, chunks, peak, seconds = done.stdout.split()

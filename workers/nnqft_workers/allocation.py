@@ -78,7 +78,7 @@ def extended(variance: np.ndarray, shares: np.ndarray, have: np.ndarray, most: f
 def chunk_size(have: int, first: int, largest: int) -> int:
     """Samples of the next chunk of an integral that has so many.
 
-    It depends on nothing else, so chunks computed for one target serve a tighter one: a quarter of what is there,
-    in steps of the first look.
+    It depends on nothing else, so chunks computed for one target serve a tighter one: half of what is there, in steps
+    of the first look.
     """
-    return max(first, min(largest, have // 4 // first * first))
+    return max(first, min(largest, have // 2 // first * first))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnqft.estimate import Estimate, add_all
+from nnqft.estimate import Estimate
 from nnqft.execution import Target, Work
 from nnqft_workers.allocation import chunk_size, extended, ideal_shares
 from nnqft_workers.devices import Devices
@@ -70,18 +70,21 @@ class Rounds:
 
     def next(self, estimates: Sequence[Estimate | None], spent: int) -> tuple[float, list[Key]]:
         """Largest error over tolerance, and the next round: none if the target is met or the budget spent."""
-        now = [e.scaled(w.weight) for w, e in zip(self.work, estimates, strict=True) if e is not None]
-        if len(now) < len(self.work):
+        known = [e for e in estimates if e is not None]
+        if len(known) < len(self.work):
             return math.inf, []
-        total = add_all(now)
-        variance = np.diagonal(total.cov)
-        bound = self.target.tolerance(total.mean)
+        weights = np.array([w.weight for w in self.work])[:, None]
+        # Sums along an axis, not matrix products: the bits of those depend on how many threads share them.
+        total = (weights * np.array([e.mean for e in known])).sum(axis=0)
+        each = weights**2 * np.array([e.cov.diagonal() for e in known])
+        variance = each.sum(axis=0)
+        bound = self.target.tolerance(total)
         excess = math.inf if self.target.only_budget else _excess(variance, bound)
         if self.target.only_budget:
-            bound = np.abs(total.mean)
+            bound = np.abs(total)
         scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
         scale[scale == 0.0] = 1.0
-        spread = np.array([now[n].variance_per_sample / scale for n in self.sampled])
+        spread = (each * np.array([e.samples for e in known], float)[:, None] / scale)[self.sampled]
         if excess <= 1.0 or self.budget - spent < LEAST or not spread.any():
             return excess, []
         return excess, self._round(spread, self.budget - spent, math.isfinite(excess))
