@@ -124,7 +124,7 @@ def _peer(request: dict[str, object], share: int, count: int) -> float:
         if not integral.dim:
             continue
         integrator = vegas.Integrator([[0.0, 1.0]] * integral.dim)
-        found = integrator(vegas.lbatchintegrand(lambda u, f=integral: f(u)[:, 0]), nitn=5, neval=share // 5)
+        found = integrator(vegas.lbatchintegrand(lambda u, f=integral: np.array(f(u)[:, 0])), nitn=5, neval=share // 5)
         variance += (diagram.weight * found.sdev) ** 2
         done += 1
     assert done == count
