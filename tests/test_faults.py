@@ -154,6 +154,15 @@ def test_few_parcels_are_in_flight_however_many_wait():
     assert pool.most <= 3 * pool.ahead
 
 
+def test_work_for_gpus_that_are_gone_goes_to_cores_a_few_parcels_at_a_time():
+    pool = Unreliable(2, loss=0.0)
+    items = [Item(n, 1, 1e9, "gpu") for n in range(200)]
+    count = sum(len(results) for results in Dispatcher(pool, double).stream(items))
+    assert count == 200
+    assert {parcel.device for parcel in pool.ran} == {"cpu"}
+    assert pool.most <= 3 * pool.ahead
+
+
 def test_small_items_travel_together_and_large_ones_do_not():
     pool = LocalPool()
     sizes = []

@@ -107,7 +107,8 @@ class Dispatcher:
         self._pool.forget()
 
     def _fill(self, queues: dict[str, _Queue], spare: Iterator[Item]) -> None:
-        for device, queue in queues.items():
+        for wanted, queue in queues.items():
+            device = self._place(wanted)
             # A cluster may have lost its last worker of a kind for a while: one parcel then waits for it.
             slots = max(1, self._pool.slots(device))
             while queue.items and self._load[device] < self._pool.ahead * slots:
@@ -117,10 +118,13 @@ class Dispatcher:
             while self._load["cpu"] < self._pool.slots("cpu") and (item := next(spare, None)) is not None:
                 self._send((item,))
 
+    def _place(self, device: str) -> str:
+        """Where the last GPU has left, a core does its work, with the same integrator."""
+        return device if self._pool.slots(device) else "cpu"
+
     def _send(self, items: tuple[Item, ...], losses: int = 0) -> None:
         self._number += 1
-        # Where the last GPU has left, a core does its work, with the same integrator.
-        device = items[0].device if self._pool.slots(items[0].device) else "cpu"
+        device = self._place(items[0].device)
         label = getattr(items[0].content, "label", "work")
         contents = [item.content for item in items]
         parcel = Parcel(self._number, self._function, contents, device, label)
