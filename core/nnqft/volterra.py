@@ -10,11 +10,11 @@ three steps and Romberg's table take the first two away, and say how much they m
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
 from scipy.linalg import solve_triangular, toeplitz
-from scipy.signal import fftconvolve
 
 
 @dataclass(frozen=True)
@@ -131,22 +131,29 @@ def _response(kernels: Kernels) -> np.ndarray:
 
 def _causal(one: np.ndarray, two: np.ndarray, h: float) -> np.ndarray:
     """∫_0^τ one(τ−u) two(u) du."""
-    whole = fftconvolve(one, two)[: len(one)]
+    whole = _convolved(one, two)[: len(one)]
     return h * (whole - (one * two[0] + two * one[0]) / 2)
 
 
 def _overlap(one: np.ndarray, h: float) -> np.ndarray:
     """∫_0^∞ one(u+τ) one(u) du."""
-    whole = fftconvolve(one, one[::-1])[len(one) - 1 :]
+    whole = _convolved(one, one[::-1])[len(one) - 1 :]
     return h * (whole - one * one[0] / 2)
 
 
 def _even(one: np.ndarray, two: np.ndarray, h: float) -> np.ndarray:
     """∫ one(τ−u) two(u) du over all u, for even functions that vanish beyond the grid; τ ≥ 0."""
     left, right = (np.concatenate([f[:0:-1], f]) for f in (one, two))
-    return h * fftconvolve(left, right, mode="same")[len(one) - 1 :]
+    return h * _convolved(left, right, mode="same")[len(one) - 1 :]
 
 
 def _area(one: np.ndarray, h: float) -> float:
     """∫_0^∞ one(u) du."""
     return float(h * (one.sum() - (one[0] + one[-1]) / 2))
+
+
+def _convolved(one: np.ndarray, two: np.ndarray, mode: Literal["full", "same"] = "full") -> np.ndarray:
+    """By fast Fourier transforms; scipy.signal is slow to import, and most of nnqft never needs it."""
+    from scipy.signal import fftconvolve
+
+    return np.asarray(fftconvolve(one, two, mode=mode))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
-from scipy.signal import lfilter
 
 from nnqft import InputError
 from nnqft_plugins.meanfield.gaussian import hermite, overlap
@@ -136,5 +135,7 @@ def _driven(source: np.ndarray, network: Network, step: float) -> np.ndarray:
         late = step * (1 - (1 - decay) / x) / x
         early = step * ((1 - decay) / x - decay) / x
     first = source[0] * late  # so that the integral begins at 0
+    from scipy.signal import lfilter  # slow to import, and needed only from rest
+
     out, _ = lfilter([late, early], [1.0, -decay], source, axis=0, zi=-first[None])
     return out

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.signal import lfilter
 
 from nnqft import InputError, Propagator, Term
 from nnqft_plugins.models.averages import PolynomialAverage
@@ -159,4 +158,6 @@ def _convolve(source: np.ndarray, x: float, step: float) -> np.ndarray:
     earlier = (1 - decay) / x - later if x > 1e-3 else 0.5 - x / 3 + x * x / 8
     pulse = np.zeros_like(source)
     pulse[1:] = step * (later * source[1:] + earlier * source[:-1])
+    from scipy.signal import lfilter  # slow to import, and needed only from rest
+
     return np.asarray(lfilter([1.0], [1.0, -decay], pulse, axis=0))
