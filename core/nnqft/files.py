@@ -40,13 +40,24 @@ def read_json(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     InputError
         If it cannot be read or is something else.
     """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read a {kind} from {str(path)!r}: {error}") from None
+    data = parse_json(path, kind)
     if not isinstance(data, dict) or data.get("kind") != kind:
         raise InputError(f"{str(path)!r} holds no {kind}; write one with save(path)")
     return data
+
+
+def parse_json(path: str | os.PathLike[str], what: str) -> Any:
+    """Whatever a JSON file holds.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is no JSON; the message says that `what` was wanted.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read a {what} from {str(path)!r}: {error}") from None
 
 
 def _plain(value: Any) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 from typing import Any
 
 from nnqft.derived import Derived
 from nnqft.errors import InputError, one_line
+from nnqft.files import parse_json
 from nnqft.result import FORMAT, Result
 
 
@@ -20,10 +19,7 @@ def load(path: str | os.PathLike[str]) -> Result | Any:
     InputError
         If the file cannot be read or is not such a file.
     """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read a result from {str(path)!r}: {error}") from None
+    data = parse_json(path, "result")
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f"{str(path)!r} is not a result of this version; write one with Result.save(path)")
     try:
