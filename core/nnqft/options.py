@@ -138,11 +138,12 @@ def finish(compute: Callable[[], Any], json: Path | None, plot: Path | None) -> 
         result = error.result
     several = result if isinstance(result, dict) else {"": result}
     for name, each in several.items():
-        _show(each, named(json, name), named(plot, name))
+        show(each, named(json, name), named(plot, name))
     return 0 if all(each.converged for each in several.values()) else 3
 
 
-def _show(result: Any, json: Path | None, plot: Path | None) -> None:
+def show(result: Any, json: Path | None, plot: Path | None) -> None:
+    """Print a result, and write and plot it where paths are given."""
     print(result.table())
     if json is not None:
         result.save(json)

@@ -21,7 +21,7 @@ from nnqft.options import (
     finish,
     parse_numbers,
     parse_parameters,
-    save_plot,
+    show,
 )
 from nnqft_plugins.meanfield import phase_diagram as draw
 from nnqft_plugins.meanfield import solve
@@ -80,11 +80,5 @@ def phase_diagram(
         workers=workers,
         address=address,
     )
-    print(found.table())
-    if json is not None:
-        found.save(json)
-        print(f"wrote {json}")
-    if plot is not None:
-        save_plot(found, plot)
-        print(f"wrote {plot}")
+    show(found, json, plot)
     return 0
