@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
-from nnqft.errors import InputError, short
+from nnqft.errors import InputError
 from nnqft.execution import AbstractExecutor, Target
 from nnqft.generate import MAX_DIAGRAMS
 from nnqft.host import default_host, open_executor
-from nnqft.interfaces import finite_number, whole_number
+from nnqft.interfaces import positive_number, whole_number
 from nnqft.irreducible import skeletons
 from nnqft.pipeline import diagrams
 from nnqft.request import MAX_TIMES, check_theory
@@ -213,18 +213,11 @@ def _irreducible(
 
 def _target(rtol: Any, atol: Any, neval: Any, seed: Any) -> Target:
     return Target(
-        rtol=None if rtol is None else _positive("rtol", rtol, "1e-3"),
-        atol=None if atol is None else _positive("atol", atol, "1e-3"),
+        rtol=None if rtol is None else positive_number("rtol", rtol, "1e-3"),
+        atol=None if atol is None else positive_number("atol", atol, "1e-3"),
         neval=None if neval is None else whole_number("neval", neval, 1),
         seed=whole_number("seed", seed, 0),
     )
-
-
-def _positive(name: str, value: Any, example: str) -> float:
-    number = finite_number(name, value)
-    if number <= 0:
-        raise InputError(f"{name}={short(value)}: wanted a number > 0, write for example {name}={example}")
-    return number
 
 
 def _check(theory: Theory, order: Any) -> int:
@@ -248,7 +241,7 @@ def _grids(theory: Theory, reach: Any, intervals: Any, integrator: str) -> list[
     if intervals % 4 or intervals >= MAX_TIMES:
         raise InputError(f"intervals={intervals}: wanted a multiple of 4 below {MAX_TIMES}, such as 512")
     if reach is not None:
-        return [np.linspace(0.0, _positive("reach", reach, "30"), intervals + 1)]
+        return [np.linspace(0.0, positive_number("reach", reach, "30"), intervals + 1)]
     rates = [term.rate for line in lines for term in line.terms if term.rate]
     if not rates or functions:
         raise InputError("reach is missing: the lines are functions whose decay is not known, write reach=30")

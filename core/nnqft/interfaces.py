@@ -81,6 +81,14 @@ def whole_number(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
+def positive_number(name: str, value: Any, example: str = "1e-3") -> float:
+    """The value as float, or InputError unless it is a finite real number > 0."""
+    number = finite_number(name, value)
+    if number <= 0:
+        raise InputError(f"{name}={short(value)}: wanted a number > 0, write for example {name}={example}")
+    return number
+
+
 class AbstractModel(ABC):
     """A stochastic differential equation, given by its Feynman rules.
 

@@ -14,7 +14,7 @@ from nnqft.errors import InputError, PluginError, UnknownNameError, short
 from nnqft.execution import Keep, Target
 from nnqft.host import default_host, strangers
 from nnqft.indices import check_indices
-from nnqft.interfaces import AbstractModel, finite_number, whole_number
+from nnqft.interfaces import AbstractModel, positive_number, whole_number
 from nnqft.theory import Theory
 
 STARTS = ("stationary", "rest")
@@ -141,8 +141,8 @@ def make_request(
         width_order=width_order,
         times=check_times(theory, arity, times, tau),
         integrator=integrator,
-        rtol=None if rtol is None else _positive("rtol", rtol),
-        atol=None if atol is None else _positive("atol", atol),
+        rtol=None if rtol is None else positive_number("rtol", rtol),
+        atol=None if atol is None else positive_number("atol", atol),
         neval=None if neval is None else whole_number("neval", neval, 1),
         seed=whole_number("seed", seed, 0),
         indices=check_indices(indices),
@@ -175,7 +175,7 @@ def make_target(request: Request, ledger: Any, time_limit: Any) -> Target:
         atol=request.atol,
         neval=request.neval,
         seed=request.seed,
-        time_limit=None if time_limit is None else _positive("time_limit", time_limit),
+        time_limit=None if time_limit is None else positive_number("time_limit", time_limit),
         keep=None if ledger is None else Keep(os.fspath(ledger), request.to_json()),
     )
 
@@ -184,13 +184,6 @@ def check_theory(theory: Any) -> None:
     """InputError unless it is a Theory."""
     if not isinstance(theory, Theory):
         raise InputError(f"theory={short(theory)}: wanted a Theory, write nnqft.theory('linear', N=100, sigma_w=0.5)")
-
-
-def _positive(name: str, value: Any) -> float:
-    number = finite_number(name, value)
-    if number <= 0:
-        raise InputError(f"{name}={short(value)}: wanted a number > 0, write for example {name}=1e-3")
-    return number
 
 
 def check_times(theory: Theory, arity: int | None, times: Any, tau: Any) -> tuple[tuple[float, ...], ...]:

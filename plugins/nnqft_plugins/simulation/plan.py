@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import InputError, Theory, UnknownNameError, finite_number, short, whole_number
+from nnqft import InputError, Theory, UnknownNameError, short, whole_number
 from nnqft.activation import Polynomial
+from nnqft.interfaces import positive_number
 from nnqft_plugins.meanfield import solve
 from nnqft_plugins.networks import Network
 from nnqft_plugins.simulation.job import Job
@@ -50,7 +51,7 @@ def make_job(
     if layer is not None and scheme != "layers":
         raise InputError("layer is for model 'feedforward'; write step=… for the step of a path")
     scale = 1 / max(network.gamma, network.sigma_w)
-    longest = (0.02 if scheme == "layers" else 0.1) * scale if step is None else _positive("step", step)
+    longest = (0.02 if scheme == "layers" else 0.1) * scale if step is None else positive_number("step", step)
     job = replace(job, step=longest, refined=True, begin=network.C_0)
     if layer is not None:
         _refuse("a stack with layers of a given depth has no other step", step=step)
@@ -107,20 +108,20 @@ def _stationary(theory: Theory, job: Job, burn: Any, window: Any) -> Job:
     spacing = spacing_for(lags, 0.5 * memory)
     if not job.refined:
         spacing = job.step * math.ceil(spacing / job.step - 1e-9)
-    burned = 10 * memory if burn is None else _positive("burn", burn)
+    burned = 10 * memory if burn is None else positive_number("burn", burn)
     if not job.refined:
         burned = job.step * math.ceil(burned / job.step - 1e-9)
     return replace(
         job,
         begin=variance,
         burn=burned,
-        window=20 * memory if window is None else _positive("window", window),
+        window=20 * memory if window is None else positive_number("window", window),
         spacing=spacing,
     )
 
 
 def _layer_depth(network: Network, layer: Any) -> float:
-    depth = _positive("layer", layer)
+    depth = positive_number("layer", layer)
     if depth >= 2 / network.gamma:
         raise InputError(f"layer={short(layer)}: wanted a depth below 2/γ={2 / network.gamma:g}")
     return depth
@@ -137,10 +138,3 @@ def _refuse(why: str, **given: Any) -> None:
     for name, value in given.items():
         if value is not None:
             raise InputError(f"{name}={short(value)}: {why}; leave it out")
-
-
-def _positive(name: str, value: Any) -> float:
-    number = finite_number(name, value)
-    if number <= 0.0:
-        raise InputError(f"{name}={short(value)}: wanted a number > 0")
-    return number
