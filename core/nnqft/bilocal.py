@@ -96,6 +96,7 @@ def _merge(one: Vertex, its_leg: Leg, two: Vertex, other_leg: Leg, points: dict[
         order=Fraction(one.order + two.order),
         memory=(*one.memory, *memory),
         subtraction=two.subtraction if one.subtraction == "none" else one.subtraction,
+        degree=max(one.degree, two.degree),
     )
 
 

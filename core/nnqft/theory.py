@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from types import ModuleType
@@ -179,6 +179,9 @@ class Vertex:
         What is taken off the product of the fields of each index slot, so that the lines hold it instead:
         ``"none"``; ``"average"``, its Gaussian average (no slot is closed by lines among its own legs);
         ``"wick"``, all contractions (no line joins two legs of one slot). Responses are not affected.
+    degree
+        Where it stands in an expansion of the activation that is cut off somewhere: its power of h, or its degree of
+        Wiener's chaos; 0 for a vertex that belongs to no such expansion.
     """
 
     name: str
@@ -190,6 +193,7 @@ class Vertex:
     kernel: Callable[[tuple[Array, ...], Mapping[str, Any], ModuleType], Array] | None = None
     memory: tuple[Memory, ...] = ()
     subtraction: str = "none"
+    degree: int = 0
 
     @property
     def ordered(self) -> bool:
@@ -226,6 +230,11 @@ class Theory:
     horizon
         T: a free time runs over [0, T] from rest and over the last T before the latest external time of a
         stationary process. From rest no external time may lie beyond.
+    degree
+        Where the activation was cut off: vertices of a higher `Vertex.degree` exist and are left out. None where the
+        vertices are all there are.
+    adaptive
+        True where the vertices reach further than is likely to matter, and a computation may choose a lower degree.
     """
 
     model: str
@@ -239,9 +248,16 @@ class Theory:
     timeless: bool = False
     theta0: float = 0.0
     horizon: float = math.inf
+    degree: int | None = None
+    adaptive: bool = False
 
     def __post_init__(self) -> None:
         check_theory(self)
+
+    def up_to(self, degree: int) -> Theory:
+        """The theory with its vertices of a higher degree left out."""
+        kept = tuple(vertex for vertex in self.vertices if vertex.degree <= degree)
+        return replace(self, vertices=kept, degree=degree, adaptive=False)
 
     @property
     def rules(self) -> str:
