@@ -16,7 +16,7 @@ import pytest
 import nnqft
 from nnqft import hookspecs
 from nnqft.host import KINDS, Host, PluginWarning, default_host
-from nnqft.theory import Theory
+from nnqft.rules.theory import Theory
 
 OWN = [point for point in entry_points(group="nnqft") if point.name == "nnqft"]
 HOOKS = {name: hook for name, hook in vars(hookspecs).items() if getattr(hook, "nnqft_spec", None) is not None}

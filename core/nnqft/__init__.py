@@ -44,11 +44,11 @@ from nnqft.load import load
 from nnqft.request import Request
 from nnqft.result import Result
 from nnqft.rows import DiagramRow
+from nnqft.rules.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
 from nnqft.self_energy import SelfEnergy
 from nnqft.series import Series, Singularity
-from nnqft.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
 
-# Last, because `nnqft.theory` the function takes the place of the module's name in this package.
+# Last, because `nnqft.rules.printed.theory` the function takes the place of the module's name in this package.
 from nnqft.pipeline import compute, diagrams, theory  # isort: skip
 from nnqft.dyson_equation import Dyson, dyson  # isort: skip
 

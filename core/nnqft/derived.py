@@ -18,7 +18,7 @@ from nnqft.interfaces import AbstractDerivedObservable, Need, whole_number
 from nnqft.report import derived_table, plot_derived
 from nnqft.request import check_times, make_theory
 from nnqft.result import FORMAT, Result
-from nnqft.theory import Theory
+from nnqft.rules.theory import Theory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnqft.diagram import Diagram, Line, Point
 from nnqft.plan import LINES, SAME_POINT, SAME_VERTEX, Plan
-from nnqft.theory import Theory
+from nnqft.rules.theory import Theory
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,9 +19,9 @@ from nnqft.interfaces import positive_number, whole_number
 from nnqft.irreducible import skeletons
 from nnqft.pipeline import diagrams
 from nnqft.request import MAX_TIMES, check_theory
+from nnqft.rules.theory import Theory
 from nnqft.self_consistent import iterate
 from nnqft.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of
-from nnqft.theory import Theory
 from nnqft.volterra import solve, solve_once
 
 if TYPE_CHECKING:

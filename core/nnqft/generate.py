@@ -10,7 +10,7 @@ from nnqft.canonical import row_keys
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
 from nnqft.plan import Plan, make_plan
-from nnqft.theory import Leg, Theory
+from nnqft.rules.theory import Leg, Theory
 from nnqft.wick import Batch, contract, index_loops
 
 MAX_DIAGRAMS = 250_000

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from nnqft.errors import InputError, short
-from nnqft.theory import Leg, Theory
+from nnqft.rules.theory import Leg, Theory
 
 _LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
 

@@ -20,8 +20,8 @@ from nnqft.diagram import Diagram, Line
 from nnqft.errors import TheoryError
 from nnqft.integrand import Evaluation
 from nnqft.irreducible import contract_stubs
+from nnqft.rules.theory import Array, Memory, Propagator, Theory, Vertex
 from nnqft.shape import BranchShape, FactorShape, LineShape, Shape
-from nnqft.theory import Array, Memory, Propagator, Theory, Vertex
 
 FREE = -1
 """The parent of a point that has none."""

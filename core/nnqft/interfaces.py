@@ -15,7 +15,7 @@ from nnqft.closed_form import ClosedForm
 from nnqft.errors import InputError, short
 from nnqft.estimate import Estimate
 from nnqft.integral import TimeIntegral
-from nnqft.theory import Leg, Theory
+from nnqft.rules.theory import Leg, Theory
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from nnqft.diagram import STUB, Diagram, Line, Point
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
 from nnqft.plan import LINES
-from nnqft.theory import Field, Leg, Propagator, Theory
+from nnqft.rules.theory import Field, Leg, Propagator, Theory
 
 
 def amputate(theory: Theory, legs: tuple[Leg, ...]) -> tuple[Theory, tuple[Leg, ...]]:

@@ -23,8 +23,8 @@ from nnqft.progress import progress_bar
 from nnqft.request import Request, check_theory, make_request, make_target, make_theory
 from nnqft.result import Result, make_result
 from nnqft.resummed import resum
+from nnqft.rules.theory import Theory
 from nnqft.several import compute_several
-from nnqft.theory import Theory
 from nnqft.work import make_job
 
 

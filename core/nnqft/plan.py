@@ -10,7 +10,7 @@ import numpy as np
 
 from nnqft.canonical import automorphism_orbits
 from nnqft.errors import InputError, TheoryError, short
-from nnqft.theory import Leg, Theory, Vertex
+from nnqft.rules.theory import Leg, Theory, Vertex
 
 LINES = 0x0F
 """Bits of a code that count the lines between two sockets."""

@@ -15,7 +15,7 @@ from nnqft.execution import Keep, Target
 from nnqft.host import default_host, strangers
 from nnqft.indices import check_indices
 from nnqft.interfaces import AbstractModel, positive_number, whole_number
-from nnqft.theory import Theory
+from nnqft.rules.theory import Theory
 
 STARTS = ("stationary", "rest")
 RESUMMED = "resummed"

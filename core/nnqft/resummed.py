@@ -13,8 +13,8 @@ from nnqft.host import default_host, strangers
 from nnqft.interfaces import AbstractModel
 from nnqft.request import RESUMMED, Request, make_theory
 from nnqft.result import Result, versions
+from nnqft.rules.theory import Theory
 from nnqft.series import Series
-from nnqft.theory import Theory
 
 PROBED = 5
 """Times at which the next width order is looked at."""

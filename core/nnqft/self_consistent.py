@@ -12,8 +12,8 @@ import numpy as np
 from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
 from nnqft.irreducible import contract_stubs
+from nnqft.rules.theory import Array, Propagator, Theory
 from nnqft.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of
-from nnqft.theory import Array, Propagator, Theory
 from nnqft.volterra import Solution, solve
 
 MAX_STEPS = 1000

@@ -14,7 +14,7 @@ from nnqft.estimate import Estimate, add_all, collect
 from nnqft.execution import AbstractExecutor, Target
 from nnqft.irreducible import on_one_point
 from nnqft.progress import progress_bar
-from nnqft.theory import Propagator, Theory
+from nnqft.rules.theory import Propagator, Theory
 from nnqft.volterra import Kernels
 from nnqft.work import make_job
 

@@ -10,7 +10,7 @@ from nnqft.errors import InputError, short
 from nnqft.interfaces import Need
 from nnqft.request import check_theory
 from nnqft.result import Result
-from nnqft.theory import Theory
+from nnqft.rules.theory import Theory
 
 
 def compute_several(

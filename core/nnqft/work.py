@@ -20,7 +20,7 @@ from nnqft.host import default_host, strangers
 from nnqft.integral import TimeIntegral, time_integral
 from nnqft.interfaces import AbstractIntegrator
 from nnqft.plan import LINES
-from nnqft.theory import Leg, Theory
+from nnqft.rules.theory import Leg, Theory
 
 _COUNT_BITS = 4
 """Bits that count the lines of one kind between two points."""

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy
 
-from nnqft.bilocal import contract_bilocal
-from nnqft.rules import print_rules
-from nnqft.theory_checks import check_theory
+from nnqft.rules.bilocal import contract_bilocal
+from nnqft.rules.consistency import check_theory
+from nnqft.rules.printed import print_rules
 
 Array = Any
 """An array of whichever array-API namespace `xp` the caller works in (numpy, jax.numpy, …)."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nnqft.errors import TheoryError, short
 
 if TYPE_CHECKING:
-    from nnqft.theory import Field, Propagator, Theory, Vertex
+    from nnqft.rules.theory import Field, Propagator, Theory, Vertex
 
 MAX_POWER = 14
 """Most equal legs on a point: more lines between two points cannot be told apart by the generator."""

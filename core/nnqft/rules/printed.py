@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnqft.theory import Leg, Theory, Vertex
+    from nnqft.rules.theory import Leg, Theory, Vertex
 
 GREEK = {"gamma": "γ", "kappa": "κ", "sigma_w": "σ_w", "sigma_b": "σ_b", "sigma_u": "σ_u", "lambda": "λ"}
 _SUPERSCRIPTS = str.maketrans("0123456789-/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᐟ")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nnqft.errors import TheoryError
 
 if TYPE_CHECKING:
-    from nnqft.theory import Leg, Propagator, Theory, Vertex
+    from nnqft.rules.theory import Leg, Propagator, Theory, Vertex
 
 
 def contract_bilocal(theory: Theory) -> tuple[Vertex, ...]:
