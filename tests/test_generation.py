@@ -25,7 +25,7 @@ from theories import PHI, TWO_POINT, H, Z, langevin, layered, linear, network, s
 
 import nnqft
 from nnqft import Diagram, DiagramSet, InputError, Leg, Theory, Vertex
-from nnqft.generate import generate, predict_count
+from nnqft.graphs.generate import generate, predict_count
 
 ONE = Fraction(1)
 

@@ -218,7 +218,7 @@ def test_loading_again_finds_the_same():
 @pytest.mark.parametrize(
     "module",
     ["nnqft_workers.local", "nnqft_workers.processes", "nnqft_workers.ray_executor", "nnqft_workers.scheduler",
-     "nnqft_plugins.models.linear", "nnqft.drawing.text", "nnqft.cli", "nnqft.host"],
+     "nnqft_plugins.models.linear", "nnqft.graphs.text", "nnqft.cli", "nnqft.host"],
 )  # fmt: skip
 def test_any_module_may_be_imported_first(module):
     code = (

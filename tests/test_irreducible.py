@@ -16,7 +16,7 @@ from oracles import _add, _multiply, trace_moment
 
 import nnqft
 from nnqft.cli import main
-from nnqft.irreducible import on_one_point, skeletons
+from nnqft.graphs.irreducible import on_one_point, skeletons
 
 ORDER = 4
 ONE = {(0, 0): Fraction(1)}

@@ -17,7 +17,7 @@ from theories import TWO_POINT
 
 import nnqft
 from nnqft import Field, Leg, Propagator, Term, Theory, TheoryError, Vertex
-from nnqft.plan import make_plan
+from nnqft.graphs.layout import make_plan
 
 GOLDEN = Path(__file__).parent / "golden"
 PRINTED = {

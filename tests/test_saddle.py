@@ -16,7 +16,7 @@ from theories import TWO_POINT
 import nnqft
 from nnqft import InputError
 from nnqft.cli import main
-from nnqft.generate import generate
+from nnqft.graphs.generate import generate
 from nnqft.integral import time_integral
 from nnqft_plugins.integrators.exact import ExactIntegrator
 from nnqft_plugins.models.activations import LINEAR

@@ -12,8 +12,6 @@ The shortest use::
 from nnqft.activation import Activation
 from nnqft.closed_form import ClosedForm
 from nnqft.derived import Derived
-from nnqft.diagram import Diagram, Line, Point
-from nnqft.diagram_set import DiagramSet
 from nnqft.errors import (
     ExecutorError,
     InputError,
@@ -28,6 +26,8 @@ from nnqft.errors import (
 )
 from nnqft.estimate import Estimate
 from nnqft.execution import AbstractExecutor, Keep, Outcome, Target, Work
+from nnqft.graphs.diagram import Diagram, Line, Point
+from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.hookspecs import hookimpl
 from nnqft.integral import TimeIntegral, time_integral
 from nnqft.interfaces import (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from nnqft.errors import InputError, NnqftError, PluginError, one_line
-from nnqft.generate import MAX_DIAGRAMS
+from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.options import (
     WHOLE,
     Address,

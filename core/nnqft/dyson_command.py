@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from nnqft.generate import MAX_DIAGRAMS
+from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.options import (
     WHOLE,
     Address,

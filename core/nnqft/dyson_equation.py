@@ -13,10 +13,10 @@ from scipy.interpolate import make_interp_spline
 
 from nnqft.errors import InputError
 from nnqft.execution import AbstractExecutor, Target
-from nnqft.generate import MAX_DIAGRAMS
+from nnqft.graphs.generate import MAX_DIAGRAMS
+from nnqft.graphs.irreducible import skeletons
 from nnqft.host import default_host, open_executor
 from nnqft.interfaces import positive_number, whole_number
-from nnqft.irreducible import skeletons
 from nnqft.pipeline import diagrams
 from nnqft.request import MAX_TIMES, check_theory
 from nnqft.rules.theory import Theory

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pluggy
 
-from nnqft.diagram import Diagram
 from nnqft.execution import AbstractExecutor
+from nnqft.graphs.diagram import Diagram
 from nnqft.interfaces import AbstractDerivedObservable, AbstractIntegrator, AbstractModel, AbstractObservable
 
 GROUP = "nnqft"

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnqft.diagram import Diagram, Line
 from nnqft.errors import TheoryError
+from nnqft.graphs.diagram import Diagram, Line
+from nnqft.graphs.irreducible import contract_stubs
 from nnqft.integrand import Evaluation
-from nnqft.irreducible import contract_stubs
 from nnqft.rules.theory import Array, Memory, Propagator, Theory, Vertex
 from nnqft.shape import BranchShape, FactorShape, LineShape, Shape
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnqft.diagram import family_name
 from nnqft.estimate import Estimate
+from nnqft.graphs.diagram import family_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

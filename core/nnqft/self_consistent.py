@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
-from nnqft.irreducible import contract_stubs
+from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.graphs.irreducible import contract_stubs
 from nnqft.rules.theory import Array, Propagator, Theory
 from nnqft.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of
 from nnqft.volterra import Solution, solve

@@ -10,16 +10,16 @@ from fractions import Fraction
 
 import numpy as np
 
-from nnqft.canonical import apply_order, canonical_order, row_keys
 from nnqft.closed_form import ClosedForm, combine, rational
-from nnqft.diagram import Diagram
-from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
 from nnqft.execution import Work
+from nnqft.graphs.canonical import apply_order, canonical_order, row_keys
+from nnqft.graphs.diagram import Diagram
+from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.graphs.layout import LINES
 from nnqft.host import default_host, strangers
 from nnqft.integral import TimeIntegral, time_integral
 from nnqft.interfaces import AbstractIntegrator
-from nnqft.plan import LINES
 from nnqft.rules.theory import Leg, Theory
 
 _COUNT_BITS = 4

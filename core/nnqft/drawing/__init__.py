@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from nnqft.diagram import Diagram
+from nnqft.graphs.diagram import Diagram
 from nnqft.hookspecs import hookimpl
 
 
 @hookimpl
 def nnqft_drawings() -> Mapping[str, Callable[[Diagram], str]]:
     """One line of text."""
-    from nnqft.drawing.text import draw_text
+    from nnqft.graphs.text import draw_text
 
     return {"text": draw_text}

@@ -11,7 +11,7 @@ from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nnqft.diagram import Diagram
+    from nnqft.graphs.diagram import Diagram
 
 
 def point_names(diagram: Diagram) -> list[str]:

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from nnqft.canonical import automorphism_orbits
 from nnqft.errors import InputError, TheoryError, short
+from nnqft.graphs.canonical import automorphism_orbits
 from nnqft.rules.theory import Leg, Theory, Vertex
 
 LINES = 0x0F

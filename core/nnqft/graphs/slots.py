@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnqft.plan import LINES, SAME_INDEX, SAME_VERTEX
+from nnqft.graphs.layout import LINES, SAME_INDEX, SAME_VERTEX
 
 
 def slot_of(codes: np.ndarray, socket: np.ndarray) -> np.ndarray:

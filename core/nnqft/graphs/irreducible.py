@@ -12,10 +12,10 @@ from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 
-from nnqft.diagram import STUB, Diagram, Line, Point
-from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
-from nnqft.plan import LINES
+from nnqft.graphs.diagram import STUB, Diagram, Line, Point
+from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.graphs.layout import LINES
 from nnqft.rules.theory import Field, Leg, Propagator, Theory
 
 

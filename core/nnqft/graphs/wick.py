@@ -15,10 +15,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from nnqft.canonical import apply_order, canonical_order, row_keys
 from nnqft.errors import InputError
-from nnqft.plan import LINES, SAME_POINT, Plan, VertexPlan
-from nnqft.subtraction import is_closed, slot_of
+from nnqft.graphs.canonical import apply_order, canonical_order, row_keys
+from nnqft.graphs.layout import LINES, SAME_POINT, Plan, VertexPlan
+from nnqft.graphs.slots import is_closed, slot_of
 
 
 @dataclass

@@ -111,6 +111,6 @@ class Diagram:
         return graph
 
     def __str__(self) -> str:
-        from nnqft.drawing.text import draw_text  # a drawing reads Diagram, so it is imported late
+        from nnqft.graphs.text import draw_text
 
         return draw_text(self)

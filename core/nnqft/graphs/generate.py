@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from nnqft.canonical import row_keys
-from nnqft.diagram_set import DiagramSet
 from nnqft.errors import InputError
-from nnqft.plan import Plan, make_plan
+from nnqft.graphs.canonical import row_keys
+from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.graphs.layout import Plan, make_plan
+from nnqft.graphs.wick import Batch, contract, index_loops
 from nnqft.rules.theory import Leg, Theory
-from nnqft.wick import Batch, contract, index_loops
 
 MAX_DIAGRAMS = 250_000
 """More diagrams than this are not generated unless the user raises the limit."""

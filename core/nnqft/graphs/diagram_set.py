@@ -12,8 +12,8 @@ from typing import overload
 
 import numpy as np
 
-from nnqft.diagram import Diagram, Line, Point
-from nnqft.plan import LINES, SAME_POINT, SAME_VERTEX, Plan
+from nnqft.graphs.diagram import Diagram, Line, Point
+from nnqft.graphs.layout import LINES, SAME_POINT, SAME_VERTEX, Plan
 from nnqft.rules.theory import Theory
 
 
