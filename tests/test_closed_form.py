@@ -20,7 +20,7 @@ from test_exact import coloured, in_high_precision, shaken, with_kernel_line
 
 import nnqft
 from nnqft import ClosedForm
-from nnqft.closed_form import Polynomial, combine, relax
+from nnqft.integrals.closed_form import Polynomial, combine, relax
 
 F = Fraction
 RATES = {"gamma": 1.3, "kappa": 0.8}

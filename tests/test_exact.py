@@ -23,7 +23,7 @@ from scipy.linalg import expm
 import nnqft
 from nnqft import Leg, Line, Memory, Propagator, Term, Theory, TimeIntegral, Vertex
 from nnqft.host import default_host
-from nnqft.integral import Branch
+from nnqft.integrals.integral import Branch
 from nnqft.work import distinct_integrals
 from nnqft_plugins.integrators.ideals import count_upper_sets, upper_sets
 

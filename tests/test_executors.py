@@ -22,7 +22,7 @@ from numpy.testing import assert_array_equal
 
 import nnqft
 from nnqft.host import default_host, open_executor
-from nnqft.integral import Branch
+from nnqft.integrals.integral import Branch
 
 PLACES = [("local", None), ("processes", 1), ("processes", 2), ("ray", 2), ("ray", 1)]
 places = pytest.mark.parametrize("place", [pytest.param(p, id=p[0] + (f"-{p[1]}" if p[1] else "")) for p in PLACES])

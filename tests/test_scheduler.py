@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import nnqft
-from nnqft.estimate import add_all
-from nnqft.integral import Branch
+from nnqft.integrals.estimate import add_all
+from nnqft.integrals.integral import Branch
 from nnqft_workers.local import LocalPool
 from nnqft_workers.pool import AbstractPool, Parcel
 from nnqft_workers.rounds import LEAST

@@ -15,7 +15,7 @@ from theories import TWO_POINT
 import nnqft
 from nnqft import Diagram, Leg, TheoryError, Vertex
 from nnqft.graphs.generate import generate
-from nnqft.integral import time_integral
+from nnqft.integrals.integral import time_integral
 from nnqft.request import check_times
 from nnqft_plugins.integrators.exact import ExactIntegrator
 from nnqft_plugins.integrators.vegas import VegasIntegrator

@@ -10,7 +10,6 @@ The shortest use::
 """
 
 from nnqft.activation import Activation
-from nnqft.closed_form import ClosedForm
 from nnqft.derived import Derived
 from nnqft.errors import (
     ExecutorError,
@@ -24,12 +23,13 @@ from nnqft.errors import (
     WorkError,
     short,
 )
-from nnqft.estimate import Estimate
 from nnqft.execution import AbstractExecutor, Keep, Outcome, Target, Work
 from nnqft.graphs.diagram import Diagram, Line, Point
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.hookspecs import hookimpl
-from nnqft.integral import TimeIntegral, time_integral
+from nnqft.integrals.closed_form import ClosedForm
+from nnqft.integrals.estimate import Estimate
+from nnqft.integrals.integral import TimeIntegral, time_integral
 from nnqft.interfaces import (
     AbstractDerivedObservable,
     AbstractIntegrator,

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nnqft.estimate import Estimate
-from nnqft.integral import TimeIntegral
+from nnqft.integrals.estimate import Estimate
+from nnqft.integrals.integral import TimeIntegral
 from nnqft.interfaces import AbstractIntegrator
 
 

@@ -10,7 +10,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nnqft.integral import TimeIntegral
+    from nnqft.integrals.integral import TimeIntegral
     from nnqft.interfaces import AbstractIntegrator
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from nnqft.activation import Activation
-from nnqft.closed_form import ClosedForm
 from nnqft.errors import InputError, short
-from nnqft.estimate import Estimate
-from nnqft.integral import TimeIntegral
+from nnqft.integrals.closed_form import ClosedForm
+from nnqft.integrals.estimate import Estimate
+from nnqft.integrals.integral import TimeIntegral
 from nnqft.rules.theory import Leg, Theory
 
 

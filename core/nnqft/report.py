@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnqft.estimate import Estimate
 from nnqft.graphs.diagram import family_name
+from nnqft.integrals.estimate import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

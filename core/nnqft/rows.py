@@ -8,8 +8,8 @@ from typing import overload
 
 import numpy as np
 
-from nnqft.estimate import Estimate
 from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.integrals.estimate import Estimate
 from nnqft.work import Job
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.interpolate import pade
 
 from nnqft.errors import InputError
-from nnqft.estimate import Estimate, add_all
+from nnqft.integrals.estimate import Estimate, add_all
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from nnqft.closed_form import ClosedForm, combine, rational
 from nnqft.errors import InputError
 from nnqft.execution import Work
 from nnqft.graphs.canonical import apply_order, canonical_order, row_keys
@@ -18,7 +17,8 @@ from nnqft.graphs.diagram import Diagram
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.layout import LINES
 from nnqft.host import default_host, strangers
-from nnqft.integral import TimeIntegral, time_integral
+from nnqft.integrals.closed_form import ClosedForm, combine, rational
+from nnqft.integrals.integral import TimeIntegral, time_integral
 from nnqft.interfaces import AbstractIntegrator
 from nnqft.rules.theory import Leg, Theory
 

@@ -1,7 +1,7 @@
 """The same integrand on the same frozen VEGAS map, compiled by JAX: on a GPU where there is one, else on the CPU.
 
 Sampling and summing stay on the device, in blocks, so that a chunk of any size takes the same memory. Code is
-compiled once for a shape of integrals (`nnqft.shape`) and number of times; which diagram it is comes as data.
+compiled once for a shape of integrals (`nnqft.integrals.shape`) and number of times; which diagram it is comes as data.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 
 from nnqft import AbstractIntegrator, Estimate, ExecutorError, TimeIntegral
 from nnqft.host import default_host
-from nnqft.integrand import Evaluation
-from nnqft.shape import Shape
+from nnqft.integrals.integrand import Evaluation
+from nnqft.integrals.shape import Shape
 from nnqft.strata import strata_of
 
 _BLOCK = 1 << 9

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 
 from nnqft import ClosedForm, InputError, Line, TimeIntegral
-from nnqft.closed_form import Polynomial, add, combine, rational, relax
+from nnqft.integrals.closed_form import Polynomial, add, combine, rational, relax
 from nnqft_plugins.integrators.ideals import Ideals, upper_sets
 from nnqft_plugins.integrators.transfer import Transfer, expand_terms
 

@@ -9,8 +9,8 @@ from types import ModuleType
 import numpy as np
 
 from nnqft.errors import PluginError
+from nnqft.integrals.shape import BranchShape, LineShape, Shape
 from nnqft.rules.theory import Array, Propagator
-from nnqft.shape import BranchShape, LineShape, Shape
 
 Wire = int | Array
 """The number of a point, or a traced integer where the integrand is compiled."""

@@ -19,9 +19,9 @@ import numpy as np
 from nnqft.errors import TheoryError
 from nnqft.graphs.diagram import Diagram, Line
 from nnqft.graphs.irreducible import contract_stubs
-from nnqft.integrand import Evaluation
+from nnqft.integrals.integrand import Evaluation
+from nnqft.integrals.shape import BranchShape, FactorShape, LineShape, Shape
 from nnqft.rules.theory import Array, Memory, Propagator, Theory, Vertex
-from nnqft.shape import BranchShape, FactorShape, LineShape, Shape
 
 FREE = -1
 """The parent of a point that has none."""
