@@ -9,7 +9,6 @@ The shortest use::
     print(result.table())
 """
 
-from nnqft.activation import Activation
 from nnqft.derived import Derived
 from nnqft.errors import (
     ExecutorError,
@@ -23,14 +22,15 @@ from nnqft.errors import (
     WorkError,
     short,
 )
-from nnqft.execution import AbstractExecutor, Keep, Outcome, Target, Work
 from nnqft.graphs.diagram import Diagram, Line, Point
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.hookspecs import hookimpl
 from nnqft.integrals.closed_form import ClosedForm
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.integral import TimeIntegral, time_integral
-from nnqft.interfaces import (
+from nnqft.interfaces.activation import Activation
+from nnqft.interfaces.executor import AbstractExecutor, Keep, Outcome, Target, Work
+from nnqft.interfaces.model import (
     AbstractDerivedObservable,
     AbstractIntegrator,
     AbstractModel,

@@ -94,7 +94,7 @@ def diagrams(
     """Count and list the diagrams of an observable."""
     import nnqft
     from nnqft.host import default_host
-    from nnqft.interfaces import whole_number
+    from nnqft.interfaces.model import whole_number
 
     draw = default_host().get("drawing", drawing)
     shown = whole_number("limit", limit, 0)

@@ -14,7 +14,7 @@ from nnqft.errors import InputError, PluginError, short
 from nnqft.files import write_json
 from nnqft.host import default_host, strangers
 from nnqft.integrals.estimate import Estimate, add_all
-from nnqft.interfaces import AbstractDerivedObservable, Need, whole_number
+from nnqft.interfaces.model import AbstractDerivedObservable, Need, whole_number
 from nnqft.report import derived_table, plot_derived
 from nnqft.request import check_times, make_theory
 from nnqft.result import FORMAT, Result

@@ -12,11 +12,11 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from nnqft.errors import InputError
-from nnqft.execution import AbstractExecutor, Target
 from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.graphs.irreducible import skeletons
 from nnqft.host import default_host, open_executor
-from nnqft.interfaces import positive_number, whole_number
+from nnqft.interfaces.executor import AbstractExecutor, Target
+from nnqft.interfaces.model import positive_number, whole_number
 from nnqft.pipeline import diagrams
 from nnqft.request import MAX_TIMES, check_theory
 from nnqft.rules.theory import Theory

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pluggy
 
-from nnqft.execution import AbstractExecutor
 from nnqft.graphs.diagram import Diagram
-from nnqft.interfaces import AbstractDerivedObservable, AbstractIntegrator, AbstractModel, AbstractObservable
+from nnqft.interfaces.executor import AbstractExecutor
+from nnqft.interfaces.model import AbstractDerivedObservable, AbstractIntegrator, AbstractModel, AbstractObservable
 
 GROUP = "nnqft"
 hookspec = pluggy.HookspecMarker(GROUP)

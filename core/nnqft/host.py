@@ -20,8 +20,8 @@ import pluggy
 
 from nnqft import hookspecs
 from nnqft.errors import InputError, NnqftError, PluginError, UnknownNameError, one_line, short
-from nnqft.execution import AbstractExecutor
-from nnqft.interfaces import (
+from nnqft.interfaces.executor import AbstractExecutor
+from nnqft.interfaces.model import (
     AbstractDerivedObservable,
     AbstractIntegrator,
     AbstractModel,

@@ -11,14 +11,14 @@ import numpy as np
 
 from nnqft.derived import is_derived
 from nnqft.errors import InputError, IntegrationError, short
-from nnqft.execution import AbstractExecutor
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.generate import MAX_DIAGRAMS, generate
 from nnqft.graphs.indices import check_indices, label_legs
 from nnqft.graphs.irreducible import amputate
 from nnqft.graphs.irreducible import irreducible as only_irreducible
 from nnqft.host import default_host, open_executor, strangers
-from nnqft.interfaces import AbstractModel, AbstractObservable, whole_number
+from nnqft.interfaces.executor import AbstractExecutor
+from nnqft.interfaces.model import AbstractModel, AbstractObservable, whole_number
 from nnqft.progress import progress_bar
 from nnqft.request import Request, check_theory, make_request, make_target, make_theory
 from nnqft.result import Result, make_result

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from nnqft.errors import InputError, PluginError, UnknownNameError, short
-from nnqft.execution import Keep, Target
 from nnqft.graphs.indices import check_indices
 from nnqft.host import default_host, strangers
-from nnqft.interfaces import AbstractModel, positive_number, whole_number
+from nnqft.interfaces.executor import Keep, Target
+from nnqft.interfaces.model import AbstractModel, positive_number, whole_number
 from nnqft.rules.theory import Theory
 
 STARTS = ("stationary", "rest")

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft.errors import InputError, short
-from nnqft.execution import Outcome
 from nnqft.files import write_json
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.closed_form import ClosedForm
 from nnqft.integrals.estimate import Estimate, collect
-from nnqft.interfaces import finite_number, whole_number
+from nnqft.interfaces.executor import Outcome
+from nnqft.interfaces.model import finite_number, whole_number
 from nnqft.report import plot_result, result_table
 from nnqft.request import RESUMMED, Request
 from nnqft.rows import DiagramRow, DiagramRows

@@ -7,10 +7,10 @@ import time
 import numpy as np
 
 from nnqft.errors import InputError, PluginError, UnknownNameError
-from nnqft.execution import Target
 from nnqft.host import default_host, strangers
 from nnqft.integrals.estimate import Estimate
-from nnqft.interfaces import AbstractModel
+from nnqft.interfaces.executor import Target
+from nnqft.interfaces.model import AbstractModel
 from nnqft.request import RESUMMED, Request, make_theory
 from nnqft.result import Result, versions
 from nnqft.rules.theory import Theory

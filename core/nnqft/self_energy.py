@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from nnqft.errors import InputError, IntegrationError
-from nnqft.execution import AbstractExecutor, Target
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.irreducible import on_one_point
 from nnqft.integrals.estimate import Estimate, add_all, collect
+from nnqft.interfaces.executor import AbstractExecutor, Target
 from nnqft.progress import progress_bar
 from nnqft.rules.theory import Propagator, Theory
 from nnqft.volterra import Kernels

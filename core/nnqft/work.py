@@ -11,7 +11,6 @@ from fractions import Fraction
 import numpy as np
 
 from nnqft.errors import InputError
-from nnqft.execution import Work
 from nnqft.graphs.canonical import apply_order, canonical_order, row_keys
 from nnqft.graphs.diagram import Diagram
 from nnqft.graphs.diagram_set import DiagramSet
@@ -19,7 +18,8 @@ from nnqft.graphs.layout import LINES
 from nnqft.host import default_host, strangers
 from nnqft.integrals.closed_form import ClosedForm, combine, rational
 from nnqft.integrals.integral import TimeIntegral, time_integral
-from nnqft.interfaces import AbstractIntegrator
+from nnqft.interfaces.executor import Work
+from nnqft.interfaces.model import AbstractIntegrator
 from nnqft.rules.theory import Leg, Theory
 
 _COUNT_BITS = 4

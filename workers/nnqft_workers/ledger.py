@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from nnqft import LedgerError
-from nnqft.execution import Keep, Work
 from nnqft.fingerprint import integral_fingerprint, integrator_fingerprint
 from nnqft.integrals.estimate import Estimate
-from nnqft.interfaces import AbstractIntegrator
+from nnqft.interfaces.executor import Keep, Work
+from nnqft.interfaces.model import AbstractIntegrator
 from nnqft_workers.ledger_file import connect, sqlite_errors
 from nnqft_workers.tasks import Chunk
 

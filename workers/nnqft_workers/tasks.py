@@ -11,8 +11,8 @@ import numpy as np
 
 from nnqft import AbstractIntegrator, NnqftError, PluginError, TimeIntegral, WorkError
 from nnqft.errors import one_line, short
-from nnqft.execution import Work
 from nnqft.integrals.estimate import Estimate
+from nnqft.interfaces.executor import Work
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.integral import TimeIntegral
-from nnqft.interfaces import AbstractIntegrator
+from nnqft.interfaces.model import AbstractIntegrator
 
 
 @dataclass(frozen=True)

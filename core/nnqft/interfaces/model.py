@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from nnqft.activation import Activation
 from nnqft.errors import InputError, short
 from nnqft.integrals.closed_form import ClosedForm
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.integral import TimeIntegral
+from nnqft.interfaces.activation import Activation
 from nnqft.rules.theory import Leg, Theory
 
 
