@@ -6,7 +6,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 
 import nnqft
-from nnqft.work import make_job
+from nnqft.stages.jobs import make_job
 
 
 def test_words_of_sampled_diagrams():

@@ -16,7 +16,7 @@ import nnqft
 from nnqft import Diagram, Leg, TheoryError, Vertex
 from nnqft.graphs.generate import generate
 from nnqft.integrals.integral import time_integral
-from nnqft.request import check_times
+from nnqft.stages.request import check_times
 from nnqft_plugins.integrators.exact import ExactIntegrator
 from nnqft_plugins.integrators.vegas import VegasIntegrator
 

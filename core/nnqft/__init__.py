@@ -41,12 +41,12 @@ from nnqft.interfaces.model import (
     whole_number,
 )
 from nnqft.load import load
-from nnqft.request import Request
 from nnqft.result import Result
 from nnqft.rows import DiagramRow
 from nnqft.rules.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
 from nnqft.self_energy import SelfEnergy
 from nnqft.series import Series, Singularity
+from nnqft.stages.request import Request
 
 # Last, because `nnqft.rules.printed.theory` the function takes the place of the module's name in this package.
 from nnqft.pipeline import compute, diagrams, theory  # isort: skip

@@ -18,10 +18,10 @@ from nnqft.host import default_host, open_executor
 from nnqft.interfaces.executor import AbstractExecutor, Target
 from nnqft.interfaces.model import positive_number, whole_number
 from nnqft.pipeline import diagrams
-from nnqft.request import MAX_TIMES, check_theory
 from nnqft.rules.theory import Theory
 from nnqft.self_consistent import iterate
 from nnqft.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of
+from nnqft.stages.request import MAX_TIMES, check_theory
 from nnqft.volterra import solve, solve_once
 
 if TYPE_CHECKING:

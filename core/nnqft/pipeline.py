@@ -20,12 +20,12 @@ from nnqft.host import default_host, open_executor, strangers
 from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.model import AbstractModel, AbstractObservable, whole_number
 from nnqft.progress import progress_bar
-from nnqft.request import Request, check_theory, make_request, make_target, make_theory
 from nnqft.result import Result, make_result
 from nnqft.resummed import resum
 from nnqft.rules.theory import Theory
 from nnqft.several import compute_several
-from nnqft.work import make_job
+from nnqft.stages.jobs import make_job
+from nnqft.stages.request import Request, check_theory, make_request, make_target, make_theory
 
 
 def theory(model: str | AbstractModel, *, start: str = "stationary", **parameters: Any) -> Theory:

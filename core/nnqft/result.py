@@ -23,10 +23,10 @@ from nnqft.integrals.estimate import Estimate, collect
 from nnqft.interfaces.executor import Outcome
 from nnqft.interfaces.model import finite_number, whole_number
 from nnqft.report import plot_result, result_table
-from nnqft.request import RESUMMED, Request
 from nnqft.rows import DiagramRow, DiagramRows
 from nnqft.series import Series
-from nnqft.work import Job, sum_closed_forms
+from nnqft.stages.jobs import Job, sum_closed_forms
+from nnqft.stages.request import RESUMMED, Request
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.estimate import Estimate
-from nnqft.work import Job
+from nnqft.stages.jobs import Job
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ from typing import Any
 from nnqft.derived import compute_derived, is_derived
 from nnqft.errors import InputError, short
 from nnqft.interfaces.model import Need
-from nnqft.request import check_theory
 from nnqft.result import Result
 from nnqft.rules.theory import Theory
+from nnqft.stages.request import check_theory
 
 
 def compute_several(

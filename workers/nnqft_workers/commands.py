@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from nnqft import InputError, Request
 from nnqft.options import WHOLE, Address, Executor, Json, Plot, Progress, TimeLimit, Workers, check_outputs, finish
 from nnqft.pipeline import run
-from nnqft.request import make_theory
+from nnqft.stages.request import make_theory
 from nnqft_workers.ledger_file import count_records, list_requests
 
 Number = Annotated[int | None, WHOLE, Parameter(name="--request", help="Number of the request in nnqft ledger PATH.")]
