@@ -151,7 +151,13 @@ def test_a_plugin_with_every_hook_is_used(plugin, monkeypatch):
     host, said = load(plugin("third", WHOLE), *(p for p in entry_points(group="nnqft") if p.name == "nnqft_drawings"))
     assert not said
     assert not host.broken
-    for module in ("nnqft.stages.request", "nnqft.pipeline", "nnqft.derived", "nnqft.host", "nnqft.stages.jobs"):
+    for module in (
+        "nnqft.stages.request",
+        "nnqft.pipeline",
+        "nnqft.results.derived",
+        "nnqft.host",
+        "nnqft.stages.jobs",
+    ):
         monkeypatch.setattr(f"{module}.default_host", lambda: host)
     theory = nnqft.theory("mine", gamma=2.0)
     assert nnqft.diagrams(theory, "second", order=0)[0].order == 0

@@ -9,7 +9,6 @@ The shortest use::
     print(result.table())
 """
 
-from nnqft.derived import Derived
 from nnqft.errors import (
     ExecutorError,
     InputError,
@@ -40,12 +39,13 @@ from nnqft.interfaces.model import (
     finite_number,
     whole_number,
 )
-from nnqft.load import load
-from nnqft.result import Result
-from nnqft.rows import DiagramRow
+from nnqft.results.derived import Derived
+from nnqft.results.load import load
+from nnqft.results.result import Result
+from nnqft.results.rows import DiagramRow
+from nnqft.results.series import Series, Singularity
 from nnqft.rules.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
 from nnqft.self_energy import SelfEnergy
-from nnqft.series import Series, Singularity
 from nnqft.stages.request import Request
 
 # Last, because `nnqft.rules.printed.theory` the function takes the place of the module's name in this package.

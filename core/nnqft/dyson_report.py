@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnqft.report import plain_table, value_with_error
+from nnqft.results.report import plain_table, value_with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

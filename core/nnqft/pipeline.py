@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from nnqft.derived import is_derived
 from nnqft.errors import InputError, IntegrationError, short
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.generate import MAX_DIAGRAMS, generate
@@ -20,7 +19,8 @@ from nnqft.host import default_host, open_executor, strangers
 from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.model import AbstractModel, AbstractObservable, whole_number
 from nnqft.progress import progress_bar
-from nnqft.result import Result, make_result
+from nnqft.results.derived import is_derived
+from nnqft.results.result import Result, make_result
 from nnqft.resummed import resum
 from nnqft.rules.theory import Theory
 from nnqft.several import compute_several

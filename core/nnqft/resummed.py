@@ -11,9 +11,9 @@ from nnqft.host import default_host, strangers
 from nnqft.integrals.estimate import Estimate
 from nnqft.interfaces.executor import Target
 from nnqft.interfaces.model import AbstractModel
-from nnqft.result import Result, versions
+from nnqft.results.result import Result, versions
+from nnqft.results.series import Series
 from nnqft.rules.theory import Theory
-from nnqft.series import Series
 from nnqft.stages.request import RESUMMED, Request, make_theory
 
 PROBED = 5

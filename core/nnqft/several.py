@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nnqft.derived import compute_derived, is_derived
 from nnqft.errors import InputError, short
 from nnqft.interfaces.model import Need
-from nnqft.result import Result
+from nnqft.results.derived import compute_derived, is_derived
+from nnqft.results.result import Result
 from nnqft.rules.theory import Theory
 from nnqft.stages.request import check_theory
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnqft import InputError
 from nnqft.files import read_json, write_json
-from nnqft.report import value_with_error
+from nnqft.results.report import value_with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

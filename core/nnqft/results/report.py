@@ -14,8 +14,8 @@ from nnqft.integrals.estimate import Estimate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from nnqft.derived import Derived
-    from nnqft.result import Result
+    from nnqft.results.derived import Derived
+    from nnqft.results.result import Result
 
 _ROWS = 24
 """Times shown in the table; the JSON file holds all."""

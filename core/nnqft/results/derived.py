@@ -15,8 +15,8 @@ from nnqft.files import write_json
 from nnqft.host import default_host, strangers
 from nnqft.integrals.estimate import Estimate, add_all
 from nnqft.interfaces.model import AbstractDerivedObservable, Need, whole_number
-from nnqft.report import derived_table, plot_derived
-from nnqft.result import FORMAT, Result
+from nnqft.results.report import derived_table, plot_derived
+from nnqft.results.result import FORMAT, Result
 from nnqft.rules.theory import Theory
 from nnqft.stages.request import check_times, make_theory
 

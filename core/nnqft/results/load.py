@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from nnqft.derived import Derived
 from nnqft.errors import InputError, one_line
 from nnqft.files import parse_json
-from nnqft.result import FORMAT, Result
+from nnqft.results.derived import Derived
+from nnqft.results.result import FORMAT, Result
 
 
 def load(path: str | os.PathLike[str]) -> Result | Any:

@@ -22,9 +22,9 @@ from nnqft.integrals.closed_form import ClosedForm
 from nnqft.integrals.estimate import Estimate, collect
 from nnqft.interfaces.executor import Outcome
 from nnqft.interfaces.model import finite_number, whole_number
-from nnqft.report import plot_result, result_table
-from nnqft.rows import DiagramRow, DiagramRows
-from nnqft.series import Series
+from nnqft.results.report import plot_result, result_table
+from nnqft.results.rows import DiagramRow, DiagramRows
+from nnqft.results.series import Series
 from nnqft.stages.jobs import Job, sum_closed_forms
 from nnqft.stages.request import RESUMMED, Request
 
