@@ -14,8 +14,8 @@ from scipy.optimize import brentq
 
 import nnqft
 from nnqft.cli import main
-from nnqft.self_energy import kernels_of
-from nnqft.volterra import Kernels, solve
+from nnqft.self_energies.self_energy import kernels_of
+from nnqft.self_energies.volterra import Kernels, solve
 
 # The equation itself
 

@@ -45,12 +45,12 @@ from nnqft.results.result import Result
 from nnqft.results.rows import DiagramRow
 from nnqft.results.series import Series, Singularity
 from nnqft.rules.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
-from nnqft.self_energy import SelfEnergy
+from nnqft.self_energies.self_energy import SelfEnergy
 from nnqft.stages.request import Request
 
 # Last, because `nnqft.rules.printed.theory` the function takes the place of the module's name in this package.
 from nnqft.pipeline import compute, diagrams, theory  # isort: skip
-from nnqft.dyson_equation import Dyson, dyson  # isort: skip
+from nnqft.self_energies.equation import Dyson, dyson
 
 __all__ = [
     "AbstractDerivedObservable",

@@ -12,7 +12,7 @@ from nnqft.results.report import plain_table, value_with_error
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from nnqft.dyson_equation import Dyson
+    from nnqft.self_energies.equation import Dyson
 
 _ROWS = 13
 _TINY = 1e-12

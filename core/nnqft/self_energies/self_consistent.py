@@ -13,8 +13,8 @@ from nnqft.errors import InputError
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.irreducible import contract_stubs
 from nnqft.rules.theory import Array, Propagator, Theory
-from nnqft.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of
-from nnqft.volterra import Solution, solve
+from nnqft.self_energies.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of
+from nnqft.self_energies.volterra import Solution, solve
 
 MAX_STEPS = 1000
 SETTLED = 1e-11

@@ -15,8 +15,8 @@ from nnqft.integrals.estimate import Estimate, add_all, collect
 from nnqft.interfaces.executor import AbstractExecutor, Target
 from nnqft.progress import progress_bar
 from nnqft.rules.theory import Propagator, Theory
+from nnqft.self_energies.volterra import Kernels
 from nnqft.stages.jobs import make_job
-from nnqft.volterra import Kernels
 
 JUST_AFTER = 1e-9
 """Stands for τ → 0+ in steps of the grid: a response at τ = 0 is 0."""

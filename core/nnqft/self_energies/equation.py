@@ -19,10 +19,10 @@ from nnqft.interfaces.executor import AbstractExecutor, Target
 from nnqft.interfaces.model import positive_number, whole_number
 from nnqft.pipeline import diagrams
 from nnqft.rules.theory import Theory
-from nnqft.self_consistent import iterate
-from nnqft.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of
+from nnqft.self_energies.self_consistent import iterate
+from nnqft.self_energies.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of
+from nnqft.self_energies.volterra import solve, solve_once
 from nnqft.stages.request import MAX_TIMES, check_theory
-from nnqft.volterra import solve, solve_once
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,13 +96,13 @@ class Dyson:
 
     def table(self) -> str:
         """R and C at some of the times, with their errors."""
-        from nnqft.dyson_report import dyson_table
+        from nnqft.self_energies.solution import dyson_table
 
         return dyson_table(self)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """C and R over τ with the bare lines; returns the axes."""
-        from nnqft.dyson_report import plot_dyson
+        from nnqft.self_energies.solution import plot_dyson
 
         return plot_dyson(self, ax)
 
