@@ -153,7 +153,7 @@ def test_a_plugin_with_every_hook_is_used(plugin, monkeypatch):
     assert not host.broken
     for module in (
         "nnqft.stages.request",
-        "nnqft.pipeline",
+        "nnqft.pipeline.compute",
         "nnqft.results.derived",
         "nnqft.host",
         "nnqft.stages.jobs",

@@ -39,18 +39,18 @@ from nnqft.interfaces.model import (
     finite_number,
     whole_number,
 )
+
+# Last, because `nnqft.rules.printed.theory` the function takes the place of the module's name in this package.
+from nnqft.pipeline.compute import compute, diagrams, theory
 from nnqft.results.derived import Derived
 from nnqft.results.load import load
 from nnqft.results.result import Result
 from nnqft.results.rows import DiagramRow
 from nnqft.results.series import Series, Singularity
 from nnqft.rules.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
+from nnqft.self_energies.equation import Dyson, dyson
 from nnqft.self_energies.self_energy import SelfEnergy
 from nnqft.stages.request import Request
-
-# Last, because `nnqft.rules.printed.theory` the function takes the place of the module's name in this package.
-from nnqft.pipeline import compute, diagrams, theory  # isort: skip
-from nnqft.self_energies.equation import Dyson, dyson
 
 __all__ = [
     "AbstractDerivedObservable",

@@ -162,7 +162,7 @@ class Result:
         """The diagrams; generated again for a result that was loaded."""
         if isinstance(self.diagrams, DiagramRows):
             return self.diagrams.found
-        from nnqft.pipeline import diagrams, theory  # the pipeline makes Results, so it is imported late
+        from nnqft.pipeline.compute import diagrams, theory
 
         request = self.request
         assert isinstance(request.order, int)

@@ -17,7 +17,7 @@ from nnqft.graphs.irreducible import skeletons
 from nnqft.host import default_host, open_executor
 from nnqft.interfaces.executor import AbstractExecutor, Target
 from nnqft.interfaces.model import positive_number, whole_number
-from nnqft.pipeline import diagrams
+from nnqft.pipeline.compute import diagrams
 from nnqft.rules.theory import Theory
 from nnqft.self_energies.self_consistent import iterate
 from nnqft.self_energies.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of

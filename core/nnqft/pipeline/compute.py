@@ -18,12 +18,12 @@ from nnqft.graphs.irreducible import irreducible as only_irreducible
 from nnqft.host import default_host, open_executor, strangers
 from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.model import AbstractModel, AbstractObservable, whole_number
+from nnqft.pipeline.resummed import resum
+from nnqft.pipeline.several import compute_several
 from nnqft.progress import progress_bar
 from nnqft.results.derived import is_derived
 from nnqft.results.result import Result, make_result
-from nnqft.resummed import resum
 from nnqft.rules.theory import Theory
-from nnqft.several import compute_several
 from nnqft.stages.jobs import make_job
 from nnqft.stages.request import Request, check_theory, make_request, make_target, make_theory
 
