@@ -20,10 +20,10 @@ from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.model import AbstractModel, AbstractObservable, whole_number
 from nnqft.pipeline.resummed import resum
 from nnqft.pipeline.several import compute_several
-from nnqft.progress import progress_bar
 from nnqft.results.derived import is_derived
 from nnqft.results.result import Result, make_result
 from nnqft.rules.theory import Theory
+from nnqft.show.progress import progress_bar
 from nnqft.stages.jobs import make_job
 from nnqft.stages.request import Request, check_theory, make_request, make_target, make_theory
 

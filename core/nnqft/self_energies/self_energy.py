@@ -13,9 +13,9 @@ from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.irreducible import on_one_point
 from nnqft.integrals.estimate import Estimate, add_all, collect
 from nnqft.interfaces.executor import AbstractExecutor, Target
-from nnqft.progress import progress_bar
 from nnqft.rules.theory import Propagator, Theory
 from nnqft.self_energies.volterra import Kernels
+from nnqft.show.progress import progress_bar
 from nnqft.stages.jobs import make_job
 
 JUST_AFTER = 1e-9

@@ -12,7 +12,7 @@ import numpy as np
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory, finite_number, short, whole_number
 from nnqft.host import open_executor
-from nnqft.progress import progress_bar
+from nnqft.show.progress import progress_bar
 from nnqft.stages.request import check_times
 from nnqft_plugins.networks import network_of
 from nnqft_plugins.simulation.job import Batch, Job, Measured, concatenate
