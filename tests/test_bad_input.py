@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.host import default_host
 
 THEORY = nnqft.theory("linear", N=3, sigma_w=0.5)

@@ -16,7 +16,7 @@ from sites import Sites
 
 import nnqft
 from nnqft import AbstractDerivedObservable, Need
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.host import default_host
 from nnqft_plugins.observables.response_poles import ResponsePoles
 from nnqft_plugins.simulation import simulate

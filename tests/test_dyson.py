@@ -13,7 +13,7 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 from scipy.optimize import brentq
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.self_energies.self_energy import kernels_of
 from nnqft.self_energies.volterra import Kernels, solve
 

@@ -167,7 +167,7 @@ def test_a_plugin_with_every_hook_is_used(plugin, monkeypatch):
 
 
 def test_a_command_of_a_plugin(plugin, monkeypatch, capsys):
-    from nnqft.cli import main
+    from nnqft.cli.main import main
 
     monkeypatch.setitem(sys.modules, "greeting", SimpleNamespace(greet=greet))
     own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
@@ -183,7 +183,7 @@ def test_a_command_of_a_plugin(plugin, monkeypatch, capsys):
 
 
 def test_a_command_that_cannot_be_imported(plugin, monkeypatch, capsys):
-    from nnqft.cli import main
+    from nnqft.cli.main import main
 
     own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
     host, _ = load(plugin("third", {"nnqft_commands": WHOLE["nnqft_commands"]}), own)
@@ -224,7 +224,7 @@ def test_loading_again_finds_the_same():
 @pytest.mark.parametrize(
     "module",
     ["nnqft_workers.local", "nnqft_workers.processes", "nnqft_workers.ray_executor", "nnqft_workers.scheduler",
-     "nnqft_plugins.models.linear", "nnqft.graphs.text", "nnqft.cli", "nnqft.host"],
+     "nnqft_plugins.models.linear", "nnqft.graphs.text", "nnqft.cli.main", "nnqft.host"],
 )  # fmt: skip
 def test_any_module_may_be_imported_first(module):
     code = (
@@ -359,7 +359,7 @@ def test_the_command_line_lists_what_is_broken(plugin, monkeypatch, capsys):
     own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
     host, _ = load(plugin("third", {"nnqft_model": lambda: []}), own)
     monkeypatch.setattr("nnqft.host.default_host", lambda: host)
-    from nnqft.cli import main
+    from nnqft.cli.main import main
 
     assert main(["plugins"]) == 0
     assert "broken: third: " in capsys.readouterr().out

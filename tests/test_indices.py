@@ -11,7 +11,7 @@ from scipy.linalg import solve_continuous_lyapunov
 from sites import RATES, Sites
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 
 CUBIC = {1: 1.0, 3: -1 / 3}
 EVEN = {0: 0.3, 1: 1.0, 2: -0.4}

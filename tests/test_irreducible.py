@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from oracles import _add, _multiply, trace_moment
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.graphs.irreducible import on_one_point, skeletons
 
 ORDER = 4

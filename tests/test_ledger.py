@@ -22,7 +22,7 @@ from test_scheduler import Gaussian, pieces
 
 import nnqft
 import nnqft_workers.dispatcher
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.fingerprint import integral_fingerprint, integrator_fingerprint
 from nnqft_plugins.integrators.vegas import VegasIntegrator
 from nnqft_workers import ledger_file as module

@@ -15,7 +15,7 @@ from scipy.integrate import dblquad, quad, solve_ivp
 from scipy.linalg import eigh_tridiagonal
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.host import default_host
 from nnqft_plugins.meanfield import edge_of_chaos, phase_diagram, solve
 from nnqft_plugins.meanfield.gaussian import hermite, overlap

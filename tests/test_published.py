@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy.integrate import quad
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft_plugins.published import published
 
 RATES = {"gamma": 1.3, "kappa": 0.8}

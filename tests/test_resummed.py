@@ -17,7 +17,7 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 from threadpoolctl import threadpool_limits
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft_plugins.models import linear_sums
 from nnqft_plugins.models.linear import Linear
 

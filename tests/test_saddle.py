@@ -15,7 +15,7 @@ from theories import TWO_POINT
 
 import nnqft
 from nnqft import InputError
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.graphs.generate import generate
 from nnqft.integrals.integral import time_integral
 from nnqft_plugins.integrators.exact import ExactIntegrator

@@ -16,7 +16,7 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 from scipy.stats import chi2, kstest, norm
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.host import open_executor
 from nnqft_plugins.meanfield import solve
 from nnqft_plugins.networks import network_of

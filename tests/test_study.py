@@ -14,7 +14,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft_plugins.study import cells as cells_module
 from nnqft_plugins.study import plan
 from nnqft_plugins.study.cells import SeriesCell, Store, run_all, run_cell

@@ -19,7 +19,7 @@ from oracles import infinite_width, langevin_cumulants, one_site
 from scipy.integrate import quad
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.host import PluginWarning, default_host
 
 ROOT = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""The commands that come with core; their code is in `nnqft.cli`, imported when one of them is used."""
+"""The commands that come with core; their code is in `nnqft.cli.main`, imported when one of them is used."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from nnqft.hookspecs import hookimpl
 @hookimpl
 def nnqft_commands() -> Mapping[str, str]:
     """plugins, rules, diagrams, compute, dyson."""
-    commands = {name: f"nnqft.cli:{name}" for name in ("plugins", "rules", "diagrams", "compute")}
-    return commands | {"dyson": "nnqft.dyson_command:dyson"}
+    commands = {name: f"nnqft.cli.main:{name}" for name in ("plugins", "rules", "diagrams", "compute")}
+    return commands | {"dyson": "nnqft.cli.main.dyson:dyson"}

@@ -59,5 +59,5 @@ def nnqft_commands() -> Mapping[str, str]:  # type: ignore[empty-body]
     """Name → ``"module:function"`` behind ``nnqft NAME``; what it returns is the exit status, None for 0.
 
     Called when plugins are loaded; the module is imported when the command is used. The function's signature becomes
-    the command's options (`nnqft.options` has those that commands share); it may be a cyclopts App, too.
+    the command's options (`nnqft.cli.main.options` has those that commands share); it may be a cyclopts App, too.
     """

@@ -6,16 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from nnqft.options import (
-    Json,
-    Param,
-    Plot,
-    Tau,
-    check_outputs,
-    parse_numbers,
-    parse_parameters,
-    write_plot,
-)
+from nnqft.cli.options import Json, Param, Plot, Tau, check_outputs, parse_numbers, parse_parameters, write_plot
 
 
 def command(

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from nnqft import InputError, Request
-from nnqft.options import WHOLE, Address, Executor, Json, Plot, Progress, TimeLimit, Workers, check_outputs, finish
+from nnqft.cli.options import WHOLE, Address, Executor, Json, Plot, Progress, TimeLimit, Workers, check_outputs, finish
 from nnqft.pipeline.compute import run
 from nnqft.stages.request import make_theory
 from nnqft_workers.ledger_file import count_records, list_requests

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 import nnqft
-from nnqft.options import (
+from nnqft.cli.options import (
     Address,
     Executor,
     Json,

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 import nnqft
-from nnqft.options import (
+from nnqft.cli.options import (
     WHOLE,
     Address,
     Executor,

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from nnqft import InputError
-from nnqft.options import WHOLE, Address, Executor, Seed, Workers, parse_numbers
+from nnqft.cli.options import WHOLE, Address, Executor, Seed, Workers, parse_numbers
 from nnqft_plugins.study.cells import Cell, Store, run_all
 from nnqft_plugins.study.plan import Settings, all_cells
 

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from nnqft.errors import InputError, NnqftError, PluginError, one_line
-from nnqft.graphs.generate import MAX_DIAGRAMS
-from nnqft.options import (
+from nnqft.cli.options import (
     WHOLE,
     Address,
     Atol,
@@ -44,6 +42,8 @@ from nnqft.options import (
     parse_numbers,
     parse_parameters,
 )
+from nnqft.errors import InputError, NnqftError, PluginError, one_line
+from nnqft.graphs.generate import MAX_DIAGRAMS
 
 if TYPE_CHECKING:
     pass

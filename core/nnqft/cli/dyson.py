@@ -7,8 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from nnqft.graphs.generate import MAX_DIAGRAMS
-from nnqft.options import (
+from nnqft.cli.options import (
     WHOLE,
     Address,
     Atol,
@@ -28,6 +27,7 @@ from nnqft.options import (
     finish,
     parse_parameters,
 )
+from nnqft.graphs.generate import MAX_DIAGRAMS
 
 
 def dyson(

@@ -1,0 +1,1 @@
+"""The command line, a leaf: nothing in core imports it."""
