@@ -125,7 +125,7 @@ def counted(case: Case, found: Any) -> tuple[list[float], float, Any, list[str]]
     The fractions are by order, width 0 before 1.
     """
     from nnqft.host import open_executor
-    from nnqft.results.result import make_result
+    from nnqft.results.assemble import make_result
     from nnqft.stages.jobs import make_job
     from nnqft.stages.request import make_request
 

@@ -125,7 +125,7 @@ def test_things_that_cannot_be_printed(odd):
 
 @pytest.mark.parametrize("odd", [None, "linear", 3, nnqft.Theory, object()], ids=named)
 def test_theory_that_is_none(odd):
-    refused(lambda: compute(odd), "theory", "nnqft.rules.printed.theory")
+    refused(lambda: compute(odd), "theory", "nnqft.theory")
     refused(lambda: nnqft.diagrams(odd, "two_point", order=1), "theory")
 
 

@@ -23,8 +23,8 @@ from scipy.linalg import expm
 import nnqft
 from nnqft import Leg, Line, Memory, Propagator, Term, Theory, TimeIntegral, Vertex
 from nnqft.host import default_host
+from nnqft.integrals.distinct import distinct_integrals
 from nnqft.integrals.integral import Branch
-from nnqft.stages.jobs import distinct_integrals
 from nnqft_plugins.integrators.ideals import count_upper_sets, upper_sets
 
 EXACT = default_host().get("integrator", "exact")

@@ -148,7 +148,7 @@ def test_a_hook_alone(plugin, hook):
 
 
 def test_a_plugin_with_every_hook_is_used(plugin, monkeypatch):
-    host, said = load(plugin("third", WHOLE), *(p for p in entry_points(group="nnqft") if p.name == "nnqft_drawings"))
+    host, said = load(plugin("third", WHOLE), *(p for p in entry_points(group="nnqft") if p.name == "nnqft_builtins"))
     assert not said
     assert not host.broken
     for module in (
@@ -170,7 +170,7 @@ def test_a_command_of_a_plugin(plugin, monkeypatch, capsys):
     from nnqft.cli.main import main
 
     monkeypatch.setitem(sys.modules, "greeting", SimpleNamespace(greet=greet))
-    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_builtins")
     host, _ = load(plugin("third", {"nnqft_commands": WHOLE["nnqft_commands"]}), own)
     monkeypatch.setattr("nnqft.host.default_host", lambda: host)
     assert main(["greet", "you", "--times", "2"]) == 7
@@ -185,7 +185,7 @@ def test_a_command_of_a_plugin(plugin, monkeypatch, capsys):
 def test_a_command_that_cannot_be_imported(plugin, monkeypatch, capsys):
     from nnqft.cli.main import main
 
-    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_builtins")
     host, _ = load(plugin("third", {"nnqft_commands": WHOLE["nnqft_commands"]}), own)
     monkeypatch.setattr("nnqft.host.default_host", lambda: host)
     assert main(["greet", "you"]) == 2
@@ -195,7 +195,7 @@ def test_a_command_that_cannot_be_imported(plugin, monkeypatch, capsys):
 
 
 def test_a_command_that_is_taken(plugin):
-    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_builtins")
     host, said = load(own, plugin("third", {"nnqft_commands": lambda: {"compute": "greeting:greet"}}))
     refused(host, said, "'compute'", "rename it")
 
@@ -356,7 +356,7 @@ def test_a_plugin_may_be_broken_in_several_ways(plugin):
 
 
 def test_the_command_line_lists_what_is_broken(plugin, monkeypatch, capsys):
-    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_builtins")
     host, _ = load(plugin("third", {"nnqft_model": lambda: []}), own)
     monkeypatch.setattr("nnqft.host.default_host", lambda: host)
     from nnqft.cli.main import main

@@ -23,9 +23,9 @@ from test_scheduler import Gaussian, pieces
 import nnqft
 import nnqft_workers.dispatcher
 from nnqft.cli.main import main
-from nnqft.fingerprint import integral_fingerprint, integrator_fingerprint
 from nnqft_plugins.integrators.vegas import VegasIntegrator
 from nnqft_workers import ledger_file as module
+from nnqft_workers.fingerprint import integral_fingerprint, integrator_fingerprint
 from nnqft_workers.ledger import _pack, _unpack
 from nnqft_workers.ledger_file import FORMAT, count_records, list_requests
 from nnqft_workers.local import LocalPool

@@ -17,7 +17,7 @@ import nnqft
 from nnqft import InputError
 from nnqft.cli.main import main
 from nnqft.graphs.generate import generate
-from nnqft.integrals.integral import time_integral
+from nnqft.integrals.forest import time_integral
 from nnqft_plugins.integrators.exact import ExactIntegrator
 from nnqft_plugins.models.activations import LINEAR
 from nnqft_plugins.models.averages import polynomial_average

@@ -325,7 +325,7 @@ def test_no_two_chunks_share_a_seed():
     pool = Recording()
     run(pieces([Gaussian(spread=s) for s in (10.0, 1.0, 0.1)]), pool=pool, neval=500_000, seed=5)
     chunks = [task for task in pool.tasks if hasattr(task, "number")]
-    seeds = [(task.work.key, task.number) for task in chunks]
+    seeds = [(task.work.seed_words, task.number) for task in chunks]
     assert len(set(seeds)) == len(seeds) > 10
 
 

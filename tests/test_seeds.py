@@ -13,12 +13,12 @@ def test_words_of_sampled_diagrams():
     theory = nnqft.theory("cubic_tanh", N=10, sigma_w=0.5)
     found = nnqft.diagrams(theory, "two_point", order=1)
     work = make_job(found, np.array([[0.0, 0.0]]), "vegas").work
-    assert [each.key for each in work[:3]] == [
+    assert [each.seed_words for each in work[:3]] == [
         (2089124522936590114942019299633663633,),
         (146678825181630209611217375481678058112,),
         (38171550928258055193412946878083812911,),
     ]
-    assert [each.map_key for each in work[:3]] == [
+    assert [each.state_words for each in work[:3]] == [
         (220364839382964767385342124934210832472,),
         (16003064885397667027238119427230169687,),
         (77638085586955828026250121953179971519,),

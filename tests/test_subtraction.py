@@ -15,8 +15,8 @@ from theories import TWO_POINT
 import nnqft
 from nnqft import Diagram, Leg, TheoryError, Vertex
 from nnqft.graphs.generate import generate
-from nnqft.integrals.integral import time_integral
-from nnqft.stages.request import check_times
+from nnqft.integrals.forest import time_integral
+from nnqft.stages.times import check_times
 from nnqft_plugins.integrators.exact import ExactIntegrator
 from nnqft_plugins.integrators.vegas import VegasIntegrator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nnqft import Activation, InputError, Theory, short
-from nnqft.host import default_host, strangers
+from nnqft.host import default_host, plugin_errors
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _own_activation(theory: Theory) -> Activation:
     if theory.model not in host.found["model"]:
         raise InputError(f"model {theory.model!r} is not installed as a plugin; {_GIVE}")
     model = host.get("model", theory.model)
-    with strangers(f"activation of model {theory.model!r}"):
+    with plugin_errors(f"activation of model {theory.model!r}"):
         phi = model.activation(theory.parameters)
     if phi is None:
         raise InputError(f"model {theory.model!r} gives no activation, only Feynman rules; {_GIVE}, or take 'taylor'")

@@ -20,6 +20,8 @@ import numpy as np
 
 from nnqft import InputError, Theory, finite_number, short
 from nnqft.files import write_json
+from nnqft.show.chart import Chart, Curve
+from nnqft.show.page import Page, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,31 +115,30 @@ class Published:
         """ξ, ξ_0 and the plateau, then the three lines over τ, as plain text."""
         heading = (
             f"published forms, linear network: γ={self.gamma:g}, κ={self.kappa:g}, σ_w={self.sigma_w:g},"
-            f" σ_b,eff²={self.bias:g}, N={self.N}, T={self.horizon:g}"
+            f" σ_b,eff²={self.bias:g}, N={self.N}, T={self.horizon:g}",
+            f"ξ_0 = {self.xi_0:.10g}",
+            f"ξ = {self.xi:.10g}",
+            f"plateau = {self.plateau:.10g}",
         )
-        lines = [heading, f"ξ_0 = {self.xi_0:.10g}", f"ξ = {self.xi:.10g}", f"plateau = {self.plateau:.10g}", ""]
-        columns = ("X(τ), small τ", "of the spectrum", "exact at N → ∞")
-        lines.append(f"{'τ':>8}  " + "  ".join(f"{name:>16}" for name in columns))
+        rows = []
         for lag in np.atleast_1d(tau):
-            row = (self.correlator(lag), self.transform(lag), self.infinite_width(lag))
-            lines.append(f"{lag:>8g}  " + "  ".join(f"{float(value):>16.10g}" for value in row))
-        return "\n".join(lines)
+            values = (self.correlator(lag), self.transform(lag), self.infinite_width(lag))
+            rows.append((f"{lag:g}", *(f"{float(value):.10g}" for value in values)))
+        return Page(heading, (Table(("τ", "X(τ), small τ", "of the spectrum", "exact at N → ∞"), rows),)).text()
+
+    def __str__(self) -> str:
+        return self.table()
 
     def plot(self, ax: Axes | None = None, longest: float | None = None) -> Axes:
         """The three lines from τ = 0 to the longest lag, by default 5 ξ_0; returns the axes."""
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
         lag = np.linspace(0, longest or 5 * self.xi_0, 200)
-        ax.plot(lag, self.correlator(lag), label="published X(τ), for small τ")
-        ax.plot(lag, self.transform(lag), "--", label="its spectrum, transformed")
-        ax.plot(lag, self.infinite_width(lag), color="0.6", label="exact at N → ∞")
-        ax.set_xlabel("τ")
-        ax.set_ylabel("X(τ)")
-        ax.set_title(f"linear: σ_w={self.sigma_w:g}, N={self.N}, T={self.horizon:g}", fontsize="medium")
-        ax.legend(frameon=False)
-        return ax
+        curves = [
+            Curve(lag, self.correlator(lag), label="published X(τ), for small τ"),
+            Curve(lag, self.transform(lag), label="its spectrum, transformed", style="--"),
+            Curve(lag, self.infinite_width(lag), label="exact at N → ∞", colour="0.6"),
+        ]
+        title = f"linear: σ_w={self.sigma_w:g}, N={self.N}, T={self.horizon:g}"
+        return Chart(curves, title, "τ", "X(τ)").draw(ax)
 
     def save(self, path: str | os.PathLike[str], tau: Any = (0.0,)) -> None:
         """Write the parameters, ξ_0, ξ, the plateau and the lines over τ to a JSON file."""

@@ -6,30 +6,30 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from nnqft.cli.options import Json, Param, Plot, Tau, check_outputs, parse_numbers, parse_parameters, write_plot
+from nnqft.cli.options import QUESTION, Model, Output, Param, Tau, parse_numbers, parse_parameters
+from nnqft.cli.output import check_outputs, save_plot
 
 
 def command(
-    model: str = "linear",
+    model: Model = "linear",
     *,
     param: Param = None,
-    horizon: Annotated[float, Parameter(help="T, the depth of the network, in the unit of time.")],
+    horizon: Annotated[float, Parameter(group=QUESTION, help="T, the depth of the network, in the unit of time.")],
     tau: Tau = None,
-    json: Json = None,
-    plot: Plot = None,
+    output: Output = Output(),
 ) -> int:
     """Print the talk's closed forms for X(τ) and ξ, a published reference to compare with."""
     import nnqft
     from nnqft_plugins.published import published
 
-    check_outputs(json, plot)
+    check_outputs(output)
     lags = [0.0] if tau is None else parse_numbers("tau", tau)
     forms = published(nnqft.theory(model, **parse_parameters(param)), horizon)
     print(forms.table(lags))
-    if json is not None:
-        forms.save(json, lags)
-        print(f"wrote {json}")
-    if plot is not None:
-        write_plot(forms.plot(longest=max(map(abs, lags))), plot)
-        print(f"wrote {plot}")
+    if output.json is not None:
+        forms.save(output.json, lags)
+        print(f"wrote {output.json}")
+    if output.plot is not None:
+        save_plot(forms.plot(longest=max(map(abs, lags))), output.plot)
+        print(f"wrote {output.plot}")
     return 0

@@ -74,7 +74,7 @@ def nnqft_executors() -> Mapping[str, Callable[..., AbstractExecutor]]:
 @hookimpl
 def nnqft_integrators() -> Sequence[AbstractIntegrator]:
     """VEGAS on a GPU."""
-    from nnqft_workers.jax_sampler import JaxIntegrator
+    from nnqft_plugins.integrators.jax_sampler import JaxIntegrator
 
     return [JaxIntegrator()]
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+import nnqft
 from nnqft import InputError, Request
-from nnqft.cli.options import WHOLE, Address, Executor, Json, Plot, Progress, TimeLimit, Workers, check_outputs, finish
-from nnqft.pipeline.compute import run
-from nnqft.stages.request import make_theory
+from nnqft.cli.options import WHOLE, Output, Place, TimeLimit
+from nnqft.cli.output import STDOUT, check_outputs, finish
 from nnqft_workers.ledger_file import count_records, list_requests
 
 Number = Annotated[int | None, WHOLE, Parameter(name="--request", help="Number of the request in nnqft ledger PATH.")]
@@ -23,35 +23,25 @@ def resume(
     path: Path,
     *,
     request: Number = None,
-    executor: Executor = "local",
-    address: Address = None,
-    workers: Workers = None,
     time_limit: TimeLimit = None,
-    json: Json = None,
-    plot: Plot = None,
-    progress: Progress = None,
+    place: Place = Place(),
+    output: Output = Output(),
 ) -> int:
-    """Go on with what a ledger holds: its one unfinished request, or the one that is named."""
-    check_outputs(json, plot)
+    """Go on with what a ledger holds: its one unfinished request, or the one that is named.
+
+    Examples:
+
+        nnqft resume run.ledger --executor processes --json result.json
+    """
+    check_outputs(output)
     chosen = _choose(path, list_requests(path), request)
     wanted = Request.from_json(chosen["request"])
-    theory = make_theory(wanted.model, wanted.start, dict(wanted.parameters))
-    print(f"request {chosen['number']}: {describe(wanted)}")
-    return finish(
-        lambda: run(
-            theory,
-            wanted,
-            executor=executor,
-            address=address,
-            workers=workers,
-            ledger=path,
-            time_limit=time_limit,
-            max_diagrams=2**31,
-            progress=sys.stderr.isatty() if progress is None else progress,
-        ),
-        json,
-        plot,
-    )
+    theory = nnqft.theory(wanted.model, start=wanted.start, **dict(wanted.parameters))
+    print(f"request {chosen['number']}: {describe(wanted)}", file=sys.stderr if output.json == STDOUT else sys.stdout)
+    names = ("order", "width_order", "times", "indices", "integrator", "rtol", "atol", "neval", "seed")
+    asked = {name: getattr(wanted, name) for name in names}
+    options = {**place.options, "time_limit": time_limit, "ledger": path, "max_diagrams": 2**31}
+    return finish(lambda: nnqft.compute(theory, wanted.observable, **asked, **options), output)
 
 
 def ledger(path: Path, *, json: Annotated[bool, Parameter(help="Print JSON.", negative=())] = False) -> int:
@@ -77,7 +67,7 @@ def describe(request: Request) -> str:
     values = ", ".join(f"{name}={value}" for name, value in request.parameters if value is not None)
     targets = {name: getattr(request, name) for name in ("rtol", "atol", "neval")}
     wanted = ", ".join(f"{name}={value:g}" for name, value in targets.items() if value is not None)
-    width = "" if request.width_order is None else f", width ≤ {request.width_order}"
+    width = "" if request.width_order is None else f", width order ≤ {request.width_order}"
     count = len(request.times)
     return (
         f"{request.observable} of {request.model} ({request.start}; {values}), order ≤ {request.order}{width},"

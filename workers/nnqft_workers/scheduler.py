@@ -175,7 +175,7 @@ class _Run:
 
     @staticmethod
     def _map_of(work: Work) -> tuple[int, tuple[int, ...]]:
-        return id(work.integrator), work.map_key
+        return id(work.integrator), work.state_words
 
     def _look_at_the_clock(self) -> None:
         if time.monotonic() > self.deadline:

@@ -2,82 +2,56 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from nnqft.cli.options import (
+    ACCURACY,
+    QUESTION,
     WHOLE,
-    Address,
-    Atol,
-    Executor,
-    Json,
-    MaxDiagrams,
-    Neval,
+    Accuracy,
+    Model,
     Order,
+    Output,
     Param,
-    Plot,
-    Progress,
-    Rtol,
-    Seed,
+    Place,
     WidthOrder,
-    Workers,
-    check_outputs,
-    finish,
     parse_parameters,
 )
-from nnqft.graphs.generate import MAX_DIAGRAMS
+from nnqft.cli.output import check_outputs, finish
+
+_SELF_CONSISTENT = Parameter(
+    negative=(), group=QUESTION, help="Skeletons with full lines; with -n 1 -k 0 dynamic mean-field theory."
+)
 
 
 def dyson(
-    model: str,
+    model: Model,
     *,
     param: Param = None,
     order: Order = 1,
     width_order: WidthOrder = None,
-    self_consistent: Annotated[
-        bool, Parameter(negative=(), help="Skeletons with full lines; with -n 1 -k 0 dynamic mean-field theory.")
-    ] = False,
-    reach: Annotated[float | None, Parameter(help="Largest time difference of the grid.")] = None,
-    intervals: Annotated[int | None, WHOLE, Parameter(help="Of the grid, a multiple of 4.")] = None,
-    integrator: Annotated[str, Parameter(help="See nnqft plugins; auto chooses for each integral.")] = "auto",
-    executor: Executor = "local",
-    address: Address = None,
-    workers: Workers = None,
-    rtol: Rtol = None,
-    atol: Atol = None,
-    neval: Neval = None,
-    seed: Seed = 0,
-    max_diagrams: MaxDiagrams = MAX_DIAGRAMS,
-    json: Json = None,
-    plot: Plot = None,
-    progress: Progress = None,
+    self_consistent: Annotated[bool, _SELF_CONSISTENT] = False,
+    reach: Annotated[float | None, Parameter(group=ACCURACY, help="Largest time difference of the grid.")] = None,
+    intervals: Annotated[int | None, WHOLE, Parameter(group=ACCURACY, help="Of the grid, a multiple of 4.")] = None,
+    accuracy: Accuracy = Accuracy(),
+    place: Place = Place(),
+    output: Output = Output(),
 ) -> int:
-    """Solve Dyson's equation with the self-energy of a model to an order."""
+    """Solve Dyson's equation with the self-energy of a model to an order.
+
+    Examples:
+
+        nnqft dyson cubic_tanh -p N=100 -n 2 -k 1 --plot dyson.png
+
+        nnqft dyson taylor -p activation=tanh -p expansion=bare -n 1 -k 0 --self-consistent
+    """
     import nnqft
 
-    check_outputs(json, plot)
+    check_outputs(output)
     theory = nnqft.theory(model, **parse_parameters(param))
-    return finish(
-        lambda: nnqft.dyson(
-            theory,
-            order=order,
-            width_order=width_order,
-            self_consistent=self_consistent,
-            reach=reach,
-            intervals=intervals,
-            integrator=integrator,
-            executor=executor,
-            address=address,
-            workers=workers,
-            rtol=rtol,
-            atol=atol,
-            neval=neval,
-            seed=seed,
-            max_diagrams=max_diagrams,
-            progress=sys.stderr.isatty() if progress is None else progress,
-        ),
-        json,
-        plot,
-    )
+    question: dict[str, Any] = {"order": order, "width_order": width_order, "self_consistent": self_consistent}
+    grid: dict[str, Any] = {"reach": reach, "intervals": intervals}
+    return finish(lambda: nnqft.dyson(theory, **question, **grid, **asdict(accuracy), **place.options), output)

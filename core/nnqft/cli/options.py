@@ -1,15 +1,22 @@
-"""Options that commands share, and what turns their text into values."""
+"""Options that commands share, in the panels that their help shows, and what turns their text into values."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter, Token
+from cyclopts import Group, Parameter, Token
 
-from nnqft.errors import InputError, IntegrationError, short
+from nnqft.errors import InputError, short
+from nnqft.graphs.generate import MAX_DIAGRAMS
+
+QUESTION = Group("Question", sort_key=1)
+ACCURACY = Group("Accuracy", sort_key=2)
+WHERE = Group("Where it runs", sort_key=3)
+OUTPUT = Group("Output", sort_key=4)
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:
@@ -31,41 +38,98 @@ def _order(type_: Any, tokens: Sequence[Token]) -> int | str:
 
 
 WHOLE = Parameter(converter=_whole)
+_INTEGRATOR = Parameter(group=ACCURACY, help="See nnqft plugins; auto chooses for each integral.")
+_NEVAL = Parameter(group=ACCURACY, help="Samples to spend over all diagrams.")
+_MAX_DIAGRAMS = Parameter(group=ACCURACY, help="Refuse to generate more diagrams than this.")
 
+Model = Annotated[str, Parameter(group=QUESTION, help="Name of a model; see nnqft plugins.")]
 Param = Annotated[
-    list[str] | None, Parameter(name=["--param", "-p"], negative=(), help="A model parameter, name=value.")
+    list[str] | None,
+    Parameter(name=["--param", "-p"], negative=(), group=QUESTION, help="A model parameter, name=value."),
 ]
-Start = Annotated[str, Parameter(help="stationary (begins at −∞) or rest (h(0) = 0).")]
+Start = Annotated[str, Parameter(group=QUESTION, help="stationary (begins at −∞) or rest (h(0) = 0).")]
 Observable = Annotated[
-    str, Parameter(name=["--observable", "-O"], help="What is computed, one or several: a,b; see nnqft plugins.")
+    str,
+    Parameter(
+        name=["--observable", "-O"], group=QUESTION, help="What is computed, one or several: a,b; see nnqft plugins."
+    ),
 ]
-Order = Annotated[int, WHOLE, Parameter(name=["--order", "-n"], help="Highest order in σ_w².")]
+Order = Annotated[int, WHOLE, Parameter(name=["--order", "-n"], group=QUESTION, help="Highest order n in σ_w².")]
 OrderOrAll = Annotated[
     int | str,
-    Parameter(converter=_order, name=["--order", "-n"], help="Highest order in σ_w², or resummed for all of them."),
+    Parameter(
+        converter=_order,
+        name=["--order", "-n"],
+        group=QUESTION,
+        help="Highest order n in σ_w², or resummed for all of them.",
+    ),
 ]
 WidthOrder = Annotated[
-    int | None, WHOLE, Parameter(name=["--width-order", "-k"], help="Highest power of 1/N; all if absent.")
+    int | None,
+    WHOLE,
+    Parameter(
+        name=["--width-order", "-k"], group=QUESTION, help="Highest width order k, the power of 1/N; all if absent."
+    ),
 ]
-Tau = Annotated[str | None, Parameter(help="Time differences: 0,0.5,1 or start:stop:count.")]
-Times = Annotated[str | None, Parameter(help='Time tuples: "t,s; t,s; …".')]
-Indices = Annotated[str | None, Parameter(help="Units of the legs, a letter for each: iijj; all one if absent.")]
-Executor = Annotated[str, Parameter(help="local, processes or ray.")]
-Address = Annotated[str | None, Parameter(help="Of a Ray cluster: auto, host:port or ray://host:port.")]
-Workers = Annotated[int | None, WHOLE, Parameter(help="How many; all cores if absent.")]
-Rtol = Annotated[float | None, Parameter(help="Relative error to reach at every time.")]
-Atol = Annotated[float | None, Parameter(help="Absolute error to reach at every time.")]
-Neval = Annotated[int | None, WHOLE, Parameter(help="Samples to spend over all diagrams.")]
-Seed = Annotated[int, WHOLE, Parameter(help="All randomness follows from it.")]
+Tau = Annotated[str | None, Parameter(group=QUESTION, help="Time differences: 0,0.5,1 or start:stop:count.")]
+Times = Annotated[str | None, Parameter(group=QUESTION, help='Time tuples: "t,s; t,s; …".')]
+Indices = Annotated[
+    str | None, Parameter(group=QUESTION, help="Units of the legs, a letter for each: iijj; all one if absent.")
+]
+MaxDiagrams = Annotated[int, WHOLE, _MAX_DIAGRAMS]
+Rtol = Annotated[float | None, Parameter(group=ACCURACY, help="Relative error to reach at every time.")]
+Seed = Annotated[int, WHOLE, Parameter(group=ACCURACY, help="All randomness follows from it.")]
+TimeLimit = Annotated[
+    float | None, Parameter(group=ACCURACY, help="Stop after so many seconds with the estimate so far.")
+]
 LedgerPath = Annotated[
     Path | None,
-    Parameter(name="--ledger", help="Keep finished chunks in this file, and go on from what is there."),
+    Parameter(name="--ledger", group=WHERE, help="Keep finished chunks in this file, and go on from what is there."),
 ]
-TimeLimit = Annotated[float | None, Parameter(help="Stop after so many seconds with the estimate so far.")]
-Json = Annotated[Path | None, Parameter(help="Write the whole result to this file.")]
-Plot = Annotated[Path | None, Parameter(help="Write a plot to this file.")]
-Progress = Annotated[bool | None, Parameter(help="Show a progress bar; by default on a terminal.")]
-MaxDiagrams = Annotated[int, WHOLE, Parameter(help="Refuse to generate more diagrams than this.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Accuracy:
+    """How well integrals are computed."""
+
+    integrator: Annotated[str, _INTEGRATOR] = "auto"
+    rtol: Rtol = None
+    atol: Annotated[float | None, Parameter(group=ACCURACY, help="Absolute error to reach at every time.")] = None
+    neval: Annotated[int | None, WHOLE, _NEVAL] = None
+    seed: Seed = 0
+    max_diagrams: MaxDiagrams = MAX_DIAGRAMS
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Place:
+    """Where work runs."""
+
+    executor: Annotated[str, Parameter(group=WHERE, help="local, processes or ray.")] = "local"
+    address: Annotated[
+        str | None, Parameter(group=WHERE, help="Of a Ray cluster: auto, host:port or ray://host:port.")
+    ] = None
+    workers: Annotated[int | None, WHOLE, Parameter(group=WHERE, help="How many; all cores if absent.")] = None
+    progress: Annotated[bool | None, Parameter(group=WHERE, help="Show a progress bar; by default on a terminal.")] = (
+        None
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As the keywords that Python's functions take; the bar is shown on a terminal unless said otherwise."""
+        return asdict(self) | {"progress": sys.stderr.isatty() if self.progress is None else self.progress}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output:
+    """Files to write beside the printed table."""
+
+    json: Annotated[
+        Path | None, Parameter(group=OUTPUT, help="Write the whole result to this .json file, or - for stdout.")
+    ] = None
+    plot: Annotated[Path | None, Parameter(group=OUTPUT, help="Write a plot to this file.")] = None
 
 
 def parse_parameters(pairs: Sequence[str] | None) -> dict[str, Any]:
@@ -97,15 +161,11 @@ def _float_or_text(text: str) -> Any:
 
 
 def parse_numbers(name: str, text: str) -> list[float]:
-    """``0,0.5,1`` or ``start:stop:count``."""
-    import numpy as np
-
+    """``0,0.5,1`` or ``start:stop:count`` as numbers."""
     try:
         if ":" in text:
             first, last, count = text.split(":")
-            if not 1 <= int(count) <= 100_000:
-                raise ValueError
-            return [float(x) for x in np.linspace(float(first), float(last), int(count))]
+            return _spaced(float(first), float(last), int(count))
         return [float(part) for part in text.strip(" ,").split(",")]
     except ValueError:
         raise InputError(
@@ -113,59 +173,17 @@ def parse_numbers(name: str, text: str) -> list[float]:
         ) from None
 
 
-def check_outputs(json: Path | None, plot: Path | None) -> None:
-    """Refuse an output path before an hour of work, not after."""
-    for path in (json, plot):
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-            raise InputError(f"cannot write {str(path)!r}: wanted a file in a folder that exists")
-    if plot is None:
-        return
-    from matplotlib.backend_bases import FigureCanvasBase
+def _spaced(first: float, last: float, count: int) -> list[float]:
+    import numpy as np
 
-    known = FigureCanvasBase.filetypes
-    if plot.suffix.lstrip(".").lower() not in known:
-        raise InputError(f"--plot {short(str(plot))}: wanted a name that ends in one of {', '.join(sorted(known))}")
+    if not 1 <= count <= 100_000:
+        raise ValueError
+    return [float(x) for x in np.linspace(first, last, count)]
 
 
-def finish(compute: Callable[[], Any], json: Path | None, plot: Path | None) -> int:
-    """Compute a result, or several by name, print and write them; the exit status."""
-    try:
-        result = compute()
-    except IntegrationError as error:
-        print(f"nnqft: {error}", file=sys.stderr)
-        if error.result is None:
-            return 3
-        result = error.result
-    several = result if isinstance(result, dict) else {"": result}
-    for name, each in several.items():
-        show(each, named(json, name), named(plot, name))
-    return 0 if all(each.converged for each in several.values()) else 3
-
-
-def show(result: Any, json: Path | None, plot: Path | None) -> None:
-    """Print a result, and write and plot it where paths are given."""
-    print(result.table())
-    if json is not None:
-        result.save(json)
-        print(f"wrote {json}")
-    if plot is not None:
-        save_plot(result, plot)
-        print(f"wrote {plot}")
-
-
-def named(path: Path | None, name: str) -> Path | None:
-    """The path with a name added to that of the file, for commands that write one for each of several."""
-    return path if path is None or not name else path.with_stem(f"{path.stem}_{name}")
-
-
-def save_plot(result: Any, path: Path) -> None:
-    """Write ``result.plot()`` to a file."""
-    write_plot(result.plot(), path)
-
-
-def write_plot(axes: Any, path: Path) -> None:
-    """Write the figure of some axes to a file."""
-    try:
-        axes.figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write the plot {str(path)!r}: {error}") from None
+def parse_times(tau: str | None, times: str | None) -> Mapping[str, Any]:
+    """Both options as the keywords ``tau`` and ``times``."""
+    return {
+        "tau": None if tau is None else parse_numbers("tau", tau),
+        "times": None if times is None else [parse_numbers("times", row) for row in times.strip(" ;").split(";")],
+    }

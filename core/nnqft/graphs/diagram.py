@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-import networkx as nx
+from nnqft.graphs.parts import Line, Point
+from nnqft.graphs.text import one_line
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 FAMILIES = {0: "cactus", 1: "mushroom"}
 """The talk's names by width order; further orders are called ``"width-k"``."""
@@ -18,35 +22,7 @@ def family_name(width: int) -> str:
     return FAMILIES.get(width, f"width-{width}")
 
 
-STUB = "|"
-"""Ends the names of the lines on which amputated external legs end."""
-
-
-class Point(NamedTuple):
-    """One time of a diagram: which of the diagram's vertices it belongs to, and which point of that vertex it is.
-
-    External legs have vertex −1. Points of a vertex that are equivalent are numbered as they come.
-    """
-
-    vertex: int
-    number: int
-
-
-class Line(NamedTuple):
-    """A propagator between two points; a response runs from `start` (z̃, earlier) to `end` (h, later)."""
-
-    propagator: str
-    end: int
-    start: int
-    response: bool
-
-    @property
-    def stub(self) -> bool:
-        """Is it the end of an amputated leg, a δ of its two times?"""
-        return self.propagator.endswith(STUB)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagram:
     """One Feynman diagram.
 
@@ -101,6 +77,8 @@ class Diagram:
         forward in time,
         for other lines the direction means nothing.
         """
+        import networkx as nx  # it is slow to import, and only those who look at graphs need it
+
         graph = nx.MultiDiGraph(order=self.order, width=self.width, family=self.family, weight=self.weight)
         for n, point in enumerate(self.points):
             external = point.vertex < 0
@@ -111,6 +89,7 @@ class Diagram:
         return graph
 
     def __str__(self) -> str:
-        from nnqft.graphs.text import draw_text
+        return one_line(self.points, self.lines)
 
-        return draw_text(self)
+    def __repr__(self) -> str:
+        return f"Diagram({self}, order={self.order}, width={self.width}, weight={self.weight:g})"

@@ -12,8 +12,9 @@ from typing import overload
 
 import numpy as np
 
-from nnqft.graphs.diagram import Diagram, Line, Point
+from nnqft.graphs.diagram import Diagram
 from nnqft.graphs.layout import LINES, SAME_POINT, SAME_VERTEX, Plan
+from nnqft.graphs.parts import Line, Point
 from nnqft.rules.theory import Theory
 
 

@@ -7,11 +7,13 @@ from itertools import pairwise
 import numpy as np
 
 from nnqft.errors import InputError
+from nnqft.graphs.batch import Batch
 from nnqft.graphs.canonical import row_keys
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.layout import Plan, make_plan
-from nnqft.graphs.wick import Batch, contract, index_loops
-from nnqft.rules.theory import Leg, Theory
+from nnqft.graphs.wick import contract, index_loops
+from nnqft.rules.parts import Leg
+from nnqft.rules.theory import Theory
 
 MAX_DIAGRAMS = 250_000
 """More diagrams than this are not generated unless the user raises the limit."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from nnqft.errors import InputError, short
-from nnqft.rules.theory import Leg, Theory
+from nnqft.rules.parts import Leg
+from nnqft.rules.theory import Theory
 
 _LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
 

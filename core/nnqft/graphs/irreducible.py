@@ -12,11 +12,11 @@ from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 
-from nnqft.errors import InputError
-from nnqft.graphs.diagram import STUB, Diagram, Line, Point
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.layout import LINES
-from nnqft.rules.theory import Field, Leg, Propagator, Theory
+from nnqft.graphs.parts import STUB
+from nnqft.rules.parts import Field, Leg, Propagator
+from nnqft.rules.theory import Theory
 
 
 def amputate(theory: Theory, legs: tuple[Leg, ...]) -> tuple[Theory, tuple[Leg, ...]]:
@@ -109,31 +109,3 @@ def on_one_point(found: DiagramSet) -> np.ndarray:
     partner = ((found.codes[:, :externals] & LINES) > 0).argmax(axis=2)
     points = np.take_along_axis(found.point_of, partner, axis=1)
     return (points == points[:, :1]).all(axis=1)
-
-
-def contract_stubs(diagram: Diagram, theory: Theory, times: np.ndarray) -> tuple[Diagram, np.ndarray]:
-    """The diagram with its external points moved onto the points that their stubs lead to, and the times that remain.
-
-    Where several end on one point, the first of them gives its time.
-    """
-    if not any(line.stub for line in diagram.lines):
-        return diagram, times
-    externals = diagram.externals
-    held: dict[int, int] = {}
-    for line in diagram.lines:
-        if line.stub:
-            outer, far = sorted((line.start, line.end))
-            held[far] = min(outer, held.get(far, outer))
-    ordered = {v.name for v in theory.interactions if v.ordered}
-    if clash := [n for n in held if diagram.vertices[diagram.points[n].vertex] in ordered]:
-        name = diagram.vertices[diagram.points[clash[0]].vertex]
-        raise InputError(f"vertex {name!r} has a factor over its times, so an amputated leg on it cannot be integrated")
-    kept = sorted(set(held.values()))
-    inner = [n for n in range(externals, len(diagram.points)) if n not in held]
-    new = {n: kept.index(outer) for n, outer in held.items()}
-    new |= {n: len(kept) + m for m, n in enumerate(inner)}
-    lines = tuple(
-        Line(line.propagator, new[line.end], new[line.start], line.response) for line in diagram.lines if not line.stub
-    )
-    points = (*(Point(-1, n) for n in range(len(kept))), *(diagram.points[n] for n in inner))
-    return replace(diagram, points=points, lines=lines), times[:, kept]

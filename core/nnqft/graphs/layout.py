@@ -10,7 +10,8 @@ import numpy as np
 
 from nnqft.errors import InputError, TheoryError, short
 from nnqft.graphs.canonical import automorphism_orbits
-from nnqft.rules.theory import Leg, Theory, Vertex
+from nnqft.rules.parts import Leg, Vertex
+from nnqft.rules.theory import Theory
 
 LINES = 0x0F
 """Bits of a code that count the lines between two sockets."""

@@ -7,30 +7,32 @@ an amputated leg that ends on a reads ``t|a``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from string import ascii_lowercase
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from nnqft.graphs.diagram import Diagram
+from nnqft.graphs.parts import Line, Point
+
+LEGEND = "a(b): response of b runs to a · a~b: correlator · {a,b}: the times of one vertex"
+"""How to read one line, for those who list diagrams."""
 
 
-def point_names(diagram: Diagram) -> list[str]:
+def point_names(points: Sequence[Point]) -> list[str]:
     """Names of the points: t and s, or t1…tk, for external ones, letters for the others."""
-    externals = diagram.externals
+    externals = sum(point.vertex < 0 for point in points)
     outer = ["t", "s"][:externals] if externals <= 2 else [f"t{n + 1}" for n in range(externals)]
     letters = [c for c in ascii_lowercase if c not in "ts"]
-    inner = [letters[n % len(letters)] + str(n // len(letters) or "") for n in range(len(diagram.points) - externals)]
+    inner = [letters[n % len(letters)] + str(n // len(letters) or "") for n in range(len(points) - externals)]
     return outer + inner
 
 
-def draw_text(diagram: Diagram) -> str:
-    """The diagram on one line."""
-    names, externals = point_names(diagram), diagram.externals
+def one_line(points: Sequence[Point], lines: Sequence[Line]) -> str:
+    """The diagram with these points and lines on one line."""
+    names, externals = point_names(points), sum(point.vertex < 0 for point in points)
     children: dict[int, list[int]] = {n: [] for n in range(len(names))}
     placed: set[int] = set()
     ends: set[int] = set()
     rest: list[str] = []
-    for line in diagram.lines:
+    for line in lines:
         if line.response and line.end != line.start >= externals and line.start not in placed:
             placed.add(line.start)
             children[line.end].append(line.start)
@@ -47,7 +49,7 @@ def draw_text(diagram: Diagram) -> str:
         return names[point] + (f"({inside})" if inside else "")
 
     groups: dict[int, list[str]] = {}
-    for n, point in enumerate(diagram.points):
+    for n, point in enumerate(points):
         if point.vertex >= 0:
             groups.setdefault(point.vertex, []).append(names[n])
     vertices = "".join("{" + ",".join(group) + "}" for group in groups.values())

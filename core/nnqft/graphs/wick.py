@@ -11,59 +11,13 @@ multiplies the count. Isomorphic results are merged and their counts added, so t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
 
 import numpy as np
 
-from nnqft.errors import InputError
+from nnqft.graphs.batch import Batch, add_line, add_vertex, start_batch
 from nnqft.graphs.canonical import apply_order, canonical_order, row_keys
-from nnqft.graphs.layout import LINES, SAME_POINT, Plan, VertexPlan
+from nnqft.graphs.layout import SAME_POINT, Plan
 from nnqft.graphs.slots import is_closed, slot_of
-
-
-@dataclass
-class Batch:
-    """Partial diagrams, one a row, each with room for S sockets.
-
-    Attributes
-    ----------
-    kind, free : (B, S) uint16, uint8
-        Kind of each socket and its legs still free.
-    code : (B, S, S) uint8
-        Lines between sockets, and what they share.
-    loop : (B, S) int16
-        Index class: the first socket of those whose indices are equal.
-    before : (B, S, S) bool
-        before[a, b]: the point of a is that of b, or earlier along response lines.
-    size, order : (B,) integers
-        Sockets in use; order so far, in units of the theory's smallest step.
-    width : (B,) integers
-        Power of 1/N of the vertices.
-    count : (B,) int64
-        Wick contractions, with vertices of a type taken as equal.
-    """
-
-    kind: np.ndarray
-    free: np.ndarray
-    code: np.ndarray
-    loop: np.ndarray
-    before: np.ndarray
-    size: np.ndarray
-    order: np.ndarray
-    width: np.ndarray
-    count: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.kind)
-
-    def take(self, rows: np.ndarray) -> Batch:
-        """These rows, copied."""
-        return Batch(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-    @staticmethod
-    def join(batches: list[Batch]) -> Batch:
-        """One batch of all rows."""
-        return Batch(*(np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(Batch)))
 
 
 def contract(
@@ -88,7 +42,7 @@ def contract(
     check
         Called with the partial diagrams of each step; may raise to stop the generation.
     """
-    batch = _start(plan, order)
+    batch = start_batch(plan, order)
     first = True
     while len(batch):
         chosen = _choose(plan, batch)
@@ -116,30 +70,6 @@ def contract(
 def index_loops(plan: Plan, batch: Batch) -> np.ndarray:
     """Number of index classes of each finished diagram that no external leg ties."""
     return _classes(plan, batch)[0].sum(axis=1)
-
-
-def _start(plan: Plan, order: int) -> Batch:
-    sockets = [len(v.sockets) / int(v.vertex.order) for v in plan.vertices]
-    externals = len(plan.externals)
-    room = externals + int(order * max(sockets, default=0))
-    if room > 250:
-        raise InputError(f"order {order} makes diagrams of {room} sockets, more than the generator's 250")
-    batch = Batch(
-        kind=np.zeros((1, room), np.uint16),
-        free=np.zeros((1, room), np.uint8),
-        code=np.zeros((1, room, room), np.uint8),
-        loop=np.arange(room, dtype=np.int16)[None],
-        before=np.eye(room, dtype=bool)[None],
-        size=np.array([externals]),
-        order=np.zeros(1, np.int64),
-        width=np.zeros(1, np.int64),
-        count=np.ones(1, np.int64),
-    )
-    batch.kind[0, :externals] = np.arange(1, externals + 1)
-    batch.free[0, :externals] = 1
-    for a, leg in enumerate(plan.externals):
-        batch.loop[0, a] = [other.index for other in plan.externals].index(leg.index)
-    return batch
 
 
 def _choose(plan: Plan, batch: Batch) -> np.ndarray:
@@ -173,7 +103,7 @@ def _join_inside(plan: Plan, batch: Batch, chosen: np.ndarray) -> Iterator[Batch
         if len(hit):
             new = batch.take(hit)
             new.count *= spare[hit, target]
-            _add_line(plan, new, chosen[hit], np.full(len(hit), target))
+            add_line(plan, new, chosen[hit], np.full(len(hit), target))
             within = plan.average[kind[hit]] & slot[hit, target]
             yield (
                 new.take(np.flatnonzero(~(within & is_closed(new.code, new.free, slot[hit])))) if within.any() else new
@@ -190,44 +120,10 @@ def _join_new(plan: Plan, batch: Batch, chosen: np.ndarray, order: int) -> Itera
             if len(hit):
                 new = batch.take(hit)
                 place = new.size.copy()
-                _add_vertex(plan, new, vertex)
+                add_vertex(plan, new, vertex)
                 new.count *= ways * vertex.sockets[entry].power
-                _add_line(plan, new, chosen[hit], place + entry)
+                add_line(plan, new, chosen[hit], place + entry)
                 yield new
-
-
-def _add_vertex(plan: Plan, batch: Batch, vertex: VertexPlan) -> None:
-    rows = np.arange(len(batch))[:, None]
-    place = batch.size[:, None] + np.arange(len(vertex.sockets))
-    batch.kind[rows, place] = vertex.kinds
-    batch.free[rows, place] = plan.free[list(vertex.kinds)]
-    block = rows[:, :, None], place[:, :, None], place[:, None, :]
-    batch.code[block] = vertex.codes
-    batch.before[block] |= (vertex.codes & SAME_POINT) > 0
-    slots = [s.index for s in vertex.sockets]
-    batch.loop[rows, place] = batch.size[:, None] + [slots.index(i) for i in slots]
-    batch.size += len(vertex.sockets)
-    batch.order += int(vertex.vertex.order)
-    batch.width += int(vertex.vertex.width)
-
-
-def _add_line(plan: Plan, batch: Batch, one: np.ndarray, two: np.ndarray) -> None:
-    rows = np.arange(len(batch))
-    batch.free[rows, one] -= 1
-    batch.free[rows, two] -= 1
-    batch.code[rows, one, two] += 1
-    batch.code[rows, two, one] += one != two
-    if ((batch.code[rows, one, two] & LINES) == LINES).any():
-        raise InputError(f"more than {LINES - 1} lines join one pair of legs: lower the order")
-    first, second = batch.loop[rows, one], batch.loop[rows, two]
-    np.copyto(batch.loop, first[:, None], where=batch.loop == second[:, None])
-    kinds = batch.kind[rows, one], batch.kind[rows, two]
-    forward, backward = plan.directed[kinds], plan.directed[kinds[::-1]]
-    start, end = np.where(forward, one, two), np.where(forward, two, one)
-    hit = np.flatnonzero(forward | backward)
-    earlier = batch.before[hit, :, start[hit]]
-    later = batch.before[hit, end[hit], :]
-    batch.before[hit] |= earlier[:, :, None] & later[:, None, :]
 
 
 def _classes(plan: Plan, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

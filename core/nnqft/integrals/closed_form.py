@@ -45,7 +45,7 @@ class ClosedForm:
     def derivative(self) -> ClosedForm:
         """The derivative with respect to τ."""
         terms = {rate: add(differentiate(p), scale(p, -rate)) for rate, p in self.terms.items()}
-        return combine([(self.gamma, ClosedForm(terms, self.gamma))], self.gamma)
+        return add_forms([(self.gamma, ClosedForm(terms, self.gamma))], self.gamma)
 
     def __str__(self) -> str:
         return self._write("γτ" if self.gamma != 1 else "τ", "e^(−{})", _plain_power, str, "−") or "0"
@@ -91,7 +91,7 @@ def _latex_number(value: Fraction) -> str:
     return str(value) if value.denominator == 1 else rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
 
 
-def combine(parts: Iterable[tuple[Fraction, ClosedForm]], gamma: Fraction) -> ClosedForm:
+def add_forms(parts: Iterable[tuple[Fraction, ClosedForm]], gamma: Fraction) -> ClosedForm:
     """Σ weight × form, terms that vanish left out."""
     total: dict[Fraction, Polynomial] = {}
     for weight, form in parts:

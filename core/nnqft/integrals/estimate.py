@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from typing import Any
 
 import numpy as np
+
+from nnqft.checks import finite_number, whole_number
+from nnqft.files import array_from, to_plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,39 @@ class Estimate:
         """The estimate of weight × integral."""
         cov = weight**2 * self.cov if self.samples else self.cov
         return replace(self, mean=weight * self.mean, cov=cov, rounding=abs(weight) * self.rounding)
+
+
+def estimate_from(data: Mapping[str, Any], times: int) -> Estimate:
+    """The estimate at so many times whose fields, as JSON values, these are; ValueError if they are not."""
+    return Estimate(
+        mean=array_from(data["mean"], (times,)),
+        cov=array_from(data["cov"], (times, times)),
+        samples=whole_number("samples", data["samples"], 0),
+        chunks=whole_number("chunks", data["chunks"], 0),
+        chi2_sum=finite_number("chi2_sum", data["chi2_sum"]),
+        dof=whole_number("dof", data["dof"], 0),
+        seconds=finite_number("seconds", data["seconds"]),
+        rounding=array_from(data["rounding"], (len(data["rounding"]),)),
+    )
+
+
+Parts = Mapping[tuple[int | str, int], Estimate]
+"""Estimates by (order, width order), couplings included."""
+
+
+def parts_to_data(parts: Parts) -> list[dict[str, Any]]:
+    """The estimates with their orders as JSON values."""
+    return [{"order": n, "width": k, **to_plain(asdict(each))} for (n, k), each in parts.items()]
+
+
+def parts_from(data: Sequence[Mapping[str, Any]], times: int) -> dict[tuple[int | str, int], Estimate]:
+    """The estimates that `parts_to_data` wrote; an order that is a word stays one."""
+    return {
+        (each["order"] if isinstance(each["order"], str) else int(each["order"]), int(each["width"])): estimate_from(
+            each, times
+        )
+        for each in data
+    }
 
 
 def merge_all(estimates: Iterable[Estimate]) -> Estimate:

@@ -16,12 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnqft.errors import TheoryError
-from nnqft.graphs.diagram import Diagram, Line
-from nnqft.graphs.irreducible import contract_stubs
+from nnqft.graphs.parts import Line
 from nnqft.integrals.integrand import Evaluation
 from nnqft.integrals.shape import BranchShape, FactorShape, LineShape, Shape
-from nnqft.rules.theory import Array, Memory, Propagator, Theory, Vertex
+from nnqft.rules.parts import Array, Memory, Propagator, Vertex
+from nnqft.rules.theory import Theory
 
 FREE = -1
 """The parent of a point that has none."""
@@ -99,163 +98,31 @@ class TimeIntegral:
         """The theory's lines by name, and the memories of its vertices, which act like lines."""
         lines = {p.name: p for p in self.theory.propagators if not p.delta}
         for vertex in self.theory.interactions:
-            for name, memory in _memories(vertex):
+            for name, memory in memories_of(vertex):
                 lines[name] = Propagator(name, "", "", terms=memory.terms, kernel=memory.kernel, params=memory.params)
         return lines
 
     def __call__(self, u: Array, xp: ModuleType = np) -> Array:
         """Integrand at points u, shape (n, dim) → (n, M)."""
-        shape, wires = self.apart
+        shape, wires = self.shape_and_wires
         return Evaluation(shape, wires, self.times, u, xp).value()
 
     @cached_property
-    def apart(self) -> tuple[Shape, tuple[int, ...]]:
+    def shape_and_wires(self) -> tuple[Shape, tuple[int, ...]]:
         """Its shape, which many integrals share, and the wires that tell them apart."""
-        return _take_apart(self)
-
-
-def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIntegral:
-    """The time integral of `diagram` at external `times` (M, E).
-
-    Raises
-    ------
-    TheoryError
-        If an internal point has no response leg, so that nothing bounds its time.
-    """
-    diagram, times = contract_stubs(diagram, theory, np.asarray(times, float))
-    externals = diagram.externals
-    if theory.timeless:
-        lines = tuple(sorted(line._replace(end=0, start=0) for line in diagram.lines))
-        return TimeIntegral(theory, times, (), lines)
-    loops = [line for line in diagram.lines if line.response and line.start == line.end]
-    kept = [line for line in diagram.lines if line not in loops]
-    parents: dict[int, list[Line]] = {v: [] for v in range(externals, len(diagram.points))}
-    for line in kept:
-        if line.response and line.start >= externals:
-            parents[line.start].append(line)
-    closed = {line.start for line in loops}
-    if orphan := [v for v, lines in parents.items() if not lines and v not in closed]:
-        name = diagram.vertices[diagram.points[orphan[0]].vertex]
-        raise TheoryError(f"model {theory.model!r}: vertex {name!r} has a point without a response leg")
-    alone = _alone(diagram, theory, closed)
-    for v in alone:
-        del parents[v]
-    order = _canonical_points(diagram, parents)
-    new = {v: externals + n for n, v in enumerate(order)} | {e: e for e in range(externals)}
-    below, rank = _trunk(diagram, parents, order)
-    branches = tuple(_branch(parents[v], below[v], rank[v], new) for v in order)
-    # A point that is not placed by its one response keeps the line in the integrand.
-    for v in order:
-        if not below[v] and len(parents[v]) == 1:
-            kept.remove(parents[v][0])
-    scale = theory.horizon ** len(alone) if alone else 1.0
-    for line in loops:
-        response = next(p for p in theory.propagators if p.name == line.propagator)
-        scale *= theory.theta0 * sum(term.amplitude for term in response.terms)
-    kept = [line._replace(end=new[line.end], start=new[line.start]) for line in kept]
-    factors, memories = _factors(diagram, theory, new)
-    lines = tuple(sorted(_oriented(line) for line in kept + memories))
-    return TimeIntegral(theory, times, branches, lines, factors, scale)
-
-
-def _branch(responses: list[Line], below: set[int], rank: int, new: dict[int, int]) -> Branch:
-    if not responses:
-        return Branch(FREE, "", (), tuple(sorted(below)), rank)
-    others = tuple(sorted(new[line.end] for line in responses[1:]))
-    return Branch(new[responses[0].end], responses[0].propagator, others, tuple(sorted(below)), rank)
-
-
-def _alone(diagram: Diagram, theory: Theory, closed: set[int]) -> list[int]:
-    """Points without any line but a closed response: their times only give a factor T each."""
-    ordered = {vertex.name for vertex in theory.interactions if vertex.kernel or vertex.memory}
-    tied = {n for n, p in enumerate(diagram.points) if p.vertex >= 0 and diagram.vertices[p.vertex] in ordered}
-    for line in diagram.lines:
-        if not (line.response and line.start == line.end):
-            tied |= {line.start, line.end}
-    return sorted(closed - tied)
+        return _shape_and_wires(self)
 
 
 Factor = tuple[str, tuple[int, ...]]
 """A vertex with a kernel, and its points in the vertex's own order."""
 
 
-def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tuple[Factor, ...], list[Line]]:
-    """The vertices whose kernel multiplies the integrand, and the memories of vertices as lines."""
-    ordered = {vertex.name: vertex for vertex in theory.interactions if vertex.kernel or vertex.memory}
-    points: dict[int, dict[int, int]] = {}
-    for n, point in enumerate(diagram.points):
-        if point.vertex >= 0 and diagram.vertices[point.vertex] in ordered:
-            points.setdefault(point.vertex, {})[point.number] = new[n]
-    factors, memories = [], []
-    for number, where in points.items():
-        vertex = ordered[diagram.vertices[number]]
-        if vertex.kernel is not None:
-            factors.append((vertex.name, tuple(p for _, p in sorted(where.items()))))
-        for name, memory in _memories(vertex):
-            memories.append(Line(name, where[memory.one], where[memory.two], False))
-    return tuple(sorted(factors)), memories
-
-
-def _memories(vertex: Vertex) -> list[tuple[str, Memory]]:
+def memories_of(vertex: Vertex) -> list[tuple[str, Memory]]:
     """The memories of a vertex, with the names they have among the lines."""
     return [(f"{vertex.name}[{m.one},{m.two}]" + "'" * n, m) for n, m in enumerate(vertex.memory)]
 
 
-def _oriented(line: Line) -> Line:
-    """A line without direction is written from its lower to its higher point, so that equal ones look equal."""
-    if line.response or line.start <= line.end:
-        return line
-    return line._replace(end=line.start, start=line.end)
-
-
-def _canonical_points(diagram: Diagram, parents: dict[int, list[Line]]) -> list[int]:
-    """Internal points, parents first, in an order that depends on the integral alone wherever refinement can tell.
-
-    Where it cannot, two equal integrals keep different keys and are computed twice, which is harmless.
-    """
-    externals, points = diagram.externals, range(len(diagram.points))
-    depth = dict.fromkeys(points, 0)
-    known = set(points) - set(parents)
-    pending = sorted(parents)
-    while pending:
-        ready = [v for v in pending if all(line.end in known for line in parents[v])]
-        depth |= {v: 1 + max((depth[line.end] for line in parents[v]), default=0) for v in ready}
-        known.update(ready)
-        pending = [v for v in pending if v not in known]
-    near: list[list[tuple[str, bool, int]]] = [[] for _ in points]
-    for line in diagram.lines:
-        near[line.start].append((line.propagator, True, line.end))
-        near[line.end].append((line.propagator, False, line.start))
-    rank, cells = [min(v, externals) for v in points], 0
-    while True:
-        looks = [(rank[v], depth[v], tuple(sorted((p, out, rank[w]) for p, out, w in near[v]))) for v in points]
-        places = {look: n for n, look in enumerate(sorted(set(looks)))}
-        rank = [places[look] for look in looks]
-        if len(places) == cells or len(places) == len(rank):
-            break
-        cells = len(places)
-    return sorted(parents, key=lambda v: (depth[v], rank[v], v))
-
-
-def _trunk(
-    diagram: Diagram, parents: dict[int, list[Line]], order: list[int]
-) -> tuple[dict[int, set[int]], dict[int, int]]:
-    """For each internal point the external z̃ points below it, and how many trunk points it and its branches hold."""
-    below: dict[int, set[int]] = {v: set() for v in order}
-    for line in diagram.lines:
-        if line.response and line.start < diagram.externals and line.end in below:
-            below[line.end].add(line.start)
-    rank = dict.fromkeys(order, 0)
-    for v in reversed(order):
-        rank[v] += bool(below[v])
-        for line in parents[v]:
-            if line.end in below:
-                below[line.end] |= below[v]
-                rank[line.end] += rank[v]
-    return below, rank
-
-
-def _take_apart(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
+def _shape_and_wires(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
     """The shape of an integral and its wires.
 
     The wires are point numbers: for each branch its parent, the other parents, the external points below it, its

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnqft.errors import PluginError
 from nnqft.integrals.shape import BranchShape, LineShape, Shape
-from nnqft.rules.theory import Array, Propagator
+from nnqft.rules.parts import Array, Propagator
 
 Wire = int | Array
 """The number of a point, or a traced integer where the integrand is compiled."""
@@ -25,7 +25,8 @@ class Evaluation:
     Parameters
     ----------
     shape, wires
-        See `TimeIntegral.apart`; wires may be traced, so that one compiled integrand serves all integrals of a shape.
+        See `TimeIntegral.shape_and_wires`; wires may be traced, so that one compiled integrand serves all integrals of
+        a shape.
     times : (M, E) array
     u : (n, dim) array
     xp

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from nnqft.rules.theory import Propagator, Vertex
+from nnqft.rules.parts import Propagator, Vertex
 
 
 class BranchShape(NamedTuple):

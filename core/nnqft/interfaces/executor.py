@@ -11,7 +11,7 @@ import numpy as np
 
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.integral import TimeIntegral
-from nnqft.interfaces.model import AbstractIntegrator
+from nnqft.interfaces.integrator import AbstractIntegrator
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Work:
         How an error message names it.
     weight
         What multiplies the integral in the sum.
-    key
+    seed_words
         Words of entropy that, with the request's seed and the chunk number, seed its samples.
-    map_key
+    state_words
         The same for `prepare`; equal for integrals that are equal, so that these share one state.
     """
 
@@ -34,8 +34,8 @@ class Work:
     integral: TimeIntegral
     integrator: AbstractIntegrator
     weight: float
-    key: tuple[int, ...]
-    map_key: tuple[int, ...]
+    seed_words: tuple[int, ...]
+    state_words: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,16 @@ import time
 import numpy as np
 
 from nnqft.errors import InputError, PluginError, UnknownNameError
-from nnqft.host import default_host, strangers
+from nnqft.host import default_host, plugin_errors
 from nnqft.integrals.estimate import Estimate
 from nnqft.interfaces.executor import Target
 from nnqft.interfaces.model import AbstractModel
-from nnqft.results.result import Result, versions
+from nnqft.results.assemble import versions
+from nnqft.results.result import Result
 from nnqft.results.series import Series
 from nnqft.rules.theory import Theory
-from nnqft.stages.request import RESUMMED, Request, make_theory
+from nnqft.stages.request import RESUMMED, Request
+from nnqft.stages.theories import make_theory
 
 PROBED = 5
 """Times at which the next width order is looked at."""
@@ -37,7 +39,7 @@ def resum(request: Request, theory: Theory) -> Result:
     assert request.width_order is not None  # checked with the request
     for width in range(request.width_order + 1):
         start = time.process_time()
-        with strangers(f"model {theory.model!r}"):
+        with plugin_errors(f"model {theory.model!r}"):
             values, bounds = model.resummed(theory, request.observable, width, times)
         values, bounds = np.asarray(values, float), np.asarray(bounds, float)
         if values.shape != (len(times),) or not np.isfinite(values).all() or not np.isfinite(bounds).all():
@@ -68,7 +70,7 @@ def _what_is_left_out(model: AbstractModel, theory: Theory, request: Request, me
     chosen = np.unique(np.linspace(0, len(mean) - 1, PROBED).astype(int))
     note = f"all orders in the coupling; order N^-{width} is left out"
     try:
-        with strangers(f"model {theory.model!r}"):
+        with plugin_errors(f"model {theory.model!r}"):
             values, _ = model.resummed(theory, request.observable, width, np.array(request.times)[chosen])
     except InputError:
         return note

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnqft.errors import InputError, PluginError, short
-from nnqft.files import write_json
-from nnqft.host import default_host, strangers
-from nnqft.integrals.estimate import Estimate, add_all
-from nnqft.interfaces.model import AbstractDerivedObservable, Need, whole_number
-from nnqft.results.report import derived_table, plot_derived
-from nnqft.results.result import FORMAT, Result
+from nnqft.checks import whole_number
+from nnqft.errors import InputError, short
+from nnqft.files import FORMAT, to_plain, write_json
+from nnqft.host import default_host
+from nnqft.interfaces.observable import AbstractDerivedObservable
+from nnqft.results.charts import derived_chart
+from nnqft.results.derivation import partial_numbers
+from nnqft.results.result import Result
+from nnqft.results.tables import derived_page
 from nnqft.rules.theory import Theory
-from nnqft.stages.request import check_times, make_theory
+from nnqft.show.numbers import value_with_error
+from nnqft.show.page import outcome_line
+from nnqft.stages.theories import make_theory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Key = tuple[str, str | None, int]
-"""A base observable: its name, the pattern of its indices, the number of its times."""
+
+_SHOWN = 3
+"""Numbers in a repr."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Derived:
     """Numbers derived from base observables.
 
@@ -109,17 +114,38 @@ class Derived:
         if order >= len(self.by_order):
             asked = f"only order ≤ {len(self.by_order) - 1}" if len(self.by_order) else "order by order"
             raise InputError(f"partial({order}) was not computed, {asked}; compute with a higher order")
-        plugin = default_host().get("observable", self.observable)
+        plugin = default_host().observable(self.observable)
+        assert isinstance(plugin, AbstractDerivedObservable)
         theory = self.theory or make_theory(request.model, request.start, dict(request.parameters))
-        return _partial(plugin, theory, self.times, self.bases, order, width_order)
+        return partial_numbers(plugin, theory, self.times, self.bases, order, width_order)
+
+    @property
+    def truncation(self) -> np.ndarray:
+        """(K,) estimate of what the series leave out, nan where nothing is known."""
+        return np.full(len(self.names), math.nan)
 
     def table(self) -> str:
         """The numbers with their errors and, where there are orders, how they came about order by order."""
-        return derived_table(self)
+        made_of = ", ".join(f"{name} at {len(result.mean)} times" for name, result in self.bases.items())
+        reasons = ", ".join(dict.fromkeys(result.reason for result in self.bases.values()))
+        last = outcome_line(self.converged, reasons, self.seconds, self.first.request.seed)
+        numbers = self.names, self.mean, self.sdev, self.truncation
+        return derived_page(
+            self.observable, self.first.request, numbers, self.by_order, made_of, self.notes, last
+        ).text()
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        shown = [f"{n} = {value_with_error(m, s)}" for n, m, s in zip(self.names, self.mean, self.sdev, strict=True)]
+        more = ", …" if len(shown) > _SHOWN else ""
+        return f"Derived({self.observable} of {self.first.request.model}: {', '.join(shown[:_SHOWN])}{more})"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The numbers with error bars, over the first time if there is one number a time; returns the axes."""
-        return plot_derived(self, ax)
+        numbers = self.names, self.mean, self.sdev
+        return derived_chart(self.observable, self.first.request, self.times, numbers, self.by_order).draw(ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything, base results included, to a JSON file, whole or not at all."""
@@ -132,9 +158,9 @@ class Derived:
             "derived": self.observable,
             "times": None if self.times is None else self.times.tolist(),
             "names": list(self.names),
-            "mean": _nan_to_none(self.mean.tolist()),
-            "cov": [_nan_to_none(row) for row in self.cov.tolist()],
-            "by_order": [_nan_to_none(row) for row in self.by_order.tolist()],
+            "mean": to_plain(self.mean),
+            "cov": to_plain(self.cov),
+            "by_order": to_plain(self.by_order),
             "bases": {name: result.to_data() for name, result in self.bases.items()},
             "notes": list(self.notes),
         }
@@ -153,135 +179,3 @@ class Derived:
             by_order=np.array(data["by_order"], float).reshape(len(data["by_order"]), size),
             notes=tuple(str(note) for note in data["notes"]),
         )
-
-
-def compute_derived(
-    theory: Theory, names: Sequence[str], times: Any, tau: Any, evaluate: Callable[[Need], Result]
-) -> dict[str, Derived]:
-    """Derived observables from one evaluation of the base observables they need.
-
-    Parameters
-    ----------
-    names
-        Of derived observables.
-    times, tau
-        As the user gave them.
-    evaluate
-        Called once for each base observable, with all times at which it is needed.
-
-    Raises
-    ------
-    InputError, PluginError
-        If an observable does not fit the theory, or a plugin answers nonsense.
-    """
-    plugins: dict[str, AbstractDerivedObservable] = {name: default_host().get("observable", name) for name in names}
-    grids = {name: _grid(theory, plugin.arity, times, tau) for name, plugin in plugins.items()}
-    wanted: dict[Key, dict[tuple[float, ...], None]] = {}
-    for name, plugin in plugins.items():
-        for need in _needs(plugin, theory, grids[name]).values():
-            wanted.setdefault(_key(need), {}).update(dict.fromkeys(need.times))
-    results = {key: evaluate(Need(key[0], tuple(rows), key[1])) for key, rows in wanted.items()}
-    made = {}
-    for name, plugin in plugins.items():
-        keys = {_key(need) for need in _needs(plugin, theory, grids[name]).values()}
-        bases = {_label(key): result for key, result in results.items() if key in keys}
-        totals = {label: result.total for label, result in bases.items()}
-        labels, mean, cov = _derive(plugin, theory, grids[name], bases, totals)
-        notes = dict.fromkeys(note for result in bases.values() for note in result.notes)
-        missing = [label for label, value in zip(labels, mean, strict=True) if math.isnan(value)]
-        if missing:
-            notes[f"no value of {', '.join(missing)}: what was computed does not determine it"] = None
-        order = next(iter(bases.values())).request.order
-        lower = [
-            _partial(plugin, theory, grids[name], bases, n, None)
-            for n in range(order + 1 if isinstance(order, int) else 0)
-        ]
-        by_order = np.reshape(lower, (len(lower), len(labels)))
-        made[name] = Derived(name, grids[name], labels, mean, cov, bases, by_order, tuple(notes), theory)
-    return made
-
-
-def is_derived(observable: Any) -> bool:
-    """Is it the name of a derived observable?"""
-    return isinstance(default_host().get("observable", observable), AbstractDerivedObservable)
-
-
-def _grid(theory: Theory, arity: int | None, times: Any, tau: Any) -> np.ndarray | None:
-    if arity == 0 or (times is None and tau is None):
-        return None
-    return np.array(check_times(theory, arity, times, tau))
-
-
-def _needs(plugin: AbstractDerivedObservable, theory: Theory, times: np.ndarray | None) -> Mapping[str, Need]:
-    with strangers(f"observable {plugin.name!r}"):
-        needs = plugin.needs(theory, times)
-    if not isinstance(needs, Mapping) or not needs or not all(isinstance(n, Need) for n in needs.values()):
-        raise PluginError(f"observable {plugin.name!r} needs {short(needs)}, wanted a mapping of names to Need")
-    for need in needs.values():
-        if is_derived(need.observable):
-            raise PluginError(f"observable {plugin.name!r} needs {need.observable!r}, which is derived, too")
-    return needs
-
-
-def _key(need: Need) -> Key:
-    return need.observable, need.indices, len(need.times[0])
-
-
-def _label(key: Key) -> str:
-    observable, indices, legs = key
-    if indices is None and default_host().get("observable", observable).arity is not None:
-        return observable
-    return f"{observable} ({indices or 'i' * legs})"
-
-
-def _derive(
-    plugin: AbstractDerivedObservable,
-    theory: Theory,
-    times: np.ndarray | None,
-    bases: Mapping[str, Result],
-    totals: Mapping[str, Estimate],
-) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Names, means and covariance of the derived numbers, from a total for each base observable."""
-    import gvar
-
-    known = {}
-    for label, total in totals.items():
-        numbers = gvar.gvar(total.mean, np.array(total.cov))
-        known[label] = dict(zip(bases[label].request.times, numbers, strict=True))
-    values = {
-        name: np.array([known[_label(_key(need))][tuple(row)] for row in need.times])
-        for name, need in _needs(plugin, theory, times).items()
-    }
-    with strangers(f"observable {plugin.name!r}"), np.errstate(all="ignore"):
-        found = plugin.derive(theory, times, values)
-    if not isinstance(found, Mapping):
-        raise PluginError(f"observable {plugin.name!r} derived {short(found)}, wanted a mapping of names to numbers")
-    numbers = [x if isinstance(x, gvar.GVar) else gvar.gvar(float(x), 0.0) for x in found.values()]
-    mean = np.array([x.mean for x in numbers])
-    cov = np.array(gvar.evalcov(numbers)).reshape(len(numbers), len(numbers))
-    broken = ~np.isfinite(mean) | ~np.isfinite(np.diagonal(cov))
-    mean[broken] = math.nan
-    cov[broken, :] = cov[:, broken] = math.nan
-    return tuple(str(name) for name in found), mean, cov
-
-
-def _partial(
-    plugin: AbstractDerivedObservable,
-    theory: Theory,
-    times: np.ndarray | None,
-    bases: Mapping[str, Result],
-    order: int,
-    width_order: int | None,
-) -> np.ndarray:
-    """The numbers with every base observable summed to a lower order and width order."""
-    totals = {}
-    for label, result in bases.items():
-        zero = Estimate.exact(np.zeros(len(result.request.times)))
-        narrow = {key: e for key, e in result.series.items() if width_order is None or key[1] <= width_order}
-        kept = [e for (n, _), e in narrow.items() if isinstance(n, int) and n <= order]
-        totals[label] = add_all([zero, *kept])
-    return _derive(plugin, theory, times, bases, totals)[1]
-
-
-def _nan_to_none(values: Sequence[float]) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in values]

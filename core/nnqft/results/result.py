@@ -5,37 +5,36 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnqft.checks import finite_number, whole_number
 from nnqft.errors import InputError, short
-from nnqft.files import write_json
+from nnqft.files import FORMAT, to_plain, write_json
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.closed_form import ClosedForm
-from nnqft.integrals.estimate import Estimate, collect
-from nnqft.interfaces.executor import Outcome
-from nnqft.interfaces.model import finite_number, whole_number
-from nnqft.results.report import plot_result, result_table
-from nnqft.results.rows import DiagramRow, DiagramRows
+from nnqft.integrals.estimate import Estimate, estimate_from, parts_from, parts_to_data
+from nnqft.results.charts import result_chart
+from nnqft.results.rows import DiagramRow, DiagramRows, row_from
 from nnqft.results.series import Series
-from nnqft.stages.jobs import Job, sum_closed_forms
+from nnqft.results.tables import result_page, time_label
+from nnqft.show.numbers import value_with_error
+from nnqft.show.page import outcome_line
+from nnqft.stages.closed_forms import sum_closed_forms
+from nnqft.stages.generation import diagrams
 from nnqft.stages.request import RESUMMED, Request
+from nnqft.stages.theories import make_theory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FORMAT = 1
-"""Version of the JSON file."""
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """An observable over its times, with everything it was made of.
 
@@ -93,6 +92,11 @@ class Result:
     def cov(self) -> np.ndarray:
         """(M, M) its covariance over the times."""
         return self.total.cov
+
+    @cached_property
+    def truncation(self) -> np.ndarray:
+        """(M,) estimate of what the series leaves out, nan where nothing is known."""
+        return np.full(len(self.request.times), math.nan)
 
     def contribution(self, order: int | str, width: int) -> Estimate:
         """The σ_w^{2·order} N^{−width} part, couplings included; zero where no diagram has it.
@@ -162,11 +166,9 @@ class Result:
         """The diagrams; generated again for a result that was loaded."""
         if isinstance(self.diagrams, DiagramRows):
             return self.diagrams.found
-        from nnqft.pipeline.compute import diagrams, theory
-
         request = self.request
         assert isinstance(request.order, int)
-        rules = theory(request.model, start=request.start, **dict(request.parameters))
+        rules = make_theory(request.model, request.start, dict(request.parameters))
         return diagrams(
             rules,
             request.observable,
@@ -178,12 +180,22 @@ class Result:
         )
 
     def table(self) -> str:
-        """The result as plain text: by (order, width), then the sum over the times."""
-        return result_table(self)
+        """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
+        last = outcome_line(self.converged, self.reason, self.seconds, self.request.seed)
+        return result_page(self.request, self.series, self._counts, self.truncation, self.notes, last).text()
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        first = value_with_error(self.mean[0], self.sdev[0], self.total.rounding.flat[0])
+        request, more = self.request, len(self.mean) - 1
+        others = f" and {more} more time{'s' * (more > 1)}" if more else ""
+        return f"Result({request.observable} of {request.model}: {first} at {time_label(request, 0)}{others})"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Plot the sum with error bars over the first time column (τ for pairs (τ, 0)); returns the axes."""
-        return plot_result(self, ax)
+        return result_chart(self.request, self.series, self.total, self.truncation).draw(ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a JSON file, whole or not at all."""
@@ -204,9 +216,9 @@ class Result:
             "mean": self.mean.tolist(),
             "sdev": self.sdev.tolist(),
             "cov": self.cov.tolist(),
-            "series": [{"order": n, "width": k} | _plain(e) for (n, k), e in self.series.items()],
-            "by_coupling": {name: _plain(e) for name, e in self.by_coupling.items()},
-            "diagrams": [_plain(row) for row in self.diagrams],
+            "series": parts_to_data(self.series),
+            "by_coupling": {name: to_plain(asdict(e)) for name, e in self.by_coupling.items()},
+            "diagrams": [to_plain(asdict(row)) for row in self.diagrams],
         }
 
     @classmethod
@@ -214,109 +226,17 @@ class Result:
         """What `to_data` made; raises one of many errors if it is not."""
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
-        parts = {(_order(e["order"]), int(e["width"])): _estimate(e, times) for e in data["series"]}
+        parts = parts_from(data["series"], times)
         if not parts:
             raise ValueError("no contribution")
         return cls(
             request=request,
             series=Series(parts, finite_number("coupling", data["coupling"]), whole_number("N", data["N"], 1)),
-            by_coupling={str(name): _estimate(e, times) for name, e in data["by_coupling"].items()},
-            diagrams=tuple(_row(row, times) for row in data["diagrams"]),
+            by_coupling={str(name): estimate_from(e, times) for name, e in data["by_coupling"].items()},
+            diagrams=tuple(row_from(row, times) for row in data["diagrams"]),
             converged=bool(data["converged"]),
             reason=str(data["reason"]),
             notes=tuple(str(note) for note in data["notes"]),
             seconds=finite_number("seconds", data["seconds"]),
             versions={str(name): str(v) for name, v in data["versions"].items()},
         )
-
-
-def _order(value: Any) -> int | str:
-    return RESUMMED if value == RESUMMED else int(value)
-
-
-def _plain(record: Any) -> dict[str, Any]:
-    """A dataclass as JSON values; nan, which JSON lacks, becomes null."""
-    plain = {}
-    for name, value in asdict(record).items():
-        if isinstance(value, np.ndarray):
-            plain[name] = value.tolist()
-        elif isinstance(value, float) and not math.isfinite(value):
-            plain[name] = None
-        else:
-            plain[name] = value
-    return plain
-
-
-def _estimate(data: dict[str, Any], times: int) -> Estimate:
-    return Estimate(
-        mean=_numbers(data["mean"], (times,)),
-        cov=_numbers(data["cov"], (times, times)),
-        samples=whole_number("samples", data["samples"], 0),
-        chunks=whole_number("chunks", data["chunks"], 0),
-        chi2_sum=finite_number("chi2_sum", data["chi2_sum"]),
-        dof=whole_number("dof", data["dof"], 0),
-        seconds=finite_number("seconds", data["seconds"]),
-        rounding=_numbers(data["rounding"], (len(data["rounding"]),)),
-    )
-
-
-def _numbers(values: Any, shape: tuple[int, ...]) -> np.ndarray:
-    array = np.array(values, dtype=float)
-    if array.shape != shape or not np.isfinite(array).all():
-        raise ValueError(f"numbers of shape {array.shape}, wanted {shape}")
-    return array
-
-
-def _row(data: dict[str, Any], times: int) -> DiagramRow:
-    checked: dict[str, Any] = {name: _numbers(data[name], (times,)) for name in ("integral", "error")}
-    checked |= {name: str(data[name]) for name in ("drawing", "family", "integrator")}
-    whole = ("order", "width", "symmetry_factor", "dim", "samples")
-    checked |= {name: whole_number(name, data[name], 0) for name in whole}
-    checked |= {name: finite_number(name, data[name]) for name in ("weight", "seconds")}
-    checked["chi2"] = math.nan if data["chi2"] is None else finite_number("chi2", data["chi2"])
-    return DiagramRow(**checked)
-
-
-def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outcome, seconds: float) -> Result:
-    """Add up what an executor handed back; diagrams without an estimate are left out and noted."""
-    estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
-    have = np.flatnonzero(np.isin(job.which, list(estimates)))
-    which, weights = job.which[have].tolist(), diagrams.weights[have].tolist()
-    keys = list(zip(diagrams.orders[have].tolist(), diagrams.widths[have].tolist(), strict=True))
-    monomials = [diagrams.monomials[n] for n in have]
-    notes = list(diagrams.theory.remarks)
-    notes += [f"{n} diagram{'s' * (n > 1)} left to another integrator; {why}" for why, n in job.passed_over.items()]
-    units = len(set(request.indices or "i"))
-    if units > diagrams.theory.N:
-        notes.append(f"N={diagrams.theory.N} has no {units} different units; read the contributions as coefficients")
-    notes += outcome.notes
-    if not outcome.converged:
-        notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
-    if missing := len(diagrams) - len(have):
-        notes.append(f"{missing} of {len(diagrams)} diagrams were not evaluated and are missing from the sum")
-    if not which:
-        keys, monomials, which, weights = [(0, 0)], ["1"], [-1], [0.0]
-        estimates = {-1: Estimate.exact(np.zeros(len(request.times)))}
-    return Result(
-        request=request,
-        series=Series(collect(keys, weights, which, estimates), _coupling(diagrams), diagrams.theory.N),
-        by_coupling=collect(monomials, weights, which, estimates),
-        diagrams=DiagramRows(diagrams, job, outcome.estimates, have),
-        converged=outcome.converged,
-        reason=outcome.reason,
-        notes=tuple(notes),
-        seconds=seconds,
-        versions=versions(),
-    )
-
-
-def _coupling(diagrams: DiagramSet) -> float:
-    """What one order brings, if all vertices bring the same couplings for each order; else 1."""
-    theory = diagrams.theory
-    brought = {(v.couplings, v.order) for v in theory.interactions}
-    return theory.coupling_value(next(iter(brought))[0]) if len(brought) == 1 else 1.0
-
-
-def versions() -> dict[str, str]:
-    """Versions of nnqft and of what its numbers depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in ("nnqft", "numpy", "vegas")}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
+from nnqft.checks import finite_number, whole_number
+from nnqft.files import array_from
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.estimate import Estimate
 from nnqft.stages.jobs import Job
@@ -74,3 +77,14 @@ class DiagramRows(Sequence[DiagramRow]):
             samples=estimate.samples,
             seconds=estimate.seconds,
         )
+
+
+def row_from(data: Mapping[str, Any], times: int) -> DiagramRow:
+    """The row at so many times whose fields, as JSON values, these are; ValueError if they are not."""
+    checked: dict[str, Any] = {name: array_from(data[name], (times,)) for name in ("integral", "error")}
+    checked |= {name: str(data[name]) for name in ("drawing", "family", "integrator")}
+    whole = ("order", "width", "symmetry_factor", "dim", "samples")
+    checked |= {name: whole_number(name, data[name], 0) for name in whole}
+    checked |= {name: finite_number(name, data[name]) for name in ("weight", "seconds")}
+    checked["chi2"] = math.nan if data["chi2"] is None else finite_number("chi2", data["chi2"])
+    return DiagramRow(**checked)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import pade
 
 from nnqft.errors import InputError
 from nnqft.integrals.estimate import Estimate, add_all
@@ -141,6 +140,8 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         bottom = (len(known) - 1) // 2 if denominator is None else denominator
         if not 0 <= bottom < len(known):
             raise InputError(f"denominator={bottom}: wanted a degree from 0 to {len(known) - 1}")
+        from scipy.interpolate import pade  # slow to import
+
         try:
             above, below = pade(known, bottom)
         except np.linalg.LinAlgError:

@@ -1,4 +1,4 @@
-"""Contract the bilocal lines ⟨𝔚(t1,t2) 𝔚̃(t3,t4)⟩ = δ(t1−t3)δ(t2−t4) + δ(t1−t4)δ(t2−t3) of a theory."""
+"""Contract the bilocal lines ⟨𝔚(t1,t2) 𝔚̃(t3,t4)⟩ = δ(t1−t3)δ(t2−t4) + δ(t1−t4)δ(t2−t3) of a action."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
-from typing import TYPE_CHECKING
 
 from nnqft.errors import TheoryError
+from nnqft.rules.action import Action
+from nnqft.rules.parts import Leg, Propagator, Vertex
 
-if TYPE_CHECKING:
-    from nnqft.rules.theory import Leg, Propagator, Theory, Vertex
 
-
-def contract_bilocal(theory: Theory) -> tuple[Vertex, ...]:
+def contract_bilocal(action: Action, who: str) -> tuple[Vertex, ...]:
     """Vertices without bilocal fields: the local ones as they are, the others joined in pairs by each δδ line.
 
     Joining 𝔚 z̃_i z̃_i with 𝔚̃ φ(h_j) φ(h_j) gives back the term (σ_w²/2N) z̃_i z̃_i φ_j φ_j of −S; the two
@@ -23,19 +21,19 @@ def contract_bilocal(theory: Theory) -> tuple[Vertex, ...]:
     Raises
     ------
     TheoryError
-        If a vertex has several bilocal legs: such a theory is not a sum of bilocal vertices.
+        If a vertex has several bilocal legs: such a theory is not a sum of bilocal vertices. `who` names the model.
     """
-    bilocal = {f.name for f in theory.fields if f.bilocal}
+    bilocal = {f.name for f in action.fields if f.bilocal}
     ends: dict[str, list[tuple[Vertex, Leg]]] = {name: [] for name in bilocal}
     contracted: list[Vertex] = []
-    for vertex in theory.vertices:
+    for vertex in action.vertices:
         legs = [leg for leg in vertex.legs if leg.field in bilocal]
         if not legs:
             contracted.append(vertex)
         else:
-            _check_bilocal(f"model {theory.model!r}: vertex {vertex.name!r}", vertex, legs)
+            _check_bilocal(f"{who}: vertex {vertex.name!r}", vertex, legs)
             ends[legs[0].field].append((vertex, legs[0]))
-    for propagator in theory.propagators:
+    for propagator in action.propagators:
         if propagator.delta:
             contracted += _join(ends, propagator, {vertex.name for vertex in contracted})
     return tuple(contracted)

@@ -1,36 +1,29 @@
-"""Print the Feynman rules of a theory the way one writes them on a blackboard."""
+"""The Feynman rules as text, the way one writes them on a blackboard."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from nnqft.rules.theory import Leg, Theory, Vertex
-
-GREEK = {"gamma": "γ", "kappa": "κ", "sigma_w": "σ_w", "sigma_b": "σ_b", "sigma_u": "σ_u", "lambda": "λ"}
-_SUPERSCRIPTS = str.maketrans("0123456789-/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᐟ")
+from nnqft.rules.action import Action
+from nnqft.rules.parts import Leg, Vertex
+from nnqft.show.numbers import GREEK, superscript
 
 
-def print_rules(theory: Theory) -> str:
+def print_action(action: Action, interactions: Sequence[Vertex], heading: str, remarks: Sequence[str]) -> str:
     """Fields, propagators and vertices, one a line, then the vertices with the bilocal lines contracted."""
-    parameters = ", ".join(f"{GREEK.get(name, name)} = {_value(value)}" for name, value in theory.parameters.items())
     sections = [
-        f"{theory.model}, {'stationary' if theory.stationary else 'from rest'}: {parameters}",
-        _section("fields", [(f.symbol, f.meaning) for f in theory.fields]),
-        _section("propagators", _propagators(theory)),
-        _section("vertices (terms of −S)", [(v.name, _term(theory, v)) for v in theory.vertices]),
+        heading,
+        _section("fields", [(f.symbol, f.meaning) for f in action.fields]),
+        _section("propagators", _propagators(action)),
+        _section("vertices (terms of −S)", [(v.name, _term(action, v)) for v in action.vertices]),
     ]
-    if any(f.bilocal for f in theory.fields):
-        contracted = [(v.name, _term(theory, v)) for v in theory.interactions]
+    if any(f.bilocal for f in action.fields):
+        contracted = [(v.name, _term(action, v)) for v in interactions]
         sections.append(_section("vertices with the 𝔚 line contracted (what diagrams are made of)", contracted))
-    sections += [f"note: {remark}" for remark in theory.remarks]
+    sections += [f"note: {remark}" for remark in remarks]
     return "\n\n".join(sections)
-
-
-def _value(value: object) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _section(title: str, rows: list[tuple[str, str]]) -> str:
@@ -43,16 +36,16 @@ def _columns(text: str) -> int:
     return sum(not unicodedata.combining(character) for character in text)
 
 
-def _letter(theory: Theory, name: str) -> str:
-    return theory.field_named[name].symbol.split("(")[0].removesuffix("_i")
+def _letter(action: Action, name: str) -> str:
+    return action.field_named[name].symbol.split("(")[0].removesuffix("_i")
 
 
-def _propagators(theory: Theory) -> list[tuple[str, str]]:
+def _propagators(action: Action) -> list[tuple[str, str]]:
     """Each line as it is drawn; a response is listed in both reading directions, as in the talk."""
     rows = []
-    for p in theory.propagators:
-        a, b = _letter(theory, p.left), _letter(theory, p.right)
-        if theory.field_named[p.right].response:
+    for p in action.propagators:
+        a, b = _letter(action, p.left), _letter(action, p.right)
+        if action.field_named[p.right].response:
             rows.append((f"{a}(t) ◂──── {b}(s)", f"G_{{{a}{b}}} = {p.formula}"))
             rows.append((f"{b}(t) ────▸ {a}(s)", f"G_{{{b}{a}}}(t,s) = G_{{{a}{b}}}(s,t)"))
         elif p.delta:
@@ -62,30 +55,30 @@ def _propagators(theory: Theory) -> list[tuple[str, str]]:
     return rows
 
 
-def _term(theory: Theory, vertex: Vertex) -> str:
+def _term(action: Action, vertex: Vertex) -> str:
     factors = [_number(vertex.coefficient)]
     factors += [GREEK.get(name, name) + _power(Fraction(power)) for name, power in vertex.couplings]
     if vertex.width:
         factors.append("N" + _power(-Fraction(vertex.width)))
     points = [f"dt{n + 1}" for n in range(vertex.points)]
-    legs = [f"{m.formula}(t{m.one + 1},t{m.two + 1})" for m in vertex.memory] + _legs(theory, vertex)
+    legs = [f"{m.formula}(t{m.one + 1},t{m.two + 1})" for m in vertex.memory] + _legs(action, vertex)
     sums = sorted({leg.index for leg in vertex.legs if leg.index is not None})
     total = f"Σ_{{{','.join(sums)}}} " if sums else ""
     return f"{' '.join(f for f in factors if f)} {total}∫ {' '.join(points)} {' '.join(legs)}"
 
 
-def _legs(theory: Theory, vertex: Vertex) -> list[str]:
+def _legs(action: Action, vertex: Vertex) -> list[str]:
     """The fields; a slot of which something is subtracted reads [h h − ⟨h h⟩] or :h h:."""
     if vertex.subtraction == "none":
-        return [_leg(theory, leg) for leg in vertex.legs]
+        return [_leg(action, leg) for leg in vertex.legs]
     slots: dict[str | None, list[Leg]] = {}
     for leg in vertex.legs:
         slots.setdefault(leg.index, []).append(leg)
     written = []
     for legs in slots.values():
-        text = " ".join(_leg(theory, leg) for leg in legs)
+        text = " ".join(_leg(action, leg) for leg in legs)
         # Only what lines other than responses can close has an average; a single leg has none.
-        closes = any((leg.field, other.field) in theory.lines for leg in legs for other in legs)
+        closes = any((leg.field, other.field) in action.lines for leg in legs for other in legs)
         if closes and sum(leg.power for leg in legs) > 1:
             text = f":{text}:" if vertex.subtraction == "wick" else f"[{text} − ⟨{text}⟩]"
         written.append(text)
@@ -100,11 +93,11 @@ def _number(value: Fraction | float) -> str:
 
 
 def _power(power: Fraction) -> str:
-    return "" if power == 1 else str(power).translate(_SUPERSCRIPTS)
+    return "" if power == 1 else superscript(power)
 
 
-def _leg(theory: Theory, leg: Leg) -> str:
+def _leg(action: Action, leg: Leg) -> str:
     index = f"_{leg.index}" if leg.index else ""
     points = leg.point if isinstance(leg.point, tuple) else (leg.point,)
     power = _power(Fraction(leg.power))
-    return f"{_letter(theory, leg.field)}{index}{power}({','.join(f't{p + 1}' for p in points)})"
+    return f"{_letter(action, leg.field)}{index}{power}({','.join(f't{p + 1}' for p in points)})"

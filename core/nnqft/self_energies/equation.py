@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from scipy.interpolate import make_interp_spline
 
+from nnqft.checks import one_line_keywords, positive_number, whole_number
 from nnqft.errors import InputError
 from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.graphs.irreducible import skeletons
-from nnqft.host import default_host, open_executor
-from nnqft.interfaces.executor import AbstractExecutor, Target
-from nnqft.interfaces.model import positive_number, whole_number
-from nnqft.pipeline.compute import diagrams
+from nnqft.host import default_host
+from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.rules.theory import Theory
 from nnqft.self_energies.self_consistent import iterate
-from nnqft.self_energies.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of
+from nnqft.self_energies.self_energy import SelfEnergy, SelfEnergyDiagrams, evaluate, kernels_of, lines_of
+from nnqft.self_energies.solution import Dyson
 from nnqft.self_energies.volterra import solve, solve_once
-from nnqft.stages.request import MAX_TIMES, check_theory
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from nnqft.stages.effort import Effort
+from nnqft.stages.generation import diagrams
+from nnqft.stages.theories import as_theory
+from nnqft.stages.times import MAX_TIMES
 
 SHORT = 1e-9
 """What the response may have left of itself at the end of the grid, where the grid is ours to choose."""
@@ -33,98 +28,7 @@ RESAMPLED = 48
 """Draws of the self-energies from their errors: the error of R and C is then known to a tenth of itself."""
 
 
-@dataclass(frozen=True, eq=False)
-class Dyson:
-    """Response R(τ) and connected correlator C(τ) of a stationary process, on a grid of τ ≥ 0.
-
-    Attributes
-    ----------
-    theory : Theory
-    order, width_order : int, int or None
-        Highest orders of the self-energy's diagrams.
-    self_consistent : bool
-        The lines of the self-energy are the full ones.
-    tau : (M,) array
-    response, two_point : (M,) arrays
-        R, with R(0) its limit from above, and C.
-    response_sdev, two_point_sdev : (M,) arrays
-        Statistical errors, 0 where nothing was sampled.
-    response_bound, two_point_bound : (M,) arrays
-        Bounds of what the grid's step and end change.
-    plateau : float
-        What C tends to.
-    self_energy : SelfEnergy
-    steps : int
-        Iterations of a self-consistent solution; 1 otherwise.
-    """
-
-    theory: Theory
-    order: int
-    width_order: int | None
-    self_consistent: bool
-    tau: np.ndarray
-    response: np.ndarray
-    two_point: np.ndarray
-    response_sdev: np.ndarray
-    two_point_sdev: np.ndarray
-    response_bound: np.ndarray
-    two_point_bound: np.ndarray
-    plateau: float
-    self_energy: SelfEnergy
-    steps: int = 1
-
-    @property
-    def converged(self) -> bool:
-        """Every self-energy that was sampled met its target."""
-        return self.self_energy.converged
-
-    def correlator(self, tau: Any) -> Any:
-        """C at any τ within the grid, by a spline of fifth order."""
-        return self._at(self.two_point, np.abs(np.asarray(tau, float)))
-
-    def responder(self, tau: Any) -> Any:
-        """R at any τ within the grid, 0 for τ ≤ 0."""
-        lag = np.asarray(tau, float)
-        value = np.where(lag > 0, self._at(self.response, np.abs(lag)), 0.0)
-        return value if value.ndim else float(value)
-
-    def _at(self, values: np.ndarray, lag: np.ndarray) -> Any:
-        if lag.size and lag.max() > self.tau[-1]:
-            raise InputError(f"tau={float(lag.max()):g} lies beyond the grid; solve again with a larger reach")
-        value = make_interp_spline(self.tau, values, k=5)(lag)
-        return value if lag.ndim else float(value)
-
-    def table(self) -> str:
-        """R and C at some of the times, with their errors."""
-        from nnqft.self_energies.solution import dyson_table
-
-        return dyson_table(self)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """C and R over τ with the bare lines; returns the axes."""
-        from nnqft.self_energies.solution import plot_dyson
-
-        return plot_dyson(self, ax)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters, R, C and their errors to a JSON file."""
-        arrays = ("tau", "response", "two_point", "response_sdev", "two_point_sdev", "response_bound")
-        data = {
-            "model": self.theory.model,
-            "parameters": dict(self.theory.parameters),
-            "order": self.order,
-            "width_order": self.width_order,
-            "self_consistent": self.self_consistent,
-            "converged": self.converged,
-            "plateau": self.plateau,
-            "steps": self.steps,
-        } | {name: getattr(self, name).tolist() for name in (*arrays, "two_point_bound")}
-        try:
-            Path(path).write_text(json.dumps(data, allow_nan=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-
-
+@one_line_keywords
 def dyson(
     theory: Theory,
     *,
@@ -161,7 +65,7 @@ def dyson(
         slowly, and its number of intervals, a multiple of 4: by default 512, or 128 where integrals are sampled, as
         the covariance of all times is kept for each of them.
     integrator, executor, rtol, atol, neval, seed, workers, address, progress
-        As for `compute`, for each of Σ_R and Σ_K; a target is needed only where something is sampled.
+        As for `compute`, for each of Σ_R and Σ_K; rtol = 1e-3 where something is sampled and none is given.
 
     Raises
     ------
@@ -171,23 +75,21 @@ def dyson(
         If an integral failed.
     """
     order = _check(theory, order)
-    found = _irreducible(theory, order, width_order, self_consistent, max_diagrams)
+    effort = Effort(
+        integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed, executor=executor, workers=workers,
+        address=address, progress=progress, max_diagrams=max_diagrams,
+    )  # fmt: skip
+    found = _irreducible(theory, order, width_order, self_consistent, effort.max_diagrams)
     grids = _grids(theory, reach, intervals, integrator)
-    target = _target(rtol, atol, neval, seed)
-    place = open_executor(executor, workers, address)
-    try:
-        effort = Effort(integrator, target, place, progress)
+    with effort.running() as place:
         for grid in grids:
             if self_consistent:
-                energy, solution, steps = iterate(theory, found, grid, effort)
+                energy, solution, steps = iterate(theory, found, grid, effort, place)
             else:
-                energy, steps = evaluate(found, grid, effort), 1
+                energy, steps = evaluate(found, grid, effort, place), 1
                 solution = solve(kernels_of(theory, energy))
             if abs(solution.response[-1]) < SHORT * abs(solution.response[0]):
                 break
-    finally:
-        if place is not executor:
-            place.close()
     if not np.isfinite(solution.correlator).all() or abs(solution.response[-1]) > abs(solution.response[0]):
         raise InputError("the response grows: no stationary state with this self-energy; lower the coupling")
     return Dyson(
@@ -199,29 +101,20 @@ def dyson(
 
 def _irreducible(
     theory: Theory, order: int, width_order: int | None, self_consistent: bool, max_diagrams: int
-) -> Irreducible:
+) -> SelfEnergyDiagrams:
     retarded, noise = (
         diagrams(theory, name, order=order, width_order=width_order, irreducible=True, max_diagrams=max_diagrams)
         for name in ("response", "two_point")
     )
     if not self_consistent:
-        return Irreducible(retarded, noise)
+        return SelfEnergyDiagrams(retarded, noise)
     if len(diagrams(theory, "mean", order=order, width_order=width_order)):
         raise InputError("self_consistent=True: this theory has a mean ⟨h⟩ ≠ 0; leave self_consistent out")
-    return Irreducible(skeletons(retarded), skeletons(noise))
-
-
-def _target(rtol: Any, atol: Any, neval: Any, seed: Any) -> Target:
-    return Target(
-        rtol=None if rtol is None else positive_number("rtol", rtol, "1e-3"),
-        atol=None if atol is None else positive_number("atol", atol, "1e-3"),
-        neval=None if neval is None else whole_number("neval", neval, 1),
-        seed=whole_number("seed", seed, 0),
-    )
+    return SelfEnergyDiagrams(skeletons(retarded), skeletons(noise))
 
 
 def _check(theory: Theory, order: Any) -> int:
-    check_theory(theory)
+    theory = as_theory(theory)
     if not theory.stationary:
         raise InputError("Dyson's equation is solved for a stationary process; write start='stationary'")
     responses = [p for p in theory.propagators if not p.delta and theory.field_named[p.right].response]
@@ -235,7 +128,7 @@ def _grids(theory: Theory, reach: Any, intervals: Any, integrator: str) -> list[
     lines = lines_of(theory)
     functions = any(line.kernel is not None for line in lines)
     if intervals is None:
-        exact = integrator == "auto" or default_host().get("integrator", integrator).exact
+        exact = integrator == "auto" or default_host().integrator(integrator).exact
         intervals = 512 if exact and not functions else 128
     intervals = whole_number("intervals", intervals, 8)
     if intervals % 4 or intervals >= MAX_TIMES:

@@ -11,10 +11,13 @@ import numpy as np
 
 from nnqft.errors import InputError
 from nnqft.graphs.diagram_set import DiagramSet
-from nnqft.graphs.irreducible import contract_stubs
-from nnqft.rules.theory import Array, Propagator, Theory
-from nnqft.self_energies.self_energy import Effort, Irreducible, SelfEnergy, evaluate, kernels_of, lines_of
+from nnqft.integrals.forest import contract_stubs
+from nnqft.interfaces.executor import AbstractExecutor
+from nnqft.rules.parts import Array, Propagator
+from nnqft.rules.theory import Theory
+from nnqft.self_energies.self_energy import SelfEnergy, SelfEnergyDiagrams, evaluate, kernels_of, lines_of
 from nnqft.self_energies.volterra import Solution, solve
+from nnqft.stages.effort import Effort
 
 MAX_STEPS = 1000
 SETTLED = 1e-11
@@ -22,7 +25,7 @@ SETTLED = 1e-11
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class TabulatedLine:
     """A line on a uniform grid of time differences: cubic between its points, constant beyond."""
 
     values: np.ndarray
@@ -43,8 +46,10 @@ class Table:
         return total
 
 
-def iterate(theory: Theory, found: Irreducible, grid: np.ndarray, effort: Effort) -> tuple[SelfEnergy, Solution, int]:
-    """Insert the solution into the skeletons until it stays."""
+def iterate(
+    theory: Theory, found: SelfEnergyDiagrams, grid: np.ndarray, effort: Effort, place: AbstractExecutor
+) -> tuple[SelfEnergy, Solution, int]:
+    """Insert the solution into the skeletons until it stays; the number of steps comes last."""
     if any(_inner_points(each) for each in found):
         raise InputError(
             "self_consistent=True needs skeletons without internal times, such as those of order=1, width_order=0"
@@ -56,10 +61,10 @@ def iterate(theory: Theory, found: Irreducible, grid: np.ndarray, effort: Effort
     change = np.inf
     for count in range(1, MAX_STEPS + 1):
         full = {
-            line.name: Propagator(line.name, line.left, line.right, kernel=Table(tables[line.name], step))
+            line.name: Propagator(line.name, line.left, line.right, kernel=TabulatedLine(tables[line.name], step))
             for line in lines
         }
-        energy = evaluate(found.with_lines(full), grid, effort)
+        energy = evaluate(found.with_lines(full), grid, effort, place)
         solution = solve(kernels_of(theory, energy))
         new = dict(zip(names, (solution.response, solution.correlator), strict=True))
         change = max(float(np.abs(new[name] - tables[name]).max() / np.abs(new[name]).max()) for name in names)

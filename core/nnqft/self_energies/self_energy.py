@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnqft.errors import InputError, IntegrationError
+from nnqft.errors import IntegrationError
+from nnqft.files import array_from
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.irreducible import on_one_point
-from nnqft.integrals.estimate import Estimate, add_all, collect
-from nnqft.interfaces.executor import AbstractExecutor, Target
-from nnqft.rules.theory import Propagator, Theory
+from nnqft.integrals.estimate import Estimate, Parts, add_all, collect, parts_from, parts_to_data
+from nnqft.interfaces.executor import AbstractExecutor
+from nnqft.rules.parts import Propagator
+from nnqft.rules.theory import Theory
 from nnqft.self_energies.volterra import Kernels
 from nnqft.show.progress import progress_bar
+from nnqft.stages.effort import Effort
 from nnqft.stages.jobs import make_job
 
 JUST_AFTER = 1e-9
 """Stands for τ → 0+ in steps of the grid: a response at τ = 0 is 0."""
 
-Parts = Mapping[tuple[int, int], Estimate]
-"""Estimates by (order, width), couplings included."""
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SelfEnergy:
     """Σ_R = Σ(z̃,h) and Σ_K = Σ(z̃,z̃) of a stationary process, by order and width.
 
@@ -65,41 +65,51 @@ class SelfEnergy:
         """Has any part a statistical error?"""
         return any(part.samples for parts in self.parts.values() for part in parts.values())
 
+    def to_data(self) -> dict[str, Any]:
+        """The self-energies as JSON values."""
+        parts = {name: parts_to_data(each) for name, each in self.parts.items()}
+        return {"grid": self.grid.tolist(), "converged": self.converged, **parts}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> SelfEnergy:
+        """The self-energies that `to_data` wrote; raises one of many errors if they are none."""
+        grid = array_from(data["grid"], (len(data["grid"]),))
+        parts = {
+            name: parts_from(data[name], len(grid) if name in GRIDDED else 1)
+            for name in ("retarded", "noise", "mass", "white")
+        }
+        return cls(grid, **parts, converged=bool(data["converged"]))
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {len(parts)}" for name, parts in self.parts.items())
+        return f"SelfEnergy(τ ≤ {self.grid[-1]:g} at {len(self.grid)} times; contributions: {counts})"
+
 
 GRIDDED = ("retarded", "noise")
 
 
-class Effort(NamedTuple):
-    """Where and how well integrals are computed."""
-
-    integrator: str
-    target: Target
-    place: AbstractExecutor
-    progress: bool = False
-
-
-class Irreducible(NamedTuple):
+class SelfEnergyDiagrams(NamedTuple):
     """The irreducible diagrams of ⟨h z̃⟩ and of ⟨h h⟩."""
 
     retarded: DiagramSet
     noise: DiagramSet
 
-    def with_lines(self, lines: Mapping[str, Propagator]) -> Irreducible:
+    def with_lines(self, lines: Mapping[str, Propagator]) -> SelfEnergyDiagrams:
         """The same diagrams with other lines of the same names."""
         found = []
         for each in self:
             propagators = tuple(lines.get(p.name, p) for p in each.theory.propagators)
             found.append(replace(each, theory=replace(each.theory, propagators=propagators)))
-        return Irreducible(*found)
+        return SelfEnergyDiagrams(*found)
 
 
-def evaluate(found: Irreducible, grid: np.ndarray, effort: Effort) -> SelfEnergy:
-    """Integrate all diagrams on the grid.
+def evaluate(found: SelfEnergyDiagrams, grid: np.ndarray, effort: Effort, place: AbstractExecutor) -> SelfEnergy:
+    """Integrate all diagrams on the grid, at an executor that is open.
 
     Raises
     ------
     InputError
-        If something has to be sampled and nothing says how well, or no integrator takes it.
+        If no integrator takes one of them.
     IntegrationError
         If an integral failed.
     """
@@ -110,22 +120,17 @@ def evaluate(found: Irreducible, grid: np.ndarray, effort: Effort) -> SelfEnergy
     for gridded, local, diagrams in (("retarded", "mass", found.retarded), ("noise", "white", found.noise)):
         contact = on_one_point(diagrams)
         for name, chosen, times in ((gridded, ~contact, lags), (local, contact, np.zeros((1, 2)))):
-            parts[name], good = _integrate(diagrams.subset(np.flatnonzero(chosen)), times, effort)
+            parts[name], good = _integrate(diagrams.subset(np.flatnonzero(chosen)), times, effort, place)
             met.append(good)
     return SelfEnergy(grid, **parts, converged=all(met))
 
 
-def _integrate(diagrams: DiagramSet, times: np.ndarray, effort: Effort) -> tuple[Parts, bool]:
+def _integrate(diagrams: DiagramSet, times: np.ndarray, effort: Effort, place: AbstractExecutor) -> tuple[Parts, bool]:
     if not len(diagrams):
         return {}, True
     job = make_job(diagrams, times, effort.integrator)
-    target = effort.target
-    if all(work.integrator.exact or not work.integral.dim for work in job.work):
-        target = replace(target, rtol=1.0)
-    elif target.rtol is None and target.atol is None and target.neval is None:
-        raise InputError("self-energies must be sampled: wanted rtol, atol or neval, write for example neval=1_000_000")
     with progress_bar(effort.progress) as report:
-        outcome = effort.place.evaluate(job.work, target, report)
+        outcome = place.evaluate(job.work, effort.target(), report)
     estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
     if outcome.failure is not None or len(estimates) < len(job.work):
         raise IntegrationError(

@@ -13,8 +13,6 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
-from scipy.interpolate import make_interp_spline
-from scipy.linalg import solve_triangular, toeplitz
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,8 @@ def _beyond(response: np.ndarray, correlator: np.ndarray, plateau: float, h: flo
 
 def _spread(values: np.ndarray, size: int) -> np.ndarray:
     """From every fourth time to all of them, for a smooth function."""
+    from scipy.interpolate import make_interp_spline  # slow to import
+
     coarse = np.arange(0, size, 4)
     return make_interp_spline(coarse, values, k=min(5, len(coarse) - 1))(np.arange(size))
 
@@ -121,6 +121,8 @@ def solve_once(kernels: Kernels) -> tuple[np.ndarray, np.ndarray, float]:
 
 def _response(kernels: Kernels) -> np.ndarray:
     """R = G + H R with H = mass G + G Σ_R."""
+    from scipy.linalg import solve_triangular, toeplitz  # slow to import
+
     h, G = kernels.step, kernels.G
     H = kernels.mass * G + _causal(G, kernels.retarded, h)
     column = -h * H[:-1]

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 
 from nnqft import ClosedForm, InputError, Line, TimeIntegral
-from nnqft.integrals.closed_form import Polynomial, add, combine, rational, relax
+from nnqft.integrals.closed_form import Polynomial, add, add_forms, rational, relax
 from nnqft_plugins.integrators.ideals import Ideals, upper_sets
 from nnqft_plugins.integrators.transfer import Transfer, expand_terms
 
@@ -44,7 +44,7 @@ def closed_form(integral: TimeIntegral, lines: Sequence[Line], gamma: float, lim
         scale = _fraction(integral.scale, "a closed response")
         amplitude = math.prod((_fraction(term.amplitude, "an amplitude") for term in terms), start=scale)
         forms.append((amplitude / unit**integral.dim, ClosedForm(_row_form(transfer, row, gamma), unit)))
-    return combine(forms, unit)
+    return add_forms(forms, unit)
 
 
 def _row_form(transfer: Transfer, row: int, gamma: float) -> Function:

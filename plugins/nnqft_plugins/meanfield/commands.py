@@ -8,45 +8,52 @@ from cyclopts import Parameter
 
 import nnqft
 from nnqft.cli.options import (
-    Address,
-    Executor,
-    Json,
+    ACCURACY,
+    QUESTION,
+    Model,
+    Output,
     Param,
-    Plot,
+    Place,
     Rtol,
     Start,
     Tau,
-    Workers,
-    check_outputs,
-    finish,
     parse_numbers,
     parse_parameters,
-    show,
 )
+from nnqft.cli.output import check_outputs, finish, show
 from nnqft_plugins.meanfield import phase_diagram as draw
 from nnqft_plugins.meanfield import solve
 
-Layer = Annotated[float | None, Parameter(help="Depth of a layer of a stack; 1 for h = W φ(h) + b. Thin if absent.")]
+Layer = Annotated[
+    float | None,
+    Parameter(group=QUESTION, help="Depth of a layer of a stack; 1 for h = W φ(h) + b. Thin if absent."),
+]
 
 
 def meanfield(
-    model: str,
+    model: Model,
     *,
     param: Param = None,
     start: Start = "stationary",
     tau: Tau = None,
-    horizon: Annotated[float | None, Parameter(help="From rest: the last time.")] = None,
-    rtol: Rtol = None,
     layer: Layer = None,
-    json: Json = None,
-    plot: Plot = None,
+    horizon: Annotated[float | None, Parameter(group=ACCURACY, help="From rest: the last time.")] = None,
+    rtol: Rtol = None,
+    output: Output = Output(),
 ) -> int:
-    """Solve the network at infinite width: correlator, Lyapunov exponent, fixed point of layers."""
-    check_outputs(json, plot)
+    """Solve the network at infinite width: correlator, Lyapunov exponent, fixed point of layers.
+
+    Examples:
+
+        nnqft meanfield taylor -p activation=tanh -p sigma_w=1.5 --plot mf.png
+
+        nnqft meanfield feedforward -p activation=tanh -p kappa=0 -p sigma_w=1.5 --layer 1
+    """
+    check_outputs(output)
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
     solution = solve(theory, tau=None if tau is None else parse_numbers("tau", tau), horizon=horizon, rtol=rtol)
     fixed = None if layer is None else solution.layers(layer)
-    status = finish(lambda: solution, json, plot)
+    status = finish(lambda: solution, output)
     if fixed is not None:
         print(f"\nlayers of depth {layer:g}")
         print(f"  variance q*         {fixed.variance:.10g}")
@@ -57,28 +64,28 @@ def meanfield(
 
 
 def phase_diagram(
-    model: str,
+    model: Model,
     *,
     param: Param = None,
-    sigma_w: Annotated[str, Parameter(help="Values of σ_w: 0.5,1,2 or start:stop:count.")] = "0.1:4:40",
-    sigma_b: Annotated[str, Parameter(help="Values of σ_b, likewise.")] = "0:1.5:16",
+    sigma_w: Annotated[str, Parameter(group=QUESTION, help="Values of σ_w: 0.5,1,2 or start:stop:count.")] = "0.1:4:40",
+    sigma_b: Annotated[str, Parameter(group=QUESTION, help="Values of σ_b, likewise.")] = "0:1.5:16",
     layer: Layer = None,
-    executor: Executor = "local",
-    address: Address = None,
-    workers: Workers = None,
-    json: Json = None,
-    plot: Plot = None,
+    place: Place = Place(),
+    output: Output = Output(),
 ) -> int:
-    """Order and chaos at infinite width: the largest Lyapunov exponent over (σ_w, σ_b), and where it is zero."""
-    check_outputs(json, plot)
+    """Order and chaos at infinite width: the largest Lyapunov exponent over (σ_w, σ_b), and where it is zero.
+
+    Examples:
+
+        nnqft phase-diagram taylor -p activation=tanh --plot edge.png
+    """
+    check_outputs(output)
     found = draw(
         nnqft.theory(model, **parse_parameters(param)),
         sigma_w=parse_numbers("sigma-w", sigma_w),
         sigma_b=parse_numbers("sigma-b", sigma_b),
         layer=layer,
-        executor=executor,
-        workers=workers,
-        address=address,
+        **place.options,
     )
-    show(found, json, plot)
+    show(found, output)
     return 0

@@ -12,7 +12,10 @@ import numpy as np
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory
 from nnqft.files import write_json
-from nnqft.host import open_executor
+from nnqft.host import running
+from nnqft.show.chart import new_axes
+from nnqft.show.page import Page, Table
+from nnqft.show.progress import progress_bar
 from nnqft_plugins.meanfield.edge import axis, edge_at, exponent, layer_depth
 from nnqft_plugins.networks import Network, network_of
 from nnqft_plugins.threads import one_thread
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PhaseDiagram:
     """The largest Lyapunov exponent over the plane of σ_w and σ_b.
 
@@ -60,24 +63,33 @@ class PhaseDiagram:
             shown.append(f"η={self.layer:g}")
         return f"{self.model}, φ = {self.activation}, N → ∞: " + ", ".join(shown)
 
+    @property
+    def converged(self) -> bool:
+        """Always: what has no stationary state is a cell of the diagram, too."""
+        return True
+
     def table(self) -> str:
         """The edge as plain text."""
-        lines = [f"edge of chaos of {self.title}", "", f"{'σ_b':>10}  {'σ_w':>14}  {'σ_b²':>10}  {'σ_w²':>14}"]
+        rows = []
         for bias, weight in zip(self.sigma_b, self.edge, strict=True):
             found = ("none", "") if math.isnan(weight) else (f"{weight:.8g}", f"{weight**2:.8g}")
-            lines.append(f"{bias:>10.5g}  {found[0]:>14}  {bias**2:>10.5g}  {found[1]:>14}".rstrip())
-        if unstable := int(np.isnan(self.lyapunov).sum()):
-            lines.append(f"note: {unstable} of {self.lyapunov.size} cells have no stationary state")
-        return "\n".join(lines)
+            rows.append((f"{bias:.5g}", found[0], f"{bias**2:.5g}", found[1]))
+        table = Table(("σ_b", "σ_w", "σ_b²", "σ_w²"), rows)
+        unstable = int(np.isnan(self.lyapunov).sum())
+        notes = [f"{unstable} of {self.lyapunov.size} cells have no stationary state"] if unstable else []
+        return Page((f"edge of chaos of {self.title}",), (table,), notes).text()
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return f"PhaseDiagram({self.title}: {len(self.sigma_w)} × {len(self.sigma_b)} cells)"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Colour the plane by λ and draw the edge; returns the axes."""
         from matplotlib.colors import TwoSlopeNorm
 
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(6.4, 4.8), layout="constrained").subplots()
+        ax = new_axes(height=4.8) if ax is None else ax
         known = self.lyapunov[np.isfinite(self.lyapunov)]
         # Each side has its own scale: order reaches far below zero where chaos stays close to it.
         low, high = float(known.min(initial=0.0)), float(known.max(initial=0.0))
@@ -140,6 +152,7 @@ def phase_diagram(
     workers: int | None = None,
     address: str | None = None,
     activation: Activation | None = None,
+    progress: bool = False,
 ) -> PhaseDiagram:
     """λ, C(0) and C(∞) over a grid of σ_w and σ_b, and the edge of chaos.
 
@@ -150,7 +163,7 @@ def phase_diagram(
     sigma_w, sigma_b : (A,) and (B,) arrays
     layer, activation
         As for `edge_of_chaos`.
-    executor, workers, address
+    executor, workers, address, progress
         As for `nnqft.compute`; a row of the grid is an item of work.
 
     Raises
@@ -162,12 +175,11 @@ def phase_diagram(
     thickness = layer_depth(network, layer)
     weights, biases = axis("sigma_w", sigma_w), axis("sigma_b", sigma_b)
     rows = [Row(replace(network, sigma_b=bias), tuple(weights), thickness) for bias in biases]
-    place = open_executor(executor, workers, address)
-    try:
-        found = list(place.map(solve_row, rows))
-    finally:
-        if place is not executor:
-            place.close()
+    found = []
+    with running(executor, workers, address) as place, progress_bar(progress, "solving", "rows") as report:
+        for row in place.map(solve_row, rows):
+            found.append(row)
+            report({"samples": len(found), "expected": len(rows), "error": math.inf})
     planes = np.array([cells for cells, _ in found]).swapaxes(0, 1)
     return PhaseDiagram(
         model=theory.model,

@@ -13,6 +13,9 @@ import numpy as np
 
 from nnqft import InputError
 from nnqft.files import write_json
+from nnqft.show import chart
+from nnqft.show.numbers import parameter_line, parameter_title, spread
+from nnqft.show.page import Page, Table
 from nnqft_plugins.meanfield.layers import Layers, fixed_layers, layered_exponent
 from nnqft_plugins.meanfield.lyapunov import largest_exponent
 from nnqft_plugins.meanfield.stationary import Curve
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 _ROWS = 11
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MeanField:
     """The correlator at infinite width.
 
@@ -162,52 +165,44 @@ class MeanField:
 
     def table(self) -> str:
         """The solution as plain text."""
-        values = ", ".join(
-            f"{name}={value:g}" if isinstance(value, int | float) else f"{name}={value}"
-            for name, value in self.parameters.items()
-            if value is not None and name not in ("N", "degree")
-        )
-        lines = [f"mean-field theory of {self.model} ({self.start}), φ = {self.network.activation.name}, N → ∞", values]
+        activation = self.network.activation.name
+        what = f"mean-field theory of {self.model} ({self.start}), φ = {activation}, N → ∞"
+        shown = {name: value for name, value in self.parameters.items() if name not in ("N", "degree")}
+        numbers = []
         if self.curve is not None:
-            lines += [
-                f"  C(0)                {self.variance:.10g}",
-                f"  plateau C(∞)        {self.plateau:.10g}",
-                f"  correlation length  {self.correlation_length:.8g}",
-                f"  decay rate          {self.decay_rate:.8g}",
-                f"  Lyapunov exponent   {self.lyapunov:.8g}  ({'chaotic' if self.chaotic else 'not chaotic'})",
+            numbers += [
+                ("C(0)", f"{self.variance:.10g}"),
+                ("plateau C(∞)", f"{self.plateau:.10g}"),
+                ("correlation length", f"{self.correlation_length:.8g}"),
+                ("decay rate", f"{self.decay_rate:.8g}"),
+                ("Lyapunov exponent", f"{self.lyapunov:.8g}  ({'chaotic' if self.chaotic else 'not chaotic'})"),
             ]
-        lines.append(f"  numerical error     {self.error:.1e}")
-        shown = np.unique(np.linspace(0, len(self.tau) - 1, min(_ROWS, len(self.tau))).astype(int))
-        lines.append("\n         τ  C(τ)" if self.curve is not None else "\n         t  C(t,t)")
-        values_shown = self.C if self.curve is not None else np.diagonal(self.C)
-        lines += [f"{self.tau[n]:>10.5g}  {values_shown[n]:.8g}" for n in shown]
-        lines += [f"note: {note}" for note in self.notes]
-        return "\n".join(lines)
+        numbers.append(("numerical error", f"{self.error:.1e}"))
+        lines = "\n".join(f"  {name:<18}  {value}" for name, value in numbers)
+        values = self.C if self.curve is not None else np.diagonal(self.C)
+        rows = [(f"{self.tau[n]:.5g}", f"{values[n]:.8g}") for n in spread(len(self.tau), _ROWS)]
+        columns = ("τ", "C(τ)") if self.curve is not None else ("t", "C(t,t)")
+        return Page((what, parameter_line(shown)), (lines, Table(columns, rows)), self.notes).text()
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        when = "C(0)" if self.curve is not None else f"C(t,t) at t = {self.tau[-1]:g}"
+        return f"MeanField({self.model}, φ = {self.network.activation.name}: {when} = {self.variance:.8g})"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Plot C(τ), from rest C(t,t) and C(t,s) for a few s; returns the axes."""
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
+        title = f"mean-field {self.model}, φ = {self.network.activation.name}: {parameter_title(self.parameters)}"
         if self.curve is not None:
-            ax.plot(self.tau, self.C, label="C(τ)")
-            ax.axhline(self.plateau, color="0.7", linestyle="--", linewidth=1, label="plateau")
-            ax.set_xlabel("τ")
+            curves, levels = [chart.Curve(self.tau, self.C, label="C(τ)")], [(self.plateau, "plateau")]
+            ax = chart.Chart(curves, title, "τ", "C", levels=levels).draw(ax)
             ax.set_ylim(bottom=min(0.0, float(self.C.min())))
-        else:
-            ax.plot(self.tau, np.diagonal(self.C), color="black", label="C(t,t)")
-            for n in np.linspace(0, len(self.tau) - 1, 6).astype(int)[1:-1]:
-                ax.plot(self.tau, self.C[n], label=f"s = {self.tau[n]:.3g}")
-            ax.set_xlabel("t")
-        ax.set_ylabel("C")
-        names = {"sigma_w": "σ_w", "sigma_b": "σ_b", "gamma": "γ", "kappa": "κ"}
-        shown = [f"{names[name]}={value:g}" for name, value in self.parameters.items() if name in names]
-        ax.set_title(
-            f"mean-field {self.model}, φ = {self.network.activation.name}: " + ", ".join(shown), fontsize="medium"
-        )
-        ax.legend(frameon=False)
-        return ax
+            return ax
+        curves = [chart.Curve(self.tau, np.diagonal(self.C), label="C(t,t)", colour="black")]
+        for n in np.linspace(0, len(self.tau) - 1, 6).astype(int)[1:-1]:
+            curves.append(chart.Curve(self.tau, self.C[n], label=f"s = {self.tau[n]:.3g}"))
+        return chart.Chart(curves, title, "t", "C").draw(ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a JSON file."""

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory, finite_number, short, whole_number
-from nnqft.host import open_executor
+from nnqft.host import running
 from nnqft.show.progress import progress_bar
-from nnqft.stages.request import check_times
+from nnqft.stages.times import check_times
 from nnqft_plugins.networks import network_of
 from nnqft_plugins.simulation.job import Batch, Job, Measured, concatenate
 from nnqft_plugins.simulation.layers import layer_batch
@@ -104,13 +104,9 @@ def simulate(
     goal = Goal.checked(networks, rtol)
     pairs = check_times(theory, 2, times, tau)
     job = make_job(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
-    place = open_executor(executor, workers, address)
-    try:
-        with progress_bar(progress, "first networks", "networks") as report:
-            run = _run(place, job, goal, report, fixed=step is not None or layer is not None)
-    finally:
-        if place is not executor:
-            place.close()
+    bar = progress_bar(progress, "first networks", "networks")
+    with running(executor, workers, address) as place, bar as report:
+        run = _run(place, job, goal, report, fixed=step is not None or layer is not None)
     if run.summary is None:
         raise InputError(
             f"{run.discarded} of {run.discarded} networks had no stationary state or ran away, wanted at least 2;"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from nnqft import InputError, Theory, UnknownNameError, short, whole_number
+from nnqft.checks import positive_number
 from nnqft.interfaces.activation import Polynomial
-from nnqft.interfaces.model import positive_number
 from nnqft_plugins.meanfield import solve
 from nnqft_plugins.networks import Network
 from nnqft_plugins.simulation.job import Job

@@ -11,7 +11,9 @@ import numpy as np
 
 from nnqft import InputError
 from nnqft.files import read_json, write_json
-from nnqft.results.report import value_with_error
+from nnqft.show.chart import Chart, Curve
+from nnqft.show.numbers import parameter_line, parameter_title, spread, value_with_error
+from nnqft.show.page import Page, Table, outcome_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 _ROWS = 24
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Simulation:
     """A correlator of simulated networks, with its error.
 
@@ -107,58 +109,42 @@ class Simulation:
 
     def table(self) -> str:
         """The result as plain text."""
-        values = ", ".join(
-            f"{name}={value:g}" if isinstance(value, int | float) else f"{name}={value}"
-            for name, value in self.parameters.items()
-            if value is not None
-        )
         steps = f", step ≤ {self.step:g}" if self.step else ""
         what = f"{self.observable} of simulated {self.model} ({self.start})"
-        lines = [f"{what}: {self.networks:,} networks, {self.method}{steps}", values, ""]
+        heading = f"{what}: {self.networks:,} networks, {self.method}{steps}", parameter_line(self.parameters)
+        last = outcome_line(self.converged, self.reason, self.seconds, self.seed)
+        return Page(heading, self._rows(), self.notes, last).text()
+
+    def _rows(self) -> list[Table | str]:
         measured = not np.isnan(self.kernel).any()
         lags = self.start == "stationary" and not self.times[:, 1].any()
-        lines.append(
-            f"{'τ' if lags else 't, s':>16}  {self.observable:<18} {'of it the step':<14}"
-            + "  variance of the kernel" * measured
-        )
-        count = len(self.mean)
-        shown = range(count) if count <= _ROWS else np.unique(np.linspace(0, count - 1, _ROWS).astype(int))
-        for m in shown:
+        columns = ["τ" if lags else "t, s", self.observable, "of it the step", *["variance of the kernel"] * measured]
+        rows = []
+        for m in spread(len(self.mean), _ROWS):
             t, s = self.times[m]
-            label = f"{t:g}" if lags else f"{t:g}, {s:g}"
-            row = f"{label:>16}  {value_with_error(self.mean[m], self.sdev[m]):<18} "
-            row += f"{self.discretisation[m]:<14.1e}" if self.step else f"{'–':<14}"
+            row = [f"{t:g}" if lags else f"{t:g}, {s:g}", value_with_error(self.mean[m], self.sdev[m])]
+            row.append(f"{self.discretisation[m]:.1e}" if self.step else "–")
             if measured:
-                row += f"  {value_with_error(self.kernel[m], self.kernel_error[m])}"
-            lines.append(row.rstrip())
-        if count > _ROWS:
-            lines.append(f"{_ROWS} of {count} times shown")
-        lines += [f"note: {note}" for note in self.notes]
-        lines.append(
-            f"{'' if self.converged else 'target NOT met: '}{self.reason}; {self.seconds:.1f} s, seed {self.seed}"
-        )
-        return "\n".join(lines)
+                row.append(value_with_error(self.kernel[m], self.kernel_error[m]))
+            rows.append(row)
+        count = len(self.mean)
+        return [Table(columns, rows), *[f"{_ROWS} of {count} times shown"] * (count > _ROWS)]
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        first = value_with_error(self.mean[0], self.sdev[0])
+        return f"Simulation({self.observable} of {self.model}, {self.networks:,} networks: {first} at {self.times[0]})"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Plot the mean with error bars over t − s (stationary) or t; returns the axes."""
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
         stationary = self.start == "stationary"
         x = self.tau if stationary else self.times[:, 0]
-        order = np.argsort(x, kind="stable")
-        ax.errorbar(
-            x[order], self.mean[order], yerr=self.sdev[order], fmt=".", capsize=2.5,
-            label=f"{self.networks:,} networks, N = {self.N}",
-        )  # fmt: skip
-        ax.set_xlabel("τ" if stationary else "t")
-        ax.set_ylabel(self.observable)
-        names = {"sigma_w": "σ_w", "sigma_b": "σ_b", "gamma": "γ", "kappa": "κ"}
-        shown = [f"{names[name]}={value:g}" for name, value in self.parameters.items() if name in names]
-        ax.set_title(f"simulated {self.model}, {self.start}: " + ", ".join(shown), fontsize="medium")
-        ax.legend(frameon=False)
-        return ax
+        label = f"{self.networks:,} networks, N = {self.N}"
+        title = f"simulated {self.model}, {self.start}: {parameter_title(self.parameters)}"
+        points = Curve(x, self.mean, self.sdev, label, ".")
+        return Chart([points], title, "τ" if stationary else "t", self.observable).draw(ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything but `units` to a JSON file, whole or not at all."""

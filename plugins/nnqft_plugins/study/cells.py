@@ -177,7 +177,7 @@ def run_all(
     Workers that see the folder store what they finish at once, so that an interruption loses only what was running;
     for the others it is done here.
     """
-    from nnqft.host import open_executor
+    from nnqft.host import running
 
     known = {cell: store.get(cell) for cell in cells}
     missing = [cell for cell, data in known.items() if data is None]
@@ -186,14 +186,10 @@ def run_all(
             yield cell, data, True
     if not missing:
         return
-    place = open_executor(executor, workers, address)
-    try:
+    with running(executor, workers, address) as place:
         store.folder.mkdir(parents=True, exist_ok=True)
         items = [(cell, str(store.folder.resolve())) for cell in missing]
         for cell, data in zip(missing, place.map(run_and_store, items), strict=True):
             if store.get(cell) is None:
                 store.put(cell, data)
             yield cell, data, False
-    finally:
-        if place is not executor:
-            place.close()

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from nnqft import InputError
-from nnqft.cli.options import WHOLE, Address, Executor, Seed, Workers, parse_numbers
+from nnqft.cli.options import WHOLE, Place, Seed, parse_numbers
 from nnqft_plugins.study.cells import Cell, Store, run_all
 from nnqft_plugins.study.plan import Settings, all_cells
 
@@ -31,9 +31,7 @@ def run_test_it(
     networks: Annotated[int, WHOLE, Parameter(help="The most to simulate at one point of the grid.")] = 20_000,
     horizon: Annotated[float, Parameter(help="T: when networks from rest are looked at, T of the formula.")] = 10.0,
     seed: Seed = 0,
-    executor: Executor = "processes",
-    workers: Workers = None,
-    address: Address = None,
+    place: Place = Place(executor="processes"),
 ) -> int:
     """How big is O(1)? How big is O(1/N)? Loop-corrected ξ and simulated networks, side by side.
 
@@ -48,7 +46,7 @@ def run_test_it(
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {str(out)!r} is a file; wanted a folder")
     try:
-        data = _run(settings, out, executor, workers, address)
+        data = _run(settings, out, place)
     except KeyboardInterrupt:
         print("nnqft: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
@@ -70,12 +68,10 @@ def write_report(settings: Settings, data: Mapping[Cell, Mapping[str, Any]], out
     return text
 
 
-def _run(
-    settings: Settings, out: Path, executor: str, workers: int | None, address: str | None
-) -> dict[Cell, dict[str, Any]]:
+def _run(settings: Settings, out: Path, place: Place) -> dict[Cell, dict[str, Any]]:
     cells = all_cells(settings)
     began, data = time.monotonic(), {}
-    for cell, found, was_there in run_all(cells, Store(out / "cells"), executor, workers, address):
+    for cell, found, was_there in run_all(cells, Store(out / "cells"), place.executor, place.workers, place.address):
         data[cell] = found
         said = "was there" if was_there else f"{found['seconds']:.1f} s"
         elapsed = time.monotonic() - began

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nnqft.results.report import value_with_error
+from nnqft.show.numbers import value_with_error
 from nnqft_plugins.study.plan import Settings
 from nnqft_plugins.study.rows import Row, Size
 

@@ -20,7 +20,7 @@ from nnqft import AbstractIntegrator, Estimate, ExecutorError, TimeIntegral
 from nnqft.host import default_host
 from nnqft.integrals.integrand import Evaluation
 from nnqft.integrals.shape import Shape
-from nnqft.strata import strata_of
+from nnqft_plugins.integrators.strata import strata_of
 
 _BLOCK = 1 << 9
 """Strata that share one key of random numbers: these depend on it, and not on the device."""
@@ -49,7 +49,7 @@ class JaxIntegrator(AbstractIntegrator):
         if find_spec("jax") is None:
             return "JAX is not installed; pip install 'nnqft[gpu]'"
         try:
-            hash(integral.apart[0])
+            hash(integral.shape_and_wires[0])
         except TypeError:
             return "the parameters of a line or factor cannot be hashed; make them tuples"
         return True
@@ -68,7 +68,7 @@ class JaxIntegrator(AbstractIntegrator):
         jax = _jax()
         strata = strata_of(neval, integral.dim)
         pairs = int(np.prod(strata))
-        shape, wires = integral.apart
+        shape, wires = integral.shape_and_wires
         # The caller's own precision stays as it is.
         with jax.enable_x64(True):
             most = _VALUES["cpu" if jax.default_backend() == "cpu" else "gpu"] // (2 * _BLOCK * len(integral.times))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nnqft.integrals.integral import TimeIntegral
-    from nnqft.interfaces.model import AbstractIntegrator
+    from nnqft.interfaces.integrator import AbstractIntegrator
 
 
 def integral_fingerprint(integral: TimeIntegral) -> bytes:
