@@ -18,8 +18,8 @@ import nnqft
 from nnqft import AbstractDerivedObservable, Need
 from nnqft.cli.main import main
 from nnqft.host import default_host
+from nnqft_plugins.networks.simulation import simulate
 from nnqft_plugins.observables.response_poles import ResponsePoles
-from nnqft_plugins.simulation import simulate
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
 

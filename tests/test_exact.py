@@ -25,7 +25,7 @@ from nnqft import Leg, Line, Memory, Propagator, Term, Theory, TimeIntegral, Ver
 from nnqft.host import default_host
 from nnqft.integrals.distinct import distinct_integrals
 from nnqft.integrals.integral import Branch
-from nnqft_plugins.integrators.ideals import count_upper_sets, upper_sets
+from nnqft_plugins.integrators.exact.states import count_upper_sets, upper_sets
 
 EXACT = default_host().get("integrator", "exact")
 VEGAS = default_host().get("integrator", "vegas")
@@ -942,7 +942,7 @@ def test_few_and_many_points_take_the_same_value(monkeypatch):
         integrals = integrals[:: 1 + len(integrals) // 30]
         by_subsets, _ = EXACT.settle(integrals)
         with monkeypatch.context() as patch:
-            patch.setattr("nnqft_plugins.integrators.exact.SMALL", -1)
+            patch.setattr("nnqft_plugins.integrators.exact.integrator.SMALL", -1)
             by_upper_sets, _ = EXACT.settle(integrals)
         assert_allclose(by_upper_sets, by_subsets, rtol=1e-12, atol=1e-18)
 

@@ -18,8 +18,8 @@ from test_executors import assert_same_bits
 
 import nnqft
 from nnqft.host import default_host
+from nnqft_plugins.integrators import jax_sampler
 from nnqft_plugins.integrators.jax_sampler import JaxIntegrator
-from nnqft_workers import jax_sampler
 
 PULSE = (("rate", 1.5),)
 
@@ -124,7 +124,7 @@ def test_a_large_chunk_is_many_blocks_with_the_same_estimator():
 
 MEMORY = """
 import resource, sys, numpy as np, nnqft
-from nnqft_workers.jax_sampler import JaxIntegrator
+from nnqft_plugins.integrators.jax_sampler import JaxIntegrator
 theory = nnqft.theory("linear")
 integral = nnqft.time_integral(nnqft.diagrams(theory, "two_point", order=1)[1], theory, np.zeros((1, 2)))
 integrator = JaxIntegrator()

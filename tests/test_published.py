@@ -12,7 +12,7 @@ from scipy.integrate import quad
 
 import nnqft
 from nnqft.cli.main import main
-from nnqft_plugins.published import published
+from nnqft_plugins.networks.published.forms import published
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
 

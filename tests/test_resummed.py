@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_limits
 
 import nnqft
 from nnqft.cli.main import main
-from nnqft_plugins.models import linear_sums
 from nnqft_plugins.models.linear import Linear
+from nnqft_plugins.models.linear_sums import sums as linear_sums
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
 STATIC = {"sigma_b": 0.5, "sigma_u": 0.7, "q": 0.6}

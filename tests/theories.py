@@ -9,7 +9,7 @@ from math import factorial
 from typing import Any
 
 from nnqft import Field, Leg, Propagator, Term, Theory, Vertex
-from nnqft_plugins.models.network import PARAMETERS, network_theory
+from nnqft_plugins.models.network.rules import PARAMETERS, network_theory
 
 H, Z, PHI = Leg("h", 0, "i"), Leg("z", 0, "i"), Leg("phi")
 """External legs; all that carry an index carry the same one."""

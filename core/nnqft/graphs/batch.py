@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from nnqft.errors import InputError
-from nnqft.graphs.layout import LINES, SAME_POINT, Plan, VertexPlan
+from nnqft.graphs.layout import LINES, SAME_POINT, Layout, VertexLayout
 
 
 @dataclass
@@ -55,10 +55,10 @@ class Batch:
         return Batch(*(np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(Batch)))
 
 
-def start_batch(plan: Plan, order: int) -> Batch:
+def start_batch(layout: Layout, order: int) -> Batch:
     """A batch of one partial diagram: the external legs, all free, with room for every vertex up to the order."""
-    sockets = [len(v.sockets) / int(v.vertex.order) for v in plan.vertices]
-    externals = len(plan.externals)
+    sockets = [len(v.sockets) / int(v.rule.order) for v in layout.vertices]
+    externals = len(layout.externals)
     room = externals + int(order * max(sockets, default=0))
     if room > 250:
         raise InputError(f"order {order} makes diagrams of {room} sockets, more than the generator's 250")
@@ -75,28 +75,28 @@ def start_batch(plan: Plan, order: int) -> Batch:
     )
     batch.kind[0, :externals] = np.arange(1, externals + 1)
     batch.free[0, :externals] = 1
-    for a, leg in enumerate(plan.externals):
-        batch.loop[0, a] = [other.index for other in plan.externals].index(leg.index)
+    for a, leg in enumerate(layout.externals):
+        batch.loop[0, a] = [other.index for other in layout.externals].index(leg.index)
     return batch
 
 
-def add_vertex(plan: Plan, batch: Batch, vertex: VertexPlan) -> None:
+def add_vertex(layout: Layout, batch: Batch, vertex: VertexLayout) -> None:
     """Put a new vertex, all its legs free, behind the sockets of each row."""
     rows = np.arange(len(batch))[:, None]
     place = batch.size[:, None] + np.arange(len(vertex.sockets))
     batch.kind[rows, place] = vertex.kinds
-    batch.free[rows, place] = plan.free[list(vertex.kinds)]
+    batch.free[rows, place] = layout.free[list(vertex.kinds)]
     block = rows[:, :, None], place[:, :, None], place[:, None, :]
     batch.code[block] = vertex.codes
     batch.before[block] |= (vertex.codes & SAME_POINT) > 0
     slots = [s.index for s in vertex.sockets]
     batch.loop[rows, place] = batch.size[:, None] + [slots.index(i) for i in slots]
     batch.size += len(vertex.sockets)
-    batch.order += int(vertex.vertex.order)
-    batch.width += int(vertex.vertex.width)
+    batch.order += int(vertex.rule.order)
+    batch.width += int(vertex.rule.width)
 
 
-def add_line(plan: Plan, batch: Batch, one: np.ndarray, two: np.ndarray) -> None:
+def add_line(layout: Layout, batch: Batch, one: np.ndarray, two: np.ndarray) -> None:
     """Join a free leg of socket `one` to one of socket `two` in each row.
 
     `before` stays closed under composition: what is earlier than the line's start is then earlier than whatever its
@@ -112,7 +112,7 @@ def add_line(plan: Plan, batch: Batch, one: np.ndarray, two: np.ndarray) -> None
     first, second = batch.loop[rows, one], batch.loop[rows, two]
     np.copyto(batch.loop, first[:, None], where=batch.loop == second[:, None])
     kinds = batch.kind[rows, one], batch.kind[rows, two]
-    forward, backward = plan.directed[kinds], plan.directed[kinds[::-1]]
+    forward, backward = layout.directed[kinds], layout.directed[kinds[::-1]]
     start, end = np.where(forward, one, two), np.where(forward, two, one)
     hit = np.flatnonzero(forward | backward)
     earlier = batch.before[hit, :, start[hit]]

@@ -13,7 +13,7 @@ from typing import overload
 import numpy as np
 
 from nnqft.graphs.diagram import Diagram
-from nnqft.graphs.layout import LINES, SAME_POINT, SAME_VERTEX, Plan
+from nnqft.graphs.layout import LINES, SAME_POINT, SAME_VERTEX, Layout
 from nnqft.graphs.parts import Line, Point
 from nnqft.rules.theory import Theory
 
@@ -27,7 +27,7 @@ class DiagramSet(Sequence[Diagram]):
 
     theory: Theory
     observable: str
-    plan: Plan = field(repr=False)
+    layout: Layout = field(repr=False)
     orders: np.ndarray = field(repr=False)
     widths: np.ndarray = field(repr=False)
     kinds: np.ndarray = field(repr=False)  # (D, S) uint8
@@ -67,9 +67,9 @@ class DiagramSet(Sequence[Diagram]):
 
     @cached_property
     def vertex_counts(self) -> np.ndarray:
-        """(D, V): how many vertices of each of the plan's types a diagram has."""
+        """(D, V): how many vertices of each of the layout's types a diagram has."""
         types = np.array(self._vertex_of_kind)[self.kinds]
-        sockets = [len(vertex.sockets) for vertex in self.plan.vertices]
+        sockets = [len(vertex.sockets) for vertex in self.layout.vertices]
         counts = [(types == n).sum(axis=1) // size for n, size in enumerate(sockets)]
         return np.stack(counts, axis=1) if counts else np.zeros((len(self), 0), np.int64)
 
@@ -77,7 +77,7 @@ class DiagramSet(Sequence[Diagram]):
     def weights(self) -> np.ndarray:
         """(D,): the weight of each diagram."""
         theory = self.theory
-        values = [float(v.vertex.coefficient) * theory.coupling_value(v.vertex.couplings) for v in self.plan.vertices]
+        values = [float(v.rule.coefficient) * theory.coupling_value(v.rule.couplings) for v in self.layout.vertices]
         product = np.prod(np.array(values) ** self.vertex_counts, axis=1)
         return self.ways * product * float(theory.N) ** -self.widths.astype(float)
 
@@ -85,13 +85,13 @@ class DiagramSet(Sequence[Diagram]):
     def monomials(self) -> list[str]:
         """For each diagram the couplings and powers of 1/N that multiply it, as text."""
         rows, inverse = np.unique(np.column_stack([self.vertex_counts, self.widths]), axis=0, return_inverse=True)
-        names = [_monomial(self.plan, row[:-1].tolist(), int(row[-1])) for row in rows]
+        names = [_monomial(self.layout, row[:-1].tolist(), int(row[-1])) for row in rows]
         return [names[n] for n in inverse.ravel().tolist()]
 
     def digest(self, n: int) -> str:
         """128 bits of the canonical form of diagram n; the seeds of its samples come from it."""
         used = int((self.kinds[n] > 0).sum())
-        names = [v.vertex.name for v in self.plan.vertices]
+        names = [v.rule.name for v in self.layout.vertices]
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((self.observable, [names[t] for t in self._types(n)], *self._pattern)).encode())
         digest.update(np.ascontiguousarray(self.codes[n, :used, :used]).tobytes())
@@ -100,11 +100,11 @@ class DiagramSet(Sequence[Diagram]):
     @cached_property
     def _pattern(self) -> tuple[str | None, ...]:
         """Indices of the external legs where they differ: samples of ⟨iijj⟩ are not to be those of ⟨iiii⟩."""
-        indices = tuple(leg.index for leg in self.plan.externals)
+        indices = tuple(leg.index for leg in self.layout.externals)
         return indices if len(set(indices)) > 1 else ()
 
     def _types(self, n: int) -> list[int]:
-        """The plan's number of each vertex of diagram n, in the order in which `Diagram.vertices` names them."""
+        """The layout's number of each vertex of diagram n, in the order in which `Diagram.vertices` names them."""
         first = np.flatnonzero((self.vertex_of[n] == np.arange(self.kinds.shape[1])) & (self.kinds[n] > 0))
         types = [self._vertex_of_kind[kind] for kind in self.kinds[n, first].tolist()]
         return [t for t in types if t >= 0]
@@ -123,16 +123,16 @@ class DiagramSet(Sequence[Diagram]):
 
     @cached_property
     def _vertex_of_kind(self) -> list[int]:
-        """For each kind the vertex it belongs to in the plan, −1 for external legs and none."""
-        table = [-1] * len(self.plan.free)
-        for n, vertex in enumerate(self.plan.vertices):
+        """For each kind the vertex it belongs to in the layout, −1 for external legs and none."""
+        table = [-1] * len(self.layout.free)
+        for n, vertex in enumerate(self.layout.vertices):
             for kind in vertex.kinds:
                 table[kind] = n
         return table
 
 
 def _build(diagrams: DiagramSet, n: int) -> Diagram:
-    plan = diagrams.plan
+    layout = diagrams.layout
     kinds = diagrams.kinds[n]
     used = int((kinds > 0).sum())
     sockets = kinds[:used].tolist()
@@ -143,21 +143,21 @@ def _build(diagrams: DiagramSet, n: int) -> Diagram:
     vertex_number = {s: v for v, s in enumerate(sorted(inner))}
     point_number = {s: p for p, s in enumerate(sorted(set(first_of_point)))}
     types = diagrams._types(n)
-    points = _points(plan, sockets, first_of_vertex, list(point_number), vertex_number, types)
-    lines = _lines(plan, sockets, [point_number[f] for f in first_of_point], diagrams.codes[n])
-    vertices = [plan.vertices[t] for t in types]
+    points = _points(layout, sockets, first_of_vertex, list(point_number), vertex_number, types)
+    lines = _lines(layout, sockets, [point_number[f] for f in first_of_point], diagrams.codes[n])
+    vertices = [layout.vertices[t] for t in types]
     coefficient: Fraction | float = Fraction(int(diagrams.ways[n]))
     couplings: Counter[str] = Counter()
     symmetry = 1
     for vertex in vertices:
-        coefficient *= vertex.vertex.coefficient
-        couplings.update(dict(vertex.vertex.couplings))
+        coefficient *= vertex.rule.coefficient
+        couplings.update(dict(vertex.rule.couplings))
         symmetry *= vertex.symmetry
     powers = tuple(sorted(couplings.items()))
     width = int(diagrams.widths[n])
     theory = diagrams.theory
     return Diagram(
-        vertices=tuple(v.vertex.name for v in vertices),
+        vertices=tuple(v.rule.name for v in vertices),
         points=points,
         lines=lines,
         order=int(diagrams.orders[n]),
@@ -171,7 +171,7 @@ def _build(diagrams: DiagramSet, n: int) -> Diagram:
 
 
 def _points(
-    plan: Plan,
+    layout: Layout,
     kinds: list[int],
     first_of_vertex: list[int],
     first_of_point: list[int],
@@ -182,8 +182,8 @@ def _points(
     for socket in first_of_point:
         vertex = vertex_number.get(first_of_vertex[socket], -1)
         number = sum(point.vertex == vertex for point in points)
-        if vertex >= 0 and plan.vertices[types[vertex]].vertex.ordered:
-            here = plan.vertices[types[vertex]]
+        if vertex >= 0 and layout.vertices[types[vertex]].rule.ordered:
+            here = layout.vertices[types[vertex]]
             leg = here.sockets[here.kinds.index(kinds[socket])]
             assert isinstance(leg.point, int)
             number = leg.point
@@ -191,22 +191,22 @@ def _points(
     return tuple(points)
 
 
-def _lines(plan: Plan, kinds: list[int], points: list[int], codes: np.ndarray) -> tuple[Line, ...]:
+def _lines(layout: Layout, kinds: list[int], points: list[int], codes: np.ndarray) -> tuple[Line, ...]:
     counts = codes & LINES
     lines = []
     for a, b in zip(*np.nonzero(np.triu(counts)), strict=True):
         # A response is recorded from its z̃ end to its h end.
-        start, end = (b, a) if plan.directed[kinds[b], kinds[a]] else (a, b)
-        fields = plan.field_of[kinds[end]], plan.field_of[kinds[start]]
-        response = bool(plan.directed[kinds[start], kinds[end]])
-        line = Line(plan.theory.lines[fields].name, points[end], points[start], response)
+        start, end = (b, a) if layout.directed[kinds[b], kinds[a]] else (a, b)
+        fields = layout.field_of[kinds[end]], layout.field_of[kinds[start]]
+        response = bool(layout.directed[kinds[start], kinds[end]])
+        line = Line(layout.theory.lines[fields].name, points[end], points[start], response)
         lines += [line] * int(counts[a, b])
     return tuple(lines)
 
 
-def _monomial(plan: Plan, counts: list[int], width: int) -> str:
+def _monomial(layout: Layout, counts: list[int], width: int) -> str:
     powers: Counter[str] = Counter()
-    for vertex, count in zip(plan.vertices, counts, strict=True):
-        powers.update({name: power * count for name, power in vertex.vertex.couplings})
+    for vertex, count in zip(layout.vertices, counts, strict=True):
+        powers.update({name: power * count for name, power in vertex.rule.couplings})
     factors = [name if power == 1 else f"{name}^{power}" for name, power in sorted(powers.items()) if power]
     return " ".join(factors + ([f"N^{-width}"] if width else [])) or "1"

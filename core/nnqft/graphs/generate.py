@@ -10,7 +10,7 @@ from nnqft.errors import InputError
 from nnqft.graphs.batch import Batch
 from nnqft.graphs.canonical import row_keys
 from nnqft.graphs.diagram_set import DiagramSet
-from nnqft.graphs.layout import Plan, make_plan
+from nnqft.graphs.layout import Layout, lay_out
 from nnqft.graphs.wick import contract, index_loops
 from nnqft.rules.parts import Leg
 from nnqft.rules.theory import Theory
@@ -55,10 +55,10 @@ def generate(
     InputError
         If there would be more diagrams than the limit.
     """
-    plan = make_plan(theory, externals)
+    layout = lay_out(theory, externals)
     if len(externals) % 2 and all(sum(leg.power for leg in v.legs) % 2 == 0 for v in theory.interactions):
-        return _assemble(plan, observable, [])  # an odd number of legs cannot be joined in pairs
-    request = (plan, order, width_order, connected)
+        return _assemble(layout, observable, [])  # an odd number of legs cannot be joined in pairs
+    request = (layout, order, width_order, connected)
     try:
         found = _run(*request, size=_CHEAP)
     except _TooBigError:
@@ -70,26 +70,26 @@ def generate(
                 f"order={order} with {len(externals)} external legs needs more than {_MEMORY >> 20} MiB for its"
                 " partial diagrams; lower the order, set width_order or ask for fewer legs"
             ) from None
-    diagrams = _assemble(plan, observable, found)
+    diagrams = _assemble(layout, observable, found)
     if len(diagrams) > max_diagrams:
         raise InputError(_too_many(order, width_order, len(diagrams), max_diagrams))
     return diagrams
 
 
-def _run(plan: Plan, order: int, width_order: int | None, connected: bool, size: int) -> list[Batch]:
+def _run(layout: Layout, order: int, width_order: int | None, connected: bool, size: int) -> list[Batch]:
     def check(partial: Batch) -> None:
         if partial.code.size > size:
             raise _TooBigError
 
-    return list(contract(plan, order, width_order, connected, check))
+    return list(contract(layout, order, width_order, connected, check))
 
 
-def _refuse_if_many(plan: Plan, order: int, width_order: int | None, connected: bool, limit: int) -> None:
+def _refuse_if_many(layout: Layout, order: int, width_order: int | None, connected: bool, limit: int) -> None:
     """Count the lower orders as far as that is cheap, continue their growth, refuse if it passes the limit."""
     counts: list[int] = []
     for n in range(order):
         try:
-            batches = _run(plan, n, width_order, connected, size=_CHEAP // 16)
+            batches = _run(layout, n, width_order, connected, size=_CHEAP // 16)
         except _TooBigError:
             break
         counts = [sum(int((b.order == m).sum()) for b in batches) for m in range(n + 1)]
@@ -126,19 +126,19 @@ def _too_many(order: int, width_order: int | None, count: float, limit: int) -> 
     return f"order={order} makes about {number} diagrams, the limit is {limit:,}; {hint} or raise max_diagrams"
 
 
-def _assemble(plan: Plan, observable: str, found: list[Batch]) -> DiagramSet:
+def _assemble(layout: Layout, observable: str, found: list[Batch]) -> DiagramSet:
     batch = Batch.join(found) if found else None
     if batch is None:
         empty = np.zeros(0, np.int64)
         none = np.zeros((0, 1), np.uint8)
-        return DiagramSet(plan.theory, observable, plan, empty, empty, none, none[:, :, None], empty)
-    widths = batch.width - index_loops(plan, batch)
+        return DiagramSet(layout.theory, observable, layout, empty, empty, none, none[:, :, None], empty)
+    widths = batch.width - index_loops(layout, batch)
     rank = np.argsort(row_keys(batch.kind, batch.code), kind="stable")
     rank = rank[np.lexsort((widths[rank], batch.order[rank]))]
     return DiagramSet(
-        theory=plan.theory,
+        theory=layout.theory,
         observable=observable,
-        plan=plan,
+        layout=layout,
         orders=batch.order[rank],
         widths=widths[rank],
         kinds=batch.kind[rank],

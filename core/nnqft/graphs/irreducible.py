@@ -50,7 +50,7 @@ def irreducible(found: DiagramSet) -> DiagramSet:
     A tadpole, which hangs on the rest by one line and holds no external leg, stays: with it Dyson's equation is that
     of the connected function whether or not there is a mean.
     """
-    lines, externals = _node_lines(found), len(found.plan.externals)
+    lines, externals = _node_lines(found), len(found.layout.externals)
     good = np.ones(len(found), bool)
     for u, v in combinations(range(externals, lines.shape[1]), 2):
         rows = np.flatnonzero(good & (lines[:, u, v] == 1))
@@ -62,7 +62,7 @@ def irreducible(found: DiagramSet) -> DiagramSet:
 
 def skeletons(found: DiagramSet) -> DiagramSet:
     """Those without self-energy insertions: no two lines cut off a part that holds no external leg."""
-    lines, externals = _node_lines(found), len(found.plan.externals)
+    lines, externals = _node_lines(found), len(found.layout.externals)
     nodes = lines.shape[1]
     used = np.asarray(lines.any(axis=2))
     good = np.ones(len(found), bool)
@@ -105,7 +105,7 @@ def _reached(joined: np.ndarray, start: list[int]) -> np.ndarray:
 
 def on_one_point(found: DiagramSet) -> np.ndarray:
     """(D,) bool: all stubs end on one point, so that the diagram is a δ of the external times."""
-    externals = len(found.plan.externals)
+    externals = len(found.layout.externals)
     partner = ((found.codes[:, :externals] & LINES) > 0).argmax(axis=2)
     points = np.take_along_axis(found.point_of, partner, axis=1)
     return (points == points[:, :1]).all(axis=1)

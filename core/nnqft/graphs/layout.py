@@ -19,14 +19,14 @@ SAME_VERTEX, SAME_POINT, SAME_INDEX = 0x10, 0x20, 0x40
 
 
 @dataclass(frozen=True)
-class VertexPlan:
+class VertexLayout:
     """What the generator needs of a vertex: its sockets and how they hang together.
 
     `entries` holds (socket, how many sockets are equivalent to it); `symmetry` counts the permutations of the
     legs that leave the vertex as it is.
     """
 
-    vertex: Vertex
+    rule: Vertex
     sockets: tuple[Leg, ...]
     kinds: tuple[int, ...]
     codes: np.ndarray
@@ -35,7 +35,7 @@ class VertexPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Layout:
     """A theory and an observable's legs, laid out for the generator.
 
     Kind 0 is an empty socket, kinds 1…E the external legs, the rest the sockets of vertices; vertices whose
@@ -44,7 +44,7 @@ class Plan:
 
     theory: Theory
     externals: tuple[Leg, ...]
-    vertices: tuple[VertexPlan, ...]
+    vertices: tuple[VertexLayout, ...]
     field_of: tuple[str, ...]  # (K,) field of a socket of this kind
     joins: np.ndarray  # (K, K) bool: a propagator exists between these kinds
     directed: np.ndarray  # (K, K) bool: it is a response from the first kind (z̃) to the second (h)
@@ -56,7 +56,7 @@ class Plan:
     pure_slots: bool  # no index is shared by response legs and others within a vertex
 
 
-def make_plan(theory: Theory, externals: tuple[Leg, ...]) -> Plan:
+def lay_out(theory: Theory, externals: tuple[Leg, ...]) -> Layout:
     """Lay out a theory and external legs for generation.
 
     Raises
@@ -66,21 +66,21 @@ def make_plan(theory: Theory, externals: tuple[Leg, ...]) -> Plan:
     """
     _check_externals(theory, externals)
     kinds: list[Leg] = [Leg("", 0), *externals]
-    plans: list[VertexPlan] = []
+    laid_out: list[VertexLayout] = []
     for vertex in theory.interactions:
         if Fraction(vertex.width).denominator != 1 or Fraction(vertex.order).denominator != 1:
             raise TheoryError(f"model {theory.model!r}: vertex {vertex.name!r} has a fractional order or width")
         _check_growth(theory, vertex)
-        plans.append(_plan_vertex(vertex, first_kind=len(kinds)))
-        kinds += _kind_legs(plans[-1], len(kinds))
+        laid_out.append(_lay_out_vertex(vertex, first_kind=len(kinds)))
+        kinds += _kind_legs(laid_out[-1], len(kinds))
     names = [leg.field for leg in kinds]
-    subtractions = ["none"] * (1 + len(externals)) + [p.vertex.subtraction for p in plans for _ in set(p.kinds)]
+    subtractions = ["none"] * (1 + len(externals)) + [p.rule.subtraction for p in laid_out for _ in set(p.kinds)]
     joins = np.array([[(a, b) in theory.lines for b in names] for a in names])
     response = np.array([bool(n) and theory.field_named[n].response for n in names])
-    return Plan(
+    return Layout(
         theory=theory,
         externals=externals,
-        vertices=tuple(plans),
+        vertices=tuple(laid_out),
         field_of=tuple(names),
         joins=joins,
         directed=joins & response[:, None] & ~response[None, :],
@@ -125,7 +125,7 @@ def _pure_slots(theory: Theory, vertex: Vertex) -> bool:
     return all(len(responses) == 1 for responses in kinds.values())
 
 
-def _plan_vertex(vertex: Vertex, first_kind: int) -> VertexPlan:
+def _lay_out_vertex(vertex: Vertex, first_kind: int) -> VertexLayout:
     powers: dict[tuple[str, int, str | None], int] = {}
     for leg in vertex.legs:
         assert isinstance(leg.point, int)
@@ -147,9 +147,9 @@ def _plan_vertex(vertex: Vertex, first_kind: int) -> VertexPlan:
     permutations, orbits = automorphism_orbits(np.array(kinds), codes)
     entries = tuple((a, orbits.count(a)) for a in sorted(set(orbits)))
     symmetry = permutations * math.prod(math.factorial(s.power) for s in sockets)
-    return VertexPlan(vertex, sockets, kinds, codes, entries, symmetry)
+    return VertexLayout(vertex, sockets, kinds, codes, entries, symmetry)
 
 
-def _kind_legs(plan: VertexPlan, first_kind: int) -> list[Leg]:
-    legs = dict(zip(plan.kinds, plan.sockets, strict=True))
+def _kind_legs(layout: VertexLayout, first_kind: int) -> list[Leg]:
+    legs = dict(zip(layout.kinds, layout.sockets, strict=True))
     return [legs[kind] for kind in range(first_kind, first_kind + len(legs))]

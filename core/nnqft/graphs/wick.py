@@ -16,12 +16,12 @@ import numpy as np
 
 from nnqft.graphs.batch import Batch, add_line, add_vertex, start_batch
 from nnqft.graphs.canonical import apply_order, canonical_order, row_keys
-from nnqft.graphs.layout import SAME_POINT, Plan
+from nnqft.graphs.layout import SAME_POINT, Layout
 from nnqft.graphs.slots import is_closed, slot_of
 
 
 def contract(
-    plan: Plan,
+    layout: Layout,
     order: int,
     width_order: int | None,
     connected: bool,
@@ -31,8 +31,8 @@ def contract(
 
     Parameters
     ----------
-    plan
-        From `make_plan`.
+    layout
+        From `lay_out`.
     order
         Highest sum of the vertices' orders.
     width_order
@@ -42,125 +42,125 @@ def contract(
     check
         Called with the partial diagrams of each step; may raise to stop the generation.
     """
-    batch = start_batch(plan, order)
+    batch = start_batch(layout, order)
     first = True
     while len(batch):
-        chosen = _choose(plan, batch)
+        chosen = _choose(layout, batch)
         done = chosen < 0
         if done.any():
             yield _finish(batch.take(np.flatnonzero(done)))
         going = ~done
         if connected and not first:
             # Only an external leg is left to choose: the part that holds the first one is closed.
-            going &= chosen >= len(plan.externals)
+            going &= chosen >= len(layout.externals)
         first = False
         rows = np.flatnonzero(going)
         batch, chosen = batch.take(rows), chosen[rows]
-        extended = [*_join_inside(plan, batch, chosen), *_join_new(plan, batch, chosen, order)]
+        extended = [*_join_inside(layout, batch, chosen), *_join_new(layout, batch, chosen, order)]
         if not extended:
             return
         batch = Batch.join(extended)
-        batch = batch.take(np.flatnonzero(_indices_differ(plan, batch)))
+        batch = batch.take(np.flatnonzero(_indices_differ(layout, batch)))
         if width_order is not None:
-            batch = batch.take(np.flatnonzero(_least_width(plan, batch) <= width_order))
+            batch = batch.take(np.flatnonzero(_least_width(layout, batch) <= width_order))
         batch = _merge(batch)
         check(batch)
 
 
-def index_loops(plan: Plan, batch: Batch) -> np.ndarray:
+def index_loops(layout: Layout, batch: Batch) -> np.ndarray:
     """Number of index classes of each finished diagram that no external leg ties."""
-    return _classes(plan, batch)[0].sum(axis=1)
+    return _classes(layout, batch)[0].sum(axis=1)
 
 
-def _choose(plan: Plan, batch: Batch) -> np.ndarray:
+def _choose(layout: Layout, batch: Batch) -> np.ndarray:
     """The socket to contract next, −1 where none is free: internal ones first, then external ones in order."""
     room = batch.kind.shape[1]
     place = np.arange(room)
-    rank = np.where(place < len(plan.externals), place + room, place)
+    rank = np.where(place < len(layout.externals), place + room, place)
     rank = np.where(batch.free > 0, rank, 4 * room)
     chosen = rank.argmin(axis=1)
     return np.where(batch.free.any(axis=1), chosen, -1)
 
 
-def _join_inside(plan: Plan, batch: Batch, chosen: np.ndarray) -> Iterator[Batch]:
+def _join_inside(layout: Layout, batch: Batch, chosen: np.ndarray) -> Iterator[Batch]:
     """Join the chosen leg to each free leg of the same diagram."""
     rows = np.arange(len(batch))
     kind = batch.kind[rows, chosen]
     spare = batch.free.astype(np.int64)
     spare[rows, chosen] -= 1
-    possible = (spare > 0) & plan.joins[kind[:, None], batch.kind]
+    possible = (spare > 0) & layout.joins[kind[:, None], batch.kind]
     # No closed response loops: the later end must not lie before the earlier one, nor on it if θ(0) = 0.
-    forward = plan.directed[kind[:, None], batch.kind]
-    backward = plan.directed[batch.kind, kind[:, None]]
+    forward = layout.directed[kind[:, None], batch.kind]
+    backward = layout.directed[batch.kind, kind[:, None]]
     codes = batch.code[rows, chosen]
-    one_point = ((codes & SAME_POINT) > 0) & (plan.theory.theta0 != 0)
+    one_point = ((codes & SAME_POINT) > 0) & (layout.theory.theta0 != 0)
     possible &= ~(forward & batch.before[rows, :, chosen] & ~one_point)
     possible &= ~(backward & batch.before[rows, chosen, :] & ~one_point)
     slot = slot_of(batch.code[rows, chosen], chosen)
-    possible &= ~(slot & plan.wick[kind][:, None] & ~(forward | backward))
+    possible &= ~(slot & layout.wick[kind][:, None] & ~(forward | backward))
     for target in range(batch.kind.shape[1]):
         hit = np.flatnonzero(possible[:, target])
         if len(hit):
             new = batch.take(hit)
             new.count *= spare[hit, target]
-            add_line(plan, new, chosen[hit], np.full(len(hit), target))
-            within = plan.average[kind[hit]] & slot[hit, target]
+            add_line(layout, new, chosen[hit], np.full(len(hit), target))
+            within = layout.average[kind[hit]] & slot[hit, target]
             yield (
                 new.take(np.flatnonzero(~(within & is_closed(new.code, new.free, slot[hit])))) if within.any() else new
             )
 
 
-def _join_new(plan: Plan, batch: Batch, chosen: np.ndarray, order: int) -> Iterator[Batch]:
+def _join_new(layout: Layout, batch: Batch, chosen: np.ndarray, order: int) -> Iterator[Batch]:
     """Join the chosen leg to each kind of leg of each vertex that still fits."""
     kind = batch.kind[np.arange(len(batch)), chosen]
-    for vertex in plan.vertices:
-        fits = batch.order + int(vertex.vertex.order) <= order
+    for vertex in layout.vertices:
+        fits = batch.order + int(vertex.rule.order) <= order
         for entry, ways in vertex.entries:
-            hit = np.flatnonzero(fits & plan.joins[kind, vertex.kinds[entry]])
+            hit = np.flatnonzero(fits & layout.joins[kind, vertex.kinds[entry]])
             if len(hit):
                 new = batch.take(hit)
                 place = new.size.copy()
-                add_vertex(plan, new, vertex)
+                add_vertex(layout, new, vertex)
                 new.count *= ways * vertex.sockets[entry].power
-                add_line(plan, new, chosen[hit], place + entry)
+                add_line(layout, new, chosen[hit], place + entry)
                 yield new
 
 
-def _classes(plan: Plan, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _classes(layout: Layout, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Index classes without an external leg, by (B, S) masks of their first sockets.
 
     Returns the closed ones, the open ones, and the open ones whose free legs are all response legs.
     """
     place = np.arange(batch.kind.shape[1])
     member = batch.loop[:, :, None] == place
-    own = (batch.loop == place) & (place < batch.size[:, None]) & plan.indexed[batch.kind]
-    own &= ~member[:, : len(plan.externals)].any(axis=1)
+    own = (batch.loop == place) & (place < batch.size[:, None]) & layout.indexed[batch.kind]
+    own &= ~member[:, : len(layout.externals)].any(axis=1)
     free = batch.free > 0
     is_open = own & (member & free[:, :, None]).any(axis=1)
-    unwilling = is_open & ~(member & (free & ~plan.response[batch.kind])[:, :, None]).any(axis=1)
+    unwilling = is_open & ~(member & (free & ~layout.response[batch.kind])[:, :, None]).any(axis=1)
     return own & ~is_open, is_open, unwilling
 
 
-def _indices_differ(plan: Plan, batch: Batch) -> np.ndarray:
+def _indices_differ(layout: Layout, batch: Batch) -> np.ndarray:
     """False where lines have made equal the indices of external legs that are to differ: δ_ij with i ≠ j."""
     apart = np.ones(len(batch), bool)
-    for a, one in enumerate(plan.externals):
-        for b, two in enumerate(plan.externals[:a]):
+    for a, one in enumerate(layout.externals):
+        for b, two in enumerate(layout.externals[:a]):
             if None not in (one.index, two.index) and one.index != two.index:
                 apart &= batch.loop[:, a] != batch.loop[:, b]
     return apart
 
 
-def _least_width(plan: Plan, batch: Batch) -> np.ndarray:
+def _least_width(layout: Layout, batch: Batch) -> np.ndarray:
     """Lower bound of the width order of everything that can grow from each row.
 
     Each open class closes at best on its own, except those with only response legs free: as ⟨z̃ z̃⟩ = 0, each of
     these merges with a class that has other legs, or takes in those of a new vertex, which leaves that vertex's
-    own response legs in the same need. A new vertex adds no more classes than powers of 1/N (see `make_plan`).
+    own response legs in the same need. A new vertex adds no more classes than powers of 1/N (see `lay_out`).
     """
-    closed, is_open, unwilling = (mask.sum(axis=1) for mask in _classes(plan, batch))
+    closed, is_open, unwilling = (mask.sum(axis=1) for mask in _classes(layout, batch))
     bound = batch.width - closed - is_open
-    return bound + unwilling if plan.pure_slots else bound
+    return bound + unwilling if layout.pure_slots else bound
 
 
 def _merge(batch: Batch) -> Batch:

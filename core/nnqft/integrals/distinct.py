@@ -21,7 +21,7 @@ def distinct_integrals(diagrams: DiagramSet, times: np.ndarray) -> tuple[list[Ti
     Diagrams that differ only in how their indices run have one integral: the (2n+1)!! diagrams of the linear
     network have 2n+1.
     """
-    columns = [column_of(leg) for leg in diagrams.plan.externals]
+    columns = [column_of(leg) for leg in diagrams.layout.externals]
     legs = times[:, columns]
     if not len(diagrams):
         return [], np.zeros(0, np.int64)
@@ -45,7 +45,7 @@ def column_of(leg: Leg) -> int:
 def _integral_keys(diagrams: DiagramSet) -> np.ndarray:
     """(D,) comparable keys, equal where points and lines look alike once vertices and indices are forgotten."""
     points, codes = _point_codes(diagrams)
-    externals = len(diagrams.plan.externals)
+    externals = len(diagrams.layout.externals)
     place = np.arange(codes.shape[1])
     # External points keep their order, empty ones their place; internal ones are alike.
     colours = np.where(place < externals, place, np.where(place < points[:, None], externals, externals + 1 + place))
@@ -77,12 +77,12 @@ def _point_codes(diagrams: DiagramSet) -> tuple[np.ndarray, np.ndarray]:
 
 def _line_kinds(diagrams: DiagramSet) -> np.ndarray:
     """(K, K): which kind of line joins two kinds of sockets, seen from the first; both ends of a response differ."""
-    plan = diagrams.plan
+    layout = diagrams.layout
     seen: dict[tuple[str, bool], int] = {}
-    table = np.zeros((len(plan.field_of),) * 2, np.int64)
-    for a, one in enumerate(plan.field_of):
-        for b, two in enumerate(plan.field_of):
-            line = plan.theory.lines.get((one, two))
+    table = np.zeros((len(layout.field_of),) * 2, np.int64)
+    for a, one in enumerate(layout.field_of):
+        for b, two in enumerate(layout.field_of):
+            line = layout.theory.lines.get((one, two))
             if line is not None:
                 table[a, b] = seen.setdefault((line.name, one == line.left), len(seen))
     return table

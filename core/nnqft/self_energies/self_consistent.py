@@ -78,7 +78,7 @@ def iterate(
 
 def _inner_points(found: DiagramSet) -> bool:
     """Has any diagram a point that no stub ends on?"""
-    none = np.zeros((1, len(found.plan.externals)))
+    none = np.zeros((1, len(found.layout.externals)))
     return any(
         len(small.points) > small.externals
         for small in (contract_stubs(diagram, found.theory, none)[0] for diagram in found)

@@ -24,7 +24,7 @@ def sum_closed_forms(diagrams: DiagramSet, order: int, width: int) -> ClosedForm
         If an integral has no closed form.
     """
     theory = diagrams.theory
-    arity = 1 + max(column_of(leg) for leg in diagrams.plan.externals)
+    arity = 1 + max(column_of(leg) for leg in diagrams.layout.externals)
     part = diagrams.subset(np.flatnonzero((diagrams.orders == order) & (diagrams.widths == width)))
     # A part without diagrams still has the unit of time of the others.
     integrals, same = distinct_integrals(part if len(part) else diagrams.subset(np.arange(1)), np.zeros((1, arity)))

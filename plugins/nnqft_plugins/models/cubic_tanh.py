@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 from nnqft import AbstractModel, Activation, Theory
-from nnqft_plugins.models.activations import CUBIC_TANH
-from nnqft_plugins.models.network import PARAMETERS, network_theory, phi_phi_of
+from nnqft_plugins.models.network.activations import CUBIC_TANH
+from nnqft_plugins.models.network.rules import PARAMETERS, network_theory, phi_phi_of
 
 
 class CubicTanh(AbstractModel):

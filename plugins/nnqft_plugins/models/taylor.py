@@ -16,9 +16,9 @@ from nnqft import (
     short,
     whole_number,
 )
-from nnqft_plugins.models.activations import NAMED
-from nnqft_plugins.models.network import PARAMETERS, network_theory, phi_phi_of, wick_theory
-from nnqft_plugins.models.saddle import one_of
+from nnqft_plugins.models.network.activations import NAMED
+from nnqft_plugins.models.network.rules import PARAMETERS, network_theory, phi_phi_of, wick_theory
+from nnqft_plugins.models.network.saddle import one_of
 
 MAX_DEGREE = 14
 """Highest power of h: a point holds no more equal legs."""
