@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from nnqft import AbstractIntegrator
+from nnqft import AbstractIntegrator, Work
 from nnqft.host import default_host
-from nnqft.interfaces.executor import Work
 from nnqft_workers.pool import AbstractPool
 
 GPU_CHUNK = 1 << 24

@@ -10,8 +10,8 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nnqft import AbstractIntegrator
     from nnqft.integrals.integral import TimeIntegral
-    from nnqft.interfaces.integrator import AbstractIntegrator
 
 
 def integral_fingerprint(integral: TimeIntegral) -> bytes:

@@ -21,10 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import LedgerError
-from nnqft.integrals.estimate import Estimate
-from nnqft.interfaces.executor import Keep, Work
-from nnqft.interfaces.integrator import AbstractIntegrator
+from nnqft import AbstractIntegrator, Estimate, Keep, LedgerError, Work
 from nnqft_workers.fingerprint import integral_fingerprint, integrator_fingerprint
 from nnqft_workers.ledger_file import connect, sqlite_errors
 from nnqft_workers.tasks import Chunk

@@ -14,9 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from nnqft import InputError, LedgerError
-from nnqft.integrals.estimate import Estimate
-from nnqft.interfaces.executor import Outcome, Target, Work
+from nnqft import Estimate, InputError, LedgerError, Outcome, Target, Work
 from nnqft_workers.devices import Devices
 from nnqft_workers.dispatcher import Dispatcher, Item
 from nnqft_workers.ledger import Ledger, NoLedger, open_ledger

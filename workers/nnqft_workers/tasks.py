@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import AbstractIntegrator, NnqftError, PluginError, TimeIntegral, WorkError
+from nnqft import AbstractIntegrator, Estimate, NnqftError, PluginError, TimeIntegral, Work, WorkError
 from nnqft.errors import one_line, short
-from nnqft.integrals.estimate import Estimate
-from nnqft.interfaces.executor import Work
 
 
 @dataclass(frozen=True)

@@ -26,16 +26,21 @@ class Activation:
     value: Callable[[np.ndarray], np.ndarray]
     slope: Callable[[np.ndarray], np.ndarray]
 
+    @property
+    def coefficients(self) -> tuple[float, ...] | None:
+        """Those of h^0, h^1, … where φ is a polynomial that `polynomial` made, else None."""
+        return self.value.coefficients if isinstance(self.value, PolynomialFunction) else None
+
     @classmethod
     def polynomial(cls, name: str, coefficients: dict[int, float]) -> Activation:
         """φ(h) = Σ_p coefficients[p] h^p."""
         dense = [float(coefficients.get(p, 0.0)) for p in range(max(coefficients, default=0) + 1)]
         slope = polyder(dense) if len(dense) > 1 else [0.0]
-        return cls(name, Polynomial(tuple(dense)), Polynomial(tuple(float(c) for c in slope)))
+        return cls(name, PolynomialFunction(tuple(dense)), PolynomialFunction(tuple(float(c) for c in slope)))
 
 
 @dataclass(frozen=True)
-class Polynomial:
+class PolynomialFunction:
     """Σ_p coefficients[p] h^p as a function that can be pickled."""
 
     coefficients: tuple[float, ...]

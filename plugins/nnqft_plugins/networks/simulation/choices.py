@@ -10,7 +10,6 @@ import numpy as np
 
 from nnqft import InputError, Theory, UnknownNameError, short, whole_number
 from nnqft.checks import positive_number
-from nnqft.interfaces.activation import Polynomial
 from nnqft_plugins.networks.meanfield import solve
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Ensemble
@@ -86,10 +85,9 @@ def _scheme(network: Network, method: str) -> str:
 
 def _linear_gain(network: Network) -> float | None:
     """c of φ(h) = c h; None for any other φ."""
-    value = network.activation.value
-    if network.layered or not isinstance(value, Polynomial):
+    c = network.activation.coefficients
+    if network.layered or c is None:
         return None
-    c = value.coefficients
     return c[1] if len(c) > 1 and not any(x for p, x in enumerate(c) if p != 1) else None
 
 
