@@ -30,9 +30,8 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
     monomials = [diagrams.monomials[n] for n in have]
     notes = list(diagrams.theory.remarks)
     for why, numbers in job.passed_over.items():
-        many = len(numbers) > 1
-        which = f"{len(numbers)} diagrams ({number_ranges(numbers)})" if many else f"diagram {numbers[0]}"
-        notes.append(f"{which} left to another integrator; {why}")
+        count = f"{len(numbers)} diagram{'s' * (len(numbers) > 1)}"
+        notes.append(f"{count} ({number_ranges(numbers)}) left to another integrator; {why}")
     units = len(set(request.indices or "i"))
     if units > diagrams.theory.N:
         notes.append(f"N={diagrams.theory.N} has no {units} different units; read the contributions as coefficients")
