@@ -299,8 +299,10 @@ def test_bad_neval(value):
     refused(lambda: compute(neval=value), "neval=", "wanted")
 
 
-def test_no_target():
-    refused(lambda: compute(neval=None), "rtol", "atol", "neval")
+def test_without_a_target_there_is_one():
+    result = compute(neval=None)
+    assert result.request.rtol == 1e-3
+    assert result.converged
 
 
 def test_too_small_a_budget():

@@ -170,7 +170,6 @@ REFUSED = {
     "this theory has a mean": (
         nnqft.theory("taylor", coefficients={0: 0.5, 1: 1.0, 2: 0.5}), {"self_consistent": True}
     ),
-    "self-energies must be sampled": (nnqft.theory("cubic_tanh"), {"integrator": "vegas"}),
 }  # fmt: skip
 
 

@@ -795,7 +795,8 @@ def test_exact_by_name_refuses(theory, options, reason):
     began = time.monotonic()
     with pytest.raises(nnqft.InputError, match=reason) as caught:
         nnqft.compute(theory, "two_point", integrator="exact", neval=1000, **({"order": 1} | options))
-    assert str(caught.value).startswith("no integrator for an integral of ")
+    assert str(caught.value).startswith("integrator 'exact' does not take ")
+    assert "integrator='auto'" in str(caught.value)
     assert "exact: " in str(caught.value)
     assert time.monotonic() - began < 2.0
 

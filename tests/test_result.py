@@ -350,7 +350,7 @@ def test_table_says_what_it_is(result):
         assert note.split()[0] in text
     for n, k in result.series:
         assert any(line.split()[:2] == [str(n), str(k)] for line in text.splitlines())
-    assert all(len(line) <= 100 for line in text.splitlines() if not line.startswith("gamma"))
+    assert all(len(line) <= 120 for line in text.splitlines() if not line.startswith("gamma"))
 
 
 def test_table_of_a_met_target():
