@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +50,9 @@ class Derived:
     notes : tuple of str
     theory : Theory or None
         None for one that was loaded.
+    truncation : (K,) array
+        How much the numbers change when every base observable is shifted by its `Result.truncation`, up or down,
+        whichever changes them most; no bound. nan where a number does not exist, or no longer does when shifted.
     """
 
     observable: str
@@ -59,6 +64,7 @@ class Derived:
     by_order: np.ndarray
     notes: tuple[str, ...] = ()
     theory: Theory | None = field(default=None, repr=False)
+    truncation: np.ndarray = field(default_factory=lambda: np.full(1, math.nan))
 
     @property
     def sdev(self) -> np.ndarray:
@@ -134,6 +140,7 @@ class Derived:
             "names": list(self.names),
             "mean": _nan_to_none(self.mean.tolist()),
             "cov": [_nan_to_none(row) for row in self.cov.tolist()],
+            "truncation": _nan_to_none(self.truncation.tolist()),
             "by_order": [_nan_to_none(row) for row in self.by_order.tolist()],
             "bases": {name: result.to_data() for name, result in self.bases.items()},
             "notes": list(self.notes),
@@ -152,6 +159,8 @@ class Derived:
             bases={str(name): Result.from_data(each) for name, each in data["bases"].items()},
             by_order=np.array(data["by_order"], float).reshape(len(data["by_order"]), size),
             notes=tuple(str(note) for note in data["notes"]),
+            # Older files do not say.
+            truncation=np.array(data.get("truncation", [None] * size), float).reshape(size),
         )
 
 
@@ -197,7 +206,8 @@ def compute_derived(
             for n in range(order + 1 if isinstance(order, int) else 0)
         ]
         by_order = np.reshape(lower, (len(lower), len(labels)))
-        made[name] = Derived(name, grids[name], labels, mean, cov, bases, by_order, tuple(notes), theory)
+        left = _truncation(plugin, theory, grids[name], bases, mean)
+        made[name] = Derived(name, grids[name], labels, mean, cov, bases, by_order, tuple(notes), theory, left)
     return made
 
 
@@ -263,6 +273,30 @@ def _derive(
     mean[broken] = math.nan
     cov[broken, :] = cov[:, broken] = math.nan
     return tuple(str(name) for name in found), mean, cov
+
+
+def _truncation(
+    plugin: AbstractDerivedObservable,
+    theory: Theory,
+    times: np.ndarray | None,
+    bases: Mapping[str, Result],
+    mean: np.ndarray,
+) -> np.ndarray:
+    """(K,) the largest change of the numbers when the base observables are shifted by what they leave out.
+
+    All times of one base observable are shifted together, because what is left out varies slowly with them; different
+    ones independently of each other, up to three of them.
+    """
+    free = min(len(bases), 3)
+    change = np.full(len(mean), math.nan)
+    for signs in product((1.0, -1.0), repeat=free):
+        shifts = zip(bases.items(), [*signs, *[1.0] * (len(bases) - free)], strict=True)
+        totals = {
+            label: Estimate.exact(result.total.mean + sign * result.truncation) for (label, result), sign in shifts
+        }
+        with suppress(PluginError):  # shifted numbers may be none that the plugin is made for
+            change = np.fmax(change, np.abs(_derive(plugin, theory, times, bases, totals)[1] - mean))
+    return change
 
 
 def _partial(

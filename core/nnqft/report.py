@@ -80,7 +80,10 @@ def _contributions(result: Result):  # type: ignore[no-untyped-def]
         table.add_row(order, str(k), family_name(k) if indexed else "", count, *_cells(part))
     table.add_section()
     count = "∞" if request.resummed else str(len(result.diagrams))
-    table.add_row("sum", "", "", count, *_cells(result.total))
+    value, chi2, samples, seconds = _cells(result.total)
+    # The integrals may be exact, the sum of those that were computed is not.
+    whole = samples if result.total.samples or not result.truncation.any() else ""
+    table.add_row("sum", "", "", count, value, chi2, whole, seconds)
     return table
 
 
@@ -91,7 +94,7 @@ def _cells(part: Estimate) -> list[str]:
 
 
 def _sums(result: Result):  # type: ignore[no-untyped-def]
-    table = plain_table(_axis(result), result.request.observable, "error")
+    table = plain_table(_axis(result), result.request.observable, "error", "left out")
     count = len(result.mean)
     rounding = np.broadcast_to(result.total.rounding, count)
     shown = range(count) if count <= _ROWS else np.unique(np.linspace(0, count - 1, _ROWS).astype(int))
@@ -99,11 +102,17 @@ def _sums(result: Result):  # type: ignore[no-untyped-def]
         table.add_row(
             _label(result, m).split(" = ")[-1],
             value_with_error(result.mean[m], result.sdev[m], rounding[m]),
-            f"{result.sdev[m]:.1e}" if result.sdev[m] > 0 else "exact",
+            f"{result.sdev[m]:.1e}" if result.sdev[m] > 0 else "0",
+            left_out(result.truncation[m]),
         )
     if count > _ROWS:
-        table.add_row("", f"{_ROWS} of {count} times shown", "")
+        table.add_row("", f"{_ROWS} of {count} times shown", "", "")
     return table
+
+
+def left_out(size: float) -> str:
+    """What a sum leaves out, as an order of magnitude; "nothing" if so, a question mark where it is not known."""
+    return "?" if math.isnan(size) else f"~{size:.1g}" if size else "nothing"
 
 
 def _is_lag(result: Result) -> bool:
@@ -165,12 +174,15 @@ def derived_table(derived: Derived) -> str:
     console.print(f"{derived.observable}{heading[len(derived.first.request.observable) :]}\n{parameters}")
     last = len(derived.by_order) - 1
     orders = range(max(0, last - _SUMS), last)
-    table = Table(*[derived.observable, "value", "error", *(f"order ≤ {n}" for n in orders)], box=box.SIMPLE_HEAD)
+    table = Table(
+        *[derived.observable, "value", "error", "left out", *(f"order ≤ {n}" for n in orders)], box=box.SIMPLE_HEAD
+    )
     for column in table.columns:
         column.no_wrap = True
         column.justify = "left" if column is table.columns[0] else "right"
     for n, name in enumerate(derived.names):
         cells = [value_with_error(derived.mean[n], derived.sdev[n]), _error(derived.mean[n], derived.sdev[n])]
+        cells += ["" if math.isnan(derived.mean[n]) else left_out(derived.truncation[n])]
         table.add_row(name, *cells, *(f"{derived.by_order[m, n]:.6g}" for m in orders))
     console.print(table)
     made = ", ".join(f"{name} at {len(result.mean)} times" for name, result in derived.bases.items())
@@ -184,14 +196,14 @@ def derived_table(derived: Derived) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
-_SUMS = 4
+_SUMS = 3
 """Lower orders that are shown beside the whole sum."""
 
 
 def _error(mean: float, sdev: float) -> str:
     if math.isnan(mean):
         return ""
-    return f"{sdev:.1e}" if sdev > 0 else "exact"
+    return f"{sdev:.1e}" if sdev > 0 else "0"
 
 
 def plot_derived(derived: Derived, ax: Axes | None = None) -> Axes:

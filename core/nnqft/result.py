@@ -26,6 +26,7 @@ from nnqft.report import plot_result, result_table
 from nnqft.request import RESUMMED, Request
 from nnqft.rows import DiagramRow, DiagramRows
 from nnqft.series import Series
+from nnqft.truncation import Beyond, growing, left_out
 from nnqft.work import Job, sum_closed_forms
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class Result:
         From start to end, by the clock.
     versions : dict
         Of nnqft and of what it stands on.
+    by_degree : dict
+        Estimates of the sums of diagrams by the highest degree of their vertices, where the theory cuts the activation
+        at a degree; else empty.
+    beyond : Beyond
+        What there is beyond the terms, for `truncation`.
     """
 
     request: Request
@@ -68,6 +74,8 @@ class Result:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
+    by_degree: dict[int, Estimate] = field(default_factory=dict)
+    beyond: Beyond = field(default_factory=Beyond)
 
     @property
     def times(self) -> np.ndarray:
@@ -93,6 +101,19 @@ class Result:
     def cov(self) -> np.ndarray:
         """(M, M) its covariance over the times."""
         return self.total.cov
+
+    @cached_property
+    def truncation(self) -> np.ndarray:
+        """(M,) estimate of what the sum leaves out: higher orders, width orders and powers of a cut activation.
+
+        It is no bound: docs/truncation.md has the rule and how often it holds. Exactly 0 where nothing is left out, nan
+        where no diagram was found or evaluated, so that nothing is known.
+        """
+        request = self.request
+        if not request.resummed and not len(self.diagrams) and self.beyond.orders:
+            return np.full(len(request.times), math.nan)
+        widths = request.width_order
+        return left_out(self.series, self.series.N, request.order, widths, self.beyond, self.by_degree)
 
     def contribution(self, order: int | str, width: int) -> Estimate:
         """The σ_w^{2·order} N^{−width} part, couplings included; zero where no diagram has it.
@@ -204,8 +225,11 @@ class Result:
             "mean": self.mean.tolist(),
             "sdev": self.sdev.tolist(),
             "cov": self.cov.tolist(),
+            "truncation": [x if math.isfinite(x) else None for x in self.truncation.tolist()],
             "series": [{"order": n, "width": k} | _plain(e) for (n, k), e in self.series.items()],
             "by_coupling": {name: _plain(e) for name, e in self.by_coupling.items()},
+            "by_degree": {str(degree): _plain(e) for degree, e in self.by_degree.items()},
+            "beyond": _plain(self.beyond),
             "diagrams": [_plain(row) for row in self.diagrams],
         }
 
@@ -227,6 +251,8 @@ class Result:
             notes=tuple(str(note) for note in data["notes"]),
             seconds=finite_number("seconds", data["seconds"]),
             versions={str(name): str(v) for name, v in data["versions"].items()},
+            by_degree={int(name): _estimate(e, times) for name, e in data.get("by_degree", {}).items()},
+            beyond=Beyond.from_data(data.get("beyond", {}), times),
         )
 
 
@@ -294,19 +320,25 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
     if missing := len(diagrams) - len(have):
         notes.append(f"{missing} of {len(diagrams)} diagrams were not evaluated and are missing from the sum")
+    by_degree = {}
+    if diagrams.theory.degree is not None and which:
+        by_degree = collect(diagrams.degrees[have].tolist(), weights, which, estimates)
     if not which:
         keys, monomials, which, weights = [(0, 0)], ["1"], [-1], [0.0]
         estimates = {-1: Estimate.exact(np.zeros(len(request.times)))}
+    series = collect(keys, weights, which, estimates)
     return Result(
         request=request,
-        series=Series(collect(keys, weights, which, estimates), _coupling(diagrams), diagrams.theory.N),
+        series=Series(series, _coupling(diagrams), diagrams.theory.N),
         by_coupling=collect(monomials, weights, which, estimates),
         diagrams=DiagramRows(diagrams, job, outcome.estimates, have),
         converged=outcome.converged,
         reason=outcome.reason,
-        notes=tuple(notes),
+        notes=(*notes, *growing(series)),
         seconds=seconds,
         versions=versions(),
+        by_degree=by_degree,
+        beyond=Beyond.of(diagrams.theory, diagrams.plan.externals),
     )
 
 
