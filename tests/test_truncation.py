@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
-from truncation_cases import FAMILIES, Case, cases
+from truncation_cases import Case, cases, held_out
 
 import nnqft
 from nnqft.truncation import Beyond, growing, left_out
@@ -27,14 +26,16 @@ def rule(case: Case) -> np.ndarray:
     return left_out(series, case.N or 1, case.order, case.width_order, beyond)
 
 
-@cache
-def measured(factor: float) -> dict[str, tuple[int, int, list[float]]]:
+Counts = dict[str, tuple[int, int, list[float]]]
+
+
+def measured(factor: float = 1.0, chosen: Callable[[], Iterable[Case]] = cases) -> Counts:
     """For each family the cases, those whose truth is within twice the estimate at all times, and estimate/error.
 
     Times at which the truth is not known ten times as well as the series, or the series is exact, do not count.
     """
-    found: dict[str, tuple[int, int, list[float]]] = {}
-    for case in cases():
+    found: Counts = {}
+    for case in chosen():
         error = np.abs(case.truth - np.sum(list(case.parts.values()), axis=0))
         estimate = factor * rule(case)
         use = (error > 10 * case.doubt) & (error > 1e-11)
@@ -45,40 +46,38 @@ def measured(factor: float) -> dict[str, tuple[int, int, list[float]]]:
     return found
 
 
-def coverage(factor: float = 1.0) -> float:
-    return sum(good for _, good, _ in measured(factor).values()) / sum(
-        count for count, _, _ in measured(factor).values()
-    )
+def coverage(counts: Counts) -> float:
+    return sum(good for _, good, _ in counts.values()) / sum(count for count, _, _ in counts.values())
 
 
-def median(factor: float = 1.0) -> float:
-    return float(np.median([ratio for *_, ratios in measured(factor).values() for ratio in ratios]))
-
-
-def test_there_are_many_cases():
-    assert sum(count for count, _, _ in measured(1.0).values()) >= 900
-    assert all(count >= 20 for count, _, _ in measured(1.0).values())
-    assert len(FAMILIES) == 12
+def median(counts: Counts) -> float:
+    return float(np.median([ratio for *_, ratios in counts.values() for ratio in ratios]))
 
 
 def test_the_truth_is_within_twice_the_estimate():
-    assert coverage() >= 0.95
-    for family, (count, good, _) in measured(1.0).items():
-        assert good >= 0.9 * count, family
-
-
-def test_the_estimate_is_not_much_too_large():
-    assert median() < 4
-    for family, (_, _, ratios) in measured(1.0).items():
+    counts = measured()
+    assert sum(count for count, _, _ in counts.values()) >= 900
+    assert coverage(counts) >= 0.95
+    for family, (count, good, ratios) in counts.items():
+        assert count >= 20, family
+        assert good >= 0.85 * count, family
         assert np.median(ratios) < 12, family
+    assert median(counts) < 4
+
+
+def test_it_holds_where_nobody_looked_when_the_rule_was_chosen():
+    counts = measured(chosen=held_out)
+    assert sum(count for count, _, _ in counts.values()) >= 400
+    assert coverage(counts) >= 0.95
+    assert median(counts) < 5
 
 
 def test_a_tenth_of_the_estimate_does_not_hold():
-    assert coverage(0.1) < 0.7
+    assert coverage(measured(0.1)) < 0.5
 
 
 def test_ten_times_the_estimate_is_too_large():
-    assert median(10.0) > 10
+    assert median(measured(10.0)) > 10
 
 
 def exact(theory: nnqft.Theory, observable: str = "two_point", **options) -> nnqft.Result:
@@ -299,6 +298,35 @@ def test_powers_that_were_cut_off(strength, degree, order):
     assert error < 2 * found.truncation[0] < 100 * error
     uncut = replace(found, beyond=replace(found.beyond, degree=None))
     assert uncut.truncation[0] < found.truncation[0]
+
+
+def tanh(g: float, degree: int, N: int = 1) -> nnqft.Theory:
+    """The network of φ = tanh cut at a degree, its vertices told by their highest power of h."""
+    theory = nnqft.theory("taylor", activation="tanh", degree=degree, sigma_w=math.sqrt(g), N=N)
+    vertices = tuple(
+        replace(v, degree=max((leg.power for leg in v.legs if leg.field == "h"), default=0)) for v in theory.vertices
+    )
+    return replace(theory, vertices=vertices, degree=degree)
+
+
+@pytest.mark.parametrize("g", [0.01, 0.04, 0.1])
+@pytest.mark.parametrize(("degree", "order"), [(3, 1), (3, 2), (5, 1), (7, 1)])
+def test_tanh_that_was_cut_off(g, degree, order):
+    """N = 1: the density at a weight w is e^{−2V/κ}, V = h²/2 − w ln cosh h; then the average over w."""
+    w, weight = np.polynomial.hermite_e.hermegauss(60)
+    h = np.linspace(-12, 12, 2401)
+    density = np.exp(-(h**2) + 2 * math.sqrt(g) * np.outer(w, np.log(np.cosh(h))))
+    truth = weight @ ((density @ h**2) / density.sum(axis=1)) / weight.sum()
+    found = exact(tanh(g, degree), order=order)
+    error = abs(found.mean[0] - truth)
+    assert error < 2 * found.truncation[0] < 60 * error
+
+
+def test_tanh_at_order_two():
+    """The sum of exact integrals is 0.634; networks have 0.537 (docs/simulation.md says how they are simulated)."""
+    found = exact(tanh(0.25, 5, N=50), order=2, width_order=1)
+    assert found.mean[0] == pytest.approx(0.634388966)
+    assert 0.0975 < 2 * found.truncation[0] < 20 * 0.0975
 
 
 def test_sums_by_degree():

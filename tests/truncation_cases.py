@@ -319,3 +319,60 @@ FAMILIES = (
 @cache
 def cases() -> tuple[Case, ...]:
     return tuple(case for family in FAMILIES for case in family())
+
+
+# Held out: not looked at while the rule was chosen.
+
+
+def langevin_held_out() -> Iterator[Case]:
+    noise = 0.7
+    for p, eps, k in product((3, 5), (0.003, 0.02, 0.1, 0.4), (2, 4)):
+        series = oracles.langevin_cumulants(Fraction(6, 5), {p: Fraction(1)}, Fraction(7, 10), 6, k)
+        parts = {(n, 0): np.array([float(c) * eps**n]) for n, c in enumerate(series) if c}
+        truth = _cumulants(((1, 1.2), (p, eps)), noise)[k - 1]
+        for order in range(1, 7):
+            name = f"x^{p}, ε = {eps}, κ_{k}, order {order}"
+            yield _case("langevin", name, parts, order, None, None, truth, legs=p + 1)
+
+
+def toy_held_out() -> Iterator[Case]:
+    actions: list[Mapping[int, float]] = [{4: 0.05, 6: 0.05}, {4: 0.5, 6: 0.5}, {8: 0.2}, {8: 3.0}, {4: 3.0}]
+    for action in actions:
+
+        def density(z: float, action: Mapping[int, float] = action) -> float:
+            return float(np.exp(-(z**2) / 2 - sum(a * z**p / np.prod(range(1, p + 1)) for p, a in action.items())))
+
+        whole = quad(density, -20, 20, limit=400, points=[0])[0]
+        series = oracles.toy_moment(dict.fromkeys(action, 1), 5, 4)
+        items = series.items() if isinstance(series, dict) else [((n,), c) for n, c in enumerate(series)]
+        parts: Parts = {}
+        for powers, c in items:
+            value = float(c) * np.prod([x**i for x, i in zip(action.values(), powers, strict=True)])
+            parts[sum(powers), 0] = parts.get((sum(powers), 0), np.zeros(1)) + value
+        truth = quad(lambda z, density=density: z**4 * density(z), -20, 20, limit=400, points=[0])[0] / whole
+        for order in range(1, 6):
+            yield _case("toy", f"{action}, ⟨z⁴⟩, order {order}", parts, order, None, None, truth, legs=max(action))
+
+
+def linear_held_out() -> Iterator[Case]:
+    """With a bias, other units of time, and unequal times from rest."""
+    for start, times in (("stationary", [(0.0, 0.0), (2.0, 0.0)]), ("rest", [(0.7, 0.3), (3.0, 2.0), (5.0, 5.0)])):
+        table = oracles.linear_two_point(times, order=6, gamma=1.3, kappa=0.8, sigma_b=0.5, start=start)
+        for g, N in product((0.2, 0.6, 1.0), (30, 300)):
+            theory = nnqft.theory("linear", start=start, gamma=1.3, kappa=0.8, sigma_b=0.5, sigma_w=np.sqrt(g), N=N)
+            closed = nnqft.compute(theory, "two_point", order="resummed", width_order=2, times=times)
+            powers = g ** np.arange(7)[:, None, None] / float(N) ** np.arange(7)[None, :, None]
+            wide = (table * powers)[:, 3:].sum(axis=1)
+            for order, width_order in product(range(6), (None, 0, 1, 2)):
+                name = f"bias, {start}, σ_w² = {g}, N = {N}, order {order}, width {width_order}"
+                parts = _at(table, g, N)
+                truth = closed.mean + wide.sum(axis=0)
+                yield _case("linear", name, parts, order, width_order, N, truth, 2 * np.abs(wide[6]))
+
+
+HELD_OUT = (langevin_held_out, toy_held_out, linear_held_out)
+
+
+@cache
+def held_out() -> tuple[Case, ...]:
+    return tuple(case for family in HELD_OUT for case in family())

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 CLOSEST = 0.25
 """1 − ratio is taken to be no less: beyond a ratio of 3/4 a geometric continuation promises too much."""
+MOST = 8.0
+"""Of terms that grow no more than this many are added up, unless the next is larger still."""
+FASTEST = 20.0
+"""Ratios grow by no more than this at a time, as for vertices of eight legs: the longest vertices are the weakest."""
 STEEPEST = 4.0
 """A ratio is at most this many times what the one before leads to expect, else the term between was an accident."""
 DAMPED = 2 / 3
@@ -119,7 +123,8 @@ class _Growth:
         """
         plain = (n + stride) / n
         before, here, after = (_pairings(self.legs, m) for m in (n - stride, n, n + stride))
-        return plain + max(0.0, math.exp(min(after - 2 * here + before, 99.0)) - plain) / self.N
+        pairings = min(math.exp(min(after - 2 * here + before, 99.0)), FASTEST)
+        return plain + max(0.0, pairings - plain) / self.N
 
 
 def _pairings(legs: int, n: int) -> float:
@@ -248,8 +253,8 @@ def _alone(size: np.ndarray) -> np.ndarray:
 
 
 def _geometric(ratio: np.ndarray) -> np.ndarray:
-    """ratio + ratio² + …; where terms fall slowly or grow, four times the next of them."""
-    return ratio / np.maximum(1 - ratio, CLOSEST)
+    """ratio + ratio² + …; where terms fall slowly or grow, four of the next one, but not more than MOST of the last."""
+    return np.maximum(np.minimum(ratio / np.maximum(1 - ratio, CLOSEST), MOST), ratio)
 
 
 def _without_accidents(
