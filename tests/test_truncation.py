@@ -186,6 +186,7 @@ def test_orders_without_diagrams_are_passed_over():
     known = after(1.0, NO, 0.1, NO, 0.03, odd=True, legs=3, gap=4)
     assert after(1.0, NO, 0.1, NO, 0.03, NO, odd=True, legs=3, gap=4) == known > 0
     assert after(1.0, NO, NO) == 0
+    assert 0 < after(1.0, 0.1, NO, NO, 0.001, gap=9) < 0.001
 
 
 def test_phi_cubed():

@@ -12,27 +12,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnqft.continuation import Growth, Term, alone, following, geometric, ratio_of
 from nnqft.estimate import Estimate
 from nnqft.interfaces import whole_number
 
 if TYPE_CHECKING:
     from nnqft.theory import Leg, Theory
-
-CLOSEST = 0.25
-"""1 − ratio is taken to be no less: beyond a ratio of 3/4 a geometric continuation promises too much."""
-MOST = 8.0
-"""Of terms that grow no more than this many are added up, unless the next is larger still."""
-FASTEST = 20.0
-"""Ratios grow by no more than this at a time, as for vertices of eight legs: the longest vertices are the weakest."""
-STEEPEST = 4.0
-"""A ratio is at most this many times what the one before leads to expect, else the term between was an accident."""
-DAMPED = 2 / 3
-"""A term much below what was expected counts as this much of the geometric mean of both."""
 
 
 @dataclass(frozen=True)
@@ -107,31 +96,6 @@ def _has_odd_slot(legs: Sequence[Leg]) -> bool:
     return any(n % 2 for n in counts.values())
 
 
-@dataclass(frozen=True)
-class _Growth:
-    """How the ratio of neighbouring terms grows with the order."""
-
-    legs: int
-    N: float
-    odd: bool = False
-
-    def factor(self, n: int, stride: int) -> float:
-        """Ratio from order n on over the ratio that led to order n.
-
-        Contractions of n vertices of p legs, (pn + 1)!!/n!, count for theories without index; the diagrams of one
-        width order grow as (n + 1)/n, and those of the next ones come with 1/N.
-        """
-        plain = (n + stride) / n
-        before, here, after = (_pairings(self.legs, m) for m in (n - stride, n, n + stride))
-        pairings = min(math.exp(min(after - 2 * here + before, 99.0)), FASTEST)
-        return plain + max(0.0, pairings - plain) / self.N
-
-
-def _pairings(legs: int, n: int) -> float:
-    """Logarithm of (legs·n + 1)!!/n! up to a power of 2 that is linear in n."""
-    return math.lgamma(legs * n / 2 + 1.5) - math.lgamma(n + 1) + legs * n / 2 * math.log(2)
-
-
 def left_out(
     series: Mapping[tuple[int | str, int], Estimate],
     N: int,
@@ -159,41 +123,17 @@ def left_out(
     if not beyond.orders:
         return none
     if isinstance(order, str):
-        parts = {k: _Term.of(part) for (_, k), part in series.items()}
+        parts = {k: Term.of(part) for (_, k), part in series.items()}
         return _next_widths(parts, N, beyond) if beyond.widths else none
     assert all(isinstance(n, int) for n, _ in series)
-    terms = {(int(n), k): _Term.of(part) for (n, k), part in series.items()}
+    terms = {(int(n), k): Term.of(part) for (n, k), part in series.items()}
     total = _orders(terms, N, order, beyond)
     if width_order is not None and beyond.widths:
         total = total + _widths(terms, N, order, width_order, beyond)
     if beyond.degree is not None and by_degree:
-        total = total + _degrees({d: _Term.of(part) for d, part in by_degree.items()})
+        total = total + _degrees({d: Term.of(part) for d, part in by_degree.items()})
     alive = np.any([term.size > 0 for term in terms.values()], axis=0)
     return np.where(alive, _without_dips(total), 0.0)
-
-
-@dataclass(frozen=True)
-class _Term:
-    """One term over the times: its value, and its size with the error; (M,) each."""
-
-    value: np.ndarray
-    size: np.ndarray
-
-    @classmethod
-    def of(cls, part: Estimate) -> _Term:
-        """A value below its rounding bound is a zero that did not quite cancel."""
-        value = np.where(np.abs(part.mean) > part.rounding, part.mean, 0.0)
-        return cls(value, np.abs(value) + part.sdev)
-
-    def __add__(self, other: _Term) -> _Term:
-        # The parts are sampled independently of each other; adding their errors linearly errs on the safe side.
-        value = self.value + other.value
-        return _Term(value, np.abs(value) + self.error + other.error)
-
-    @property
-    def error(self) -> np.ndarray:
-        """(M,) standard deviations."""
-        return self.size - np.abs(self.value)
 
 
 def _without_dips(sizes: np.ndarray) -> np.ndarray:
@@ -202,85 +142,30 @@ def _without_dips(sizes: np.ndarray) -> np.ndarray:
     return np.concatenate([sizes[:1], np.maximum(sizes[1:-1], lowest), sizes[-1:]]) if len(sizes) > 2 else sizes
 
 
-def _orders(terms: Mapping[tuple[int, int], _Term], N: int, order: int, beyond: Beyond) -> np.ndarray:
+def _orders(terms: Mapping[tuple[int, int], Term], N: int, order: int, beyond: Beyond) -> np.ndarray:
     """What higher orders add: to the sum of all widths, or to each of them, whichever is more."""
     # Where all that orders do is finite width, as about the saddle, order 0 at N → ∞ says nothing of how they fall.
     orders = {k: [n for n, width in terms if width == k] for _, k in terms}
     if orders.get(0) == [0] and any(max(own) for own in orders.values()):
         terms = {key: term for key, term in terms.items() if key[1]}
-    whole = _following(_by_order(terms), order, _Growth(beyond.legs, N, beyond.odd), beyond.gap)
+    whole = following(_by_order(terms), order, Growth(beyond.legs, N, beyond.odd), beyond.gap)
     apart = [_one_width(terms, k, order, beyond) for k in sorted({k for _, k in terms})]
     return np.maximum(whole, np.sum(apart, axis=0))
 
 
-def _by_order(terms: Mapping[tuple[int, int], _Term]) -> dict[int, _Term]:
+def _by_order(terms: Mapping[tuple[int, int], Term]) -> dict[int, Term]:
     """The terms of all widths together."""
-    together: dict[int, _Term] = {}
+    together: dict[int, Term] = {}
     for (n, _), term in terms.items():
         together[n] = together[n] + term if n in together else term
     return together
 
 
-def _one_width(terms: Mapping[tuple[int, int], _Term], width: int, order: int, beyond: Beyond) -> np.ndarray:
+def _one_width(terms: Mapping[tuple[int, int], Term], width: int, order: int, beyond: Beyond) -> np.ndarray:
     """What higher orders add to one width; two terms are too few to tell, for widths begin with small ones."""
     own = {n: term for (n, k), term in terms.items() if k == width}
-    growth = _Growth(beyond.legs, math.inf, beyond.odd)
-    return _following(own, order, growth, beyond.gap) if len(own) > 2 else 0 * next(iter(terms.values())).size
-
-
-def _following(terms: Mapping[int, _Term], order: int, growth: _Growth, gap: int) -> np.ndarray:
-    """(M,) size of all that follows these terms, by order; orders without diagrams are not among them."""
-    orders = sorted(terms)
-    known = [terms[n] for n in orders]
-    if order - orders[-1] >= gap:
-        return 0 * known[-1].size
-    if len(known) == 1:
-        return _alone(known[0].size)
-    strides = [b - a for a, b in pairwise(orders)]
-    sizes = _without_accidents([term.size for term in known], orders, strides, growth)
-    ratio = _ratio(sizes[-1], sizes[-2]) * growth.factor(orders[-1], strides[-1])
-    if len(sizes) > 2:
-        ratio = np.maximum(ratio, 2 * _ratio(sizes[-1], sizes[-2]) - _ratio(sizes[-2], sizes[-3]))
-    gain = np.where(_alternates(known), ratio / (1 + ratio), _geometric(ratio))
-    last = np.maximum(sizes[-1], sizes[-2]) if growth.odd else sizes[-1]
-    # Where the term before vanishes there is no ratio, and as much as the last term may follow.
-    return np.where(sizes[-2] > 0, gain, 1.0) * last
-
-
-def _alone(size: np.ndarray) -> np.ndarray:
-    """What is left out where a single term is known: as much, and more at times at which it is small beside others."""
-    return np.sqrt(size * size.max())
-
-
-def _geometric(ratio: np.ndarray) -> np.ndarray:
-    """ratio + ratio² + …; where terms fall slowly or grow, four of the next one, but not more than MOST of the last."""
-    return np.maximum(np.minimum(ratio / np.maximum(1 - ratio, CLOSEST), MOST), ratio)
-
-
-def _without_accidents(
-    sizes: list[np.ndarray], orders: list[int], strides: list[int], growth: _Growth
-) -> list[np.ndarray]:
-    """The sizes, each no smaller than its neighbours make believable: a term may cross zero where we look."""
-    found = sizes[:2]
-    for before, stride, n, size in zip(strides, strides[1:], orders[1:], sizes[2:], strict=False):
-        expected = found[-1] * np.minimum(1.0, _ratio(found[-1], found[-2])) ** (stride / before)
-        steady = np.maximum(size, np.where(found[-2] > 0, expected, 0.0))
-        factor = growth.factor(n, stride)
-        found.append(np.maximum(steady, DAMPED * np.sqrt(size * expected * factor)))
-        # The other way round: a ratio is not much larger than the ratio before lets expect.
-        found[-2] = np.maximum(found[-2], np.sqrt(found[-3] * found[-1] / (STEEPEST * factor)))
-    return found
-
-
-def _ratio(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """one/two, and 0 where two is."""
-    return np.divide(one, two, out=np.zeros_like(one), where=two > 0)
-
-
-def _alternates(known: list[_Term]) -> np.ndarray:
-    """(M,) do the last terms change sign each time, beyond their errors?"""
-    clear = np.all([np.abs(term.value) > term.error for term in known[-3:]], axis=0)
-    return clear & np.all([a.value * b.value < 0 for a, b in pairwise(known[-3:])], axis=0)
+    growth = Growth(beyond.legs, math.inf, beyond.odd)
+    return following(own, order, growth, beyond.gap) if len(own) > 2 else 0 * next(iter(terms.values())).size
 
 
 @cache
@@ -298,37 +183,37 @@ def _wider(n: int, width: int, N: int) -> float:
     return sum(counts[k] / counts[width] / float(N) ** (k - width) for k in range(width + 1, n + 1))
 
 
-def _widths(terms: Mapping[tuple[int, int], _Term], N: int, order: int, width: int, beyond: Beyond) -> np.ndarray:
+def _widths(terms: Mapping[tuple[int, int], Term], N: int, order: int, width: int, beyond: Beyond) -> np.ndarray:
     """What higher width orders add, within the orders computed and in those that follow."""
     rows = {n: term for (n, k), term in terms.items() if k == width and n}
     if not rows:
         # Nothing is known of 1/N but its power. A width order above all orders leaves no width out.
-        first = [_alone(term.size) for (n, k), term in terms.items() if k == width == 0]
+        first = [alone(term.size) for (n, k), term in terms.items() if k == width == 0]
         return sum(first, 0 * next(iter(terms.values())).size) / N
     after = _one_width(terms, width, order, beyond) * _wider(order + 1, width, N)
     return sum((term.size * _wider(n, width, N) for n, term in rows.items()), after)
 
 
-def _degrees(sums: Mapping[int, _Term]) -> np.ndarray:
+def _degrees(sums: Mapping[int, Term]) -> np.ndarray:
     """What higher powers of the activation add, from the sums by degree, each taken for one term."""
     some = [term for degree, term in sorted(sums.items()) if degree]
     if not some:
         return np.zeros_like(sums[0].size)
-    return _following(dict(enumerate(some, 1)), len(some), _Growth(2, math.inf), 2)
+    return following(dict(enumerate(some, 1)), len(some), Growth(2, math.inf), 2)
 
 
-def _next_widths(parts: Mapping[int, _Term], N: int, beyond: Beyond) -> np.ndarray:
+def _next_widths(parts: Mapping[int, Term], N: int, beyond: Beyond) -> np.ndarray:
     """What higher width orders add where all orders are summed: the next as the model knows it, or continued."""
     last = max(parts)
     if beyond.next_width is None:
-        return _following(parts, last, _Growth(2, math.inf), 2) if last else _alone(parts[0].size) / N
+        return following(parts, last, Growth(2, math.inf), 2) if last else alone(parts[0].size) / N
     further = np.abs(beyond.next_width)
-    return further * (1 + _geometric(_ratio(further, parts[last].size)))
+    return further * (1 + geometric(ratio_of(further, parts[last].size)))
 
 
 def growing(series: Mapping[tuple[int | str, int], Estimate]) -> tuple[str, ...]:
     """A note if the last order contributes more than the one before it, at the time where it is largest."""
-    sums = _by_order({(n, k): _Term.of(part) for (n, k), part in series.items() if isinstance(n, int)})
+    sums = _by_order({(n, k): Term.of(part) for (n, k), part in series.items() if isinstance(n, int)})
     if len(sums) < 2:
         return ()
     before, last = sorted(sums)[-2:]
