@@ -13,6 +13,7 @@ from nnqft.integrals.estimate import Estimate, collect
 from nnqft.interfaces.executor import Outcome
 from nnqft.results.rows import DiagramRows
 from nnqft.results.series import Series
+from nnqft.results.truncation import Beyond, growing
 from nnqft.stages.jobs import Job, number_ranges
 from nnqft.stages.request import Request
 
@@ -40,19 +41,25 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
     if missing := len(diagrams) - len(have):
         notes.append(f"{missing} of {len(diagrams)} diagrams were not evaluated and are missing from the sum")
+    by_degree = {}
+    if diagrams.theory.degree is not None and which:
+        by_degree = collect(diagrams.degrees[have].tolist(), weights, which, estimates)
     if not which:
         keys, monomials, which, weights = [(0, 0)], ["1"], [-1], [0.0]
         estimates = {-1: Estimate.exact(np.zeros(len(request.times)))}
+    series = collect(keys, weights, which, estimates)
     return Result(
         request=request,
-        series=Series(collect(keys, weights, which, estimates), _coupling(diagrams), diagrams.theory.N),
+        series=Series(series, _coupling(diagrams), diagrams.theory.N),
         by_coupling=collect(monomials, weights, which, estimates),
         diagrams=DiagramRows(diagrams, job, outcome.estimates, have),
         converged=outcome.converged,
         reason=outcome.reason,
-        notes=tuple(notes),
+        notes=(*notes, *growing(series)),
         seconds=seconds,
         versions=versions(),
+        by_degree=by_degree,
+        beyond=Beyond.of(diagrams.theory, diagrams.layout.externals),
     )
 
 
