@@ -8,6 +8,7 @@ import numpy as np
 
 from nnqft.errors import InputError, IntegrationError, short
 from nnqft.interfaces.executor import AbstractExecutor, Target
+from nnqft.pipeline.degree import choose_degree
 from nnqft.pipeline.resummed import resum
 from nnqft.results.assemble import make_result
 from nnqft.results.result import Result
@@ -24,6 +25,10 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
     if isinstance(request.order, str):
         return resum(request, theory)
     began = time.monotonic()
+    notes: tuple[str, ...] = ()
+    if theory.adaptive:
+        theory, note = choose_degree(theory, request, effort)
+        request, notes = request.of_theory(theory), (note,)
     target = effort.target(request.to_json())
     found = diagrams(
         theory,
@@ -38,7 +43,7 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
     with effort.running() as place, progress_bar(effort.progress) as report:
         _check_durable(place, target)
         outcome = place.evaluate(job.work, target, report)
-    result = make_result(request, found, job, outcome, time.monotonic() - began)
+    result = make_result(request, found, job, outcome, time.monotonic() - began, notes)
     if outcome.failure is not None:
         raise IntegrationError(str(outcome.failure), result) from outcome.failure
     return result

@@ -28,6 +28,9 @@ def diagrams(
 ) -> DiagramSet:
     """All diagrams of an observable, of orders 0 to `order` and width orders 0 to `width_order` (None: all).
 
+    Of a theory that leaves the degree of its activation to a computation, the vertices to degree 2·order + 2 are taken;
+    ``theory.up_to(degree)`` takes others.
+
     Parameters
     ----------
     arity
@@ -58,6 +61,9 @@ def diagrams(
     if irreducible:
         theory, legs = amputate(theory, legs)
         observable = f"irreducible {observable}"
+    if theory.adaptive and theory.degree is not None:
+        # Nothing says yet how well φ is to be known: all that order 1 holds, and two degrees more an order.
+        theory = theory.up_to(min(theory.degree, 2 * whole_number("order", order, 0) + 2))
     found = generate(
         theory,
         observable,
