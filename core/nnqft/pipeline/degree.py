@@ -1,8 +1,8 @@
 """The degree at which an activation's expansion is cut, chosen by looking at what higher degrees would add.
 
 About the saddle the coefficients of an activation's expansion do not depend on where it is cut, so the diagrams of a
-degree are those of the degrees below and some more. They are looked at roughly, degree by degree, until what is left out
-no longer matters; then the one computation that counts begins.
+degree are those of the degrees below and some more. They are looked at roughly, degree by degree, until what is left
+out no longer matters; then the one computation that counts begins.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nnqft.results.truncation import degrees_left_out
 from nnqft.rules.theory import Theory
 from nnqft.show.numbers import spread
 from nnqft.stages.effort import DEFAULT_RTOL, Effort
-from nnqft.stages.generation import diagrams
+from nnqft.stages.generation import requested_diagrams
 from nnqft.stages.request import Request
 
 _TIMES = 3
@@ -44,12 +44,12 @@ def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[The
     """
     times = np.array(request.times)[spread(len(request.times), _TIMES)]
     degrees = sorted({vertex.degree for vertex in theory.vertices if vertex.degree})
-    free = _rough_sum(_diagrams(theory.up_to(0), request, effort), times, request.seed)
+    free = _rough_sum(requested_diagrams(theory.up_to(0), request, effort.max_diagrams), times, request.seed)
     sums: dict[int, Estimate] = {}
     chosen, empty = theory.up_to(degrees[0]), 0
     for degree in degrees:
         try:
-            known = _diagrams(theory.up_to(degree), request, effort)
+            known = requested_diagrams(theory.up_to(degree), request, effort.max_diagrams)
         except InputError:
             if not sums:
                 raise
@@ -67,19 +67,6 @@ def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[The
         if len(known) > _COSTLY:
             break
     return chosen, f"{_name(chosen)}, the highest that was looked at: it may still matter, see what is left out"
-
-
-def _diagrams(theory: Theory, request: Request, effort: Effort) -> DiagramSet:
-    assert isinstance(request.order, int)
-    return diagrams(
-        theory,
-        request.observable,
-        order=request.order,
-        width_order=request.width_order,
-        arity=len(request.times[0]),
-        indices=request.indices,
-        max_diagrams=effort.max_diagrams,
-    )
 
 
 def _name(theory: Theory) -> str:

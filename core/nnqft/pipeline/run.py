@@ -15,7 +15,7 @@ from nnqft.results.result import Result
 from nnqft.rules.theory import Theory
 from nnqft.show.progress import progress_bar
 from nnqft.stages.effort import Effort
-from nnqft.stages.generation import diagrams
+from nnqft.stages.generation import requested_diagrams
 from nnqft.stages.jobs import make_job
 from nnqft.stages.request import Request
 
@@ -30,15 +30,7 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
         theory, note = choose_degree(theory, request, effort)
         request, notes = request.of_theory(theory), (note,)
     target = effort.target(request.to_json())
-    found = diagrams(
-        theory,
-        request.observable,
-        order=request.order,
-        width_order=request.width_order,
-        arity=len(request.times[0]),
-        indices=request.indices,
-        max_diagrams=effort.max_diagrams,
-    )
+    found = requested_diagrams(theory, request, effort.max_diagrams)
     job = make_job(found, np.array(request.times), request.integrator)
     with effort.running() as place, progress_bar(effort.progress) as report:
         _check_durable(place, target)

@@ -12,6 +12,7 @@ from nnqft.graphs.irreducible import irreducible as only_irreducible
 from nnqft.host import default_host, plugin_errors
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
 from nnqft.rules.theory import Theory
+from nnqft.stages.request import Request
 from nnqft.stages.theories import as_theory
 
 
@@ -74,6 +75,20 @@ def diagrams(
         max_diagrams=whole_number("max_diagrams", max_diagrams, 1),
     )
     return only_irreducible(found) if irreducible else found
+
+
+def requested_diagrams(theory: Theory, request: Request, max_diagrams: int) -> DiagramSet:
+    """The diagrams of a request that asks for orders one by one."""
+    assert isinstance(request.order, int)  # the others are summed by the model
+    return diagrams(
+        theory,
+        request.observable,
+        order=request.order,
+        width_order=request.width_order,
+        arity=len(request.times[0]),
+        indices=request.indices,
+        max_diagrams=max_diagrams,
+    )
 
 
 def _arity(plugin: AbstractObservable, arity: int | None, indices: str | None) -> int:
