@@ -154,7 +154,7 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
         scale *= theory.theta0 * sum(term.amplitude for term in response.terms)
     kept = [line._replace(end=new[line.end], start=new[line.start]) for line in kept]
     factors, memories = _factors(diagram, theory, new)
-    lines = tuple(sorted(_oriented(line) for line in kept + memories))
+    lines = tuple(sorted([_oriented(line) for line in kept] + memories))
     return TimeIntegral(theory, times, branches, lines, factors, scale)
 
 
@@ -192,7 +192,8 @@ def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tup
         if vertex.kernel is not None:
             factors.append((vertex.name, tuple(p for _, p in sorted(where.items()))))
         for name, memory in _memories(vertex):
-            memories.append(Line(name, where[memory.one], where[memory.two], False))
+            line = Line(name, where[memory.one], where[memory.two], False)
+            memories.append(_oriented(line) if memory.symmetric else line)
     return tuple(sorted(factors)), memories
 
 

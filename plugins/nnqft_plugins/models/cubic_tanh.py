@@ -8,7 +8,7 @@ from typing import Any
 
 from nnqft import AbstractModel, Activation, Theory
 from nnqft_plugins.models.activations import CUBIC_TANH
-from nnqft_plugins.models.network import PARAMETERS, network_theory, phi_phi_of
+from nnqft_plugins.models.network import AVERAGES, NONLINEAR, averages_of, network_theory, phi_phi_of, wick_theory
 
 
 class CubicTanh(AbstractModel):
@@ -16,10 +16,14 @@ class CubicTanh(AbstractModel):
 
     name = "cubic_tanh"
     summary = "random network with φ(h) = h − h³/3"
-    parameters = PARAMETERS
+    parameters = NONLINEAR | AVERAGES
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
-        """Three vertices."""
+        """Wick-ordered vertices about the saddle, or the three of the powers of h."""
+        averages = averages_of(values)
+        if averages == "activation":
+            return wick_theory(self.name, start, values, CUBIC_TANH)
+        values = {**values, "averages": averages}
         phi_phi = phi_phi_of({1: Fraction(1), 3: Fraction(-1, 3)})
         return network_theory(self.name, start, values, phi_phi, CUBIC_TANH)
 
