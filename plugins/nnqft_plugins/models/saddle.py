@@ -21,7 +21,7 @@ from nnqft_plugins.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.models.averages import PolynomialAverage
 from nnqft_plugins.models.lines import correlator_terms, slow_sources
 from nnqft_plugins.models.rest_averages import ActivationAverage, RestGrid
-from nnqft_plugins.models.tabulated import free_square, line_of_square, rest_line, rest_square, stationary_line
+from nnqft_plugins.models.tabulated import line_of_square, rest_line, rest_square, stationary_line
 from nnqft_plugins.networks import Network
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -166,8 +166,8 @@ def solve_from_rest(values: Mapping[str, Any], activation: Activation, horizon: 
     terms = correlator_terms("rest", values)
     average, coupling = ActivationAverage(activation), values["sigma_w"] ** 2
     step, square = rest_square(average, terms, values["gamma"], coupling, horizon)
-    grid = RestGrid(step, square + free_square(terms, step, len(square)))
-    return line_of_square(step, square, terms, horizon), grid
+    line = line_of_square(step, square, terms, horizon)
+    return line, RestGrid(line, horizon, step * (len(square) - 4), 2 / values["gamma"])
 
 
 def stationary_curve(values: Mapping[str, Any], activation: Activation) -> Curve:

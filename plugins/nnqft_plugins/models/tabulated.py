@@ -159,18 +159,13 @@ def rest_square(
     return step, fine + (fine - coarse) / 3  # both err as step²
 
 
-def free_square(terms: Sequence[Term], step: float, size: int) -> np.ndarray:
-    """C at σ_w = 0 on the square grid."""
-    times = step * np.arange(size)
-    lag, early = np.abs(times[:, None] - times), np.minimum(times[:, None], times)
-    return np.sum([x.amplitude * np.exp(-x.rate * lag - x.early * early) for x in terms], axis=0)
-
-
 def _iterate(
     average: Average, terms: Sequence[Term], gamma: float, coupling: float, step: float, size: int
 ) -> np.ndarray | None:
     """D(t,s) on a square grid: D = σ_w² ∬ G G ⟨φφ⟩, repeated until it stays; None if it runs away."""
-    free = free_square(terms, step, size)
+    times = step * np.arange(size)
+    lag, early = np.abs(times[:, None] - times), np.minimum(times[:, None], times)
+    free = np.sum([x.amplitude * np.exp(-x.rate * lag - x.early * early) for x in terms], axis=0)
     values = np.zeros_like(free)
     for _ in range(400):
         c = free + values

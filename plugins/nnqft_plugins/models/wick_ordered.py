@@ -102,10 +102,12 @@ def rest_chaos(activation: Activation, degree: int | None, grid: RestGrid) -> Ch
     highest, top, chosen = _range(activation, degree, averages.limit(), averages)
     coefficients = grid.coefficients(activation, top)
 
+    some = averages.variance * np.linspace(0.0, 1.0, 12)
+
     def memory(p: int, q: int) -> Memory | None:
-        table = pair_table(grid, coefficients, p, q)
-        if table is None:
+        if averages.at(p, q, some) is None:
             return None
+        table = pair_table(grid, coefficients, p, q)
         return Memory(0, 1, kernel=pair_kernel, params=table, formula=_formula(p, q), symmetric=p == q)
 
     return Chaos(_vertices(top, memory), highest, chosen)
