@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from nnqft import AbstractModel, Activation, Theory
 from nnqft_plugins.models.activations import CUBIC_TANH
-from nnqft_plugins.models.network import AVERAGES, NONLINEAR, averages_of, network_theory, phi_phi_of, wick_theory
+from nnqft_plugins.models.network import AVERAGES, NONLINEAR, activation_theory, network_theory, phi_phi_of
 
 
 class CubicTanh(AbstractModel):
@@ -20,10 +21,9 @@ class CubicTanh(AbstractModel):
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """Wick-ordered vertices about the saddle, or the three of the powers of h."""
-        averages = averages_of(values)
-        if averages == "activation":
-            return wick_theory(self.name, start, values, CUBIC_TANH)
-        values = {**values, "averages": averages}
+        return activation_theory(self.name, start, values, CUBIC_TANH, None, partial(self._by_powers, start))
+
+    def _by_powers(self, start: str, values: Mapping[str, Any]) -> Theory:
         phi_phi = phi_phi_of({1: Fraction(1), 3: Fraction(-1, 3)})
         return network_theory(self.name, start, values, phi_phi, CUBIC_TANH)
 

@@ -7,7 +7,7 @@ averaged over W_ij ~ N(0, σ_w²/N), U_ik ~ N(0, σ_u²/N_x), b_i ~ N(0, σ_b²)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -29,7 +29,7 @@ from nnqft_plugins.models.saddle import (
     solve_from_rest,
     stationary_curve,
 )
-from nnqft_plugins.models.wick_ordered import Chaos, rest_chaos, stationary_chaos
+from nnqft_plugins.models.wick_ordered import Chaos, NothingMovesError, rest_chaos, stationary_chaos
 
 HALF = Fraction(1, 2)
 
@@ -152,6 +152,31 @@ def network_theory(
     return _saddle_theory(model, start, values, saddle, line, chaos, gain)
 
 
+def activation_theory(
+    model: str,
+    start: str,
+    values: Mapping[str, Any],
+    activation: Activation,
+    degree: int | None,
+    by_powers: Callable[[Mapping[str, Any]], Theory],
+) -> Theory:
+    """Rules of a network with φ itself about the saddle, or what `by_powers` makes of its powers if these are wanted.
+
+    A network that nothing drives is at its saddle where the bare expansion starts: then that is it.
+    """
+    averages = averages_of(values)
+    if averages != "activation":
+        return by_powers({**values, "averages": averages})
+    try:
+        return wick_theory(model, start, values, activation, degree)
+    except NothingMovesError:
+        if values["averages"] is not None or getattr(activation, "kinks", None):
+            raise
+        theory = by_powers({**values, "expansion": "bare", "T": None})
+        still = "nothing drives this network: mean-field theory is h = 0, where both expansions are one"
+        return replace(theory, remarks=(*theory.remarks, still))
+
+
 def wick_theory(
     model: str, start: str, values: Mapping[str, Any], activation: Activation, degree: int | None = None
 ) -> Theory:
@@ -194,7 +219,7 @@ def _saddle_theory(
         start=start,
         parameters={name: value for name, value in values.items() if value is not None},
         fields=FIELDS,
-        propagators=(line, response_line(values["gamma"], saddle.theta0), DELTA_LINE),
+        propagators=(line, response_line(values["gamma"], saddle.theta0, chaos.sharp), DELTA_LINE),
         vertices=(WEIGHTS, *chaos.vertices),
         remarks=(*saddle_remarks(saddle, gain / values["gamma"] ** 2), *chaos.remarks),
         theta0=saddle.theta0,

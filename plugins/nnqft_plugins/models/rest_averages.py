@@ -91,7 +91,7 @@ class RestGrid:
         return float(self.covariances[1].max())
 
     def coefficients(self, activation: Activation, top: int) -> tuple[np.ndarray, np.ndarray]:
-        """a_n v^{−n/2} of φ at the later and the earlier time of each node, (orders, n, n) each; nan at v = 0.
+        """a_n v^{−n/2} of φ at the later and the earlier time of each node, (orders, n, n) each; 0 at v = 0.
 
         In √v each a_n is smooth and even or odd, and interpolated by Chebyshev polynomials.
         """
@@ -109,10 +109,19 @@ class RestGrid:
             root = np.sqrt(np.maximum(variance, 0.0)).ravel()
             values = np.cos(np.outer(np.arccos(np.minimum(root / largest, 1.0)), k)) @ series
             with np.errstate(all="ignore"):
-                values = np.where(root[:, None] > 0.0, values / root[:, None] ** n, np.nan)
+                values = np.where(root[:, None] > 0.0, values / root[:, None] ** n, 0.0)
             padded = np.pad(values.T, ((0, top), (0, 0)))
             found.append(padded.reshape(-1, _NODES, _NODES))
         return found[0], found[1]
+
+
+def reach_beyond(horizon: float, scale: float) -> float:
+    """How far beyond the horizon the nodes lie that interpolation up to it looks at, but no more than matters.
+
+    Two nodes further both in earlier time and in lag; where that is far, C no longer knows of the start or is flat.
+    """
+    step = horizon / (horizon + scale) / (_NODES - 1)
+    return min(2 * step * (scale**2 + (horizon + scale) ** 2) / scale, 2 * scale)
 
 
 def pair_table(

@@ -20,7 +20,7 @@ from nnqft_plugins.meanfield.driven import solve_driven
 from nnqft_plugins.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.models.averages import PolynomialAverage
 from nnqft_plugins.models.lines import correlator_terms, slow_sources
-from nnqft_plugins.models.rest_averages import ActivationAverage, RestGrid
+from nnqft_plugins.models.rest_averages import ActivationAverage, RestGrid, reach_beyond
 from nnqft_plugins.models.tabulated import line_of_square, rest_line, rest_square, stationary_line
 from nnqft_plugins.networks import Network
 
@@ -165,9 +165,10 @@ def solve_from_rest(values: Mapping[str, Any], activation: Activation, horizon: 
     """
     terms = correlator_terms("rest", values)
     average, coupling = ActivationAverage(activation), values["sigma_w"] ** 2
-    step, square = rest_square(average, terms, values["gamma"], coupling, horizon)
+    scale = 2 / values["gamma"]
+    step, square = rest_square(average, terms, values["gamma"], coupling, horizon, reach_beyond(horizon, scale))
     line = line_of_square(step, square, terms, horizon)
-    return line, RestGrid(line, horizon, step * (len(square) - 4), 2 / values["gamma"])
+    return line, RestGrid(line, horizon, step * (len(square) - 4), scale)
 
 
 def stationary_curve(values: Mapping[str, Any], activation: Activation) -> Curve:

@@ -24,7 +24,7 @@ Average = Callable[[Array, Array, Array], Array]
 
 _NODES = 640
 """Intervals of the stationary table."""
-_BEYOND = 16
+_BEYOND = 8
 """Times of a table from rest beyond its horizon: what interpolation near its end reaches to."""
 _CLOSE = 1e-8
 """Where a table in the root of a lag begins."""
@@ -136,9 +136,9 @@ def root_kernel(t: Array, s: Array, params: Mapping[str, Any], xp: ModuleType) -
 
 
 def rest_square(
-    average: Average, terms: Sequence[Term], gamma: float, coupling: float, horizon: float
+    average: Average, terms: Sequence[Term], gamma: float, coupling: float, horizon: float, beyond: float = 0.0
 ) -> tuple[float, np.ndarray]:
-    """Step of the grid and D(t,s) on it, (n, n), a little beyond the horizon.
+    """Step of the grid and D(t,s) on it, (n, n), a little further than `beyond` the horizon.
 
     Raises
     ------
@@ -148,7 +148,8 @@ def rest_square(
     steps = max(64, math.ceil(20 * gamma * horizon))
     if steps > 600:
         raise InputError(f"T={horizon:g}: from rest the mean-field line is tabulated up to gamma·T = 30; lower T")
-    step, size = horizon / steps, steps + _BEYOND
+    step = horizon / steps
+    size = steps + _BEYOND + math.ceil(beyond / step)
     coarse = _iterate(average, terms, gamma, coupling, step, size)
     fine = _iterate(average, terms, gamma, coupling, step / 2, 2 * size - 1)
     if coarse is None or fine is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from nnqft import (
@@ -20,10 +21,9 @@ from nnqft_plugins.models.activations import NAMED
 from nnqft_plugins.models.network import (
     AVERAGES,
     NONLINEAR,
-    averages_of,
+    activation_theory,
     network_theory,
     phi_phi_of,
-    wick_theory,
 )
 from nnqft_plugins.models.saddle import optional
 
@@ -114,18 +114,19 @@ def _check_degree(name: str, value: Any) -> int:
 
 def check_one(values: Mapping[str, Any]) -> None:
     """Raise InputError if φ is given twice."""
-    if values["coefficients"] is not None and values["activation"] is not None:
+    if values.get("coefficients") is not None and values.get("activation") is not None:
         raise InputError("both activation and coefficients were given; write one of them")
 
 
 def phi_of(values: Mapping[str, Any]) -> dict[int, float]:
     """φ as {power: coefficient} from the parameters of ACTIVATION; tanh if nothing was given."""
     check_one(values)
-    if values["coefficients"] is not None:
-        return dict(values["coefficients"])
+    given = values.get("coefficients")
+    if given is not None:
+        return dict(given)
     if values["degree"] > MAX_DEGREE:
         raise InputError(f"degree={values['degree']}: wanted at most {MAX_DEGREE}")
-    return taylor_coefficients(values["activation"] or "tanh", values["degree"])
+    return taylor_coefficients(values.get("activation") or "tanh", values["degree"])
 
 
 def activation_of(values: Mapping[str, Any]) -> Activation:
@@ -173,21 +174,22 @@ class Taylor(AbstractModel):
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """Wick-ordered vertices of the activation itself, or all vertices (p, q) of the powers of φφ."""
         check_one(values)
-        averages = averages_of(values)
         if values["coefficients"] is None and values["activation"] is None:
             values = {**values, "activation": "tanh"}
-        if averages == "activation":
-            return wick_theory(self.name, start, values, activation_of(values), values["degree"])
-        values = {**values, "averages": averages}
+        phi, degree = activation_of(values), values["degree"]
+        return activation_theory(self.name, start, values, phi, degree, partial(self._by_powers, start))
+
+    def _by_powers(self, start: str, values: Mapping[str, Any]) -> Theory:
+        cut = None
         if values["coefficients"] is None:
-            values["degree"] = values["degree"] or BARE_DEGREE
+            cut = values["degree"] or BARE_DEGREE
+            values = {**values, "degree": cut}
         phi = phi_of(values)
-        degree = values["degree"]
-        if values["coefficients"] is not None and degree is not None:
-            phi, whole = {p: c for p, c in phi.items() if p <= degree}, phi
-            degree = degree if phi != whole else None
+        if values["coefficients"] is not None and values["degree"] is not None and max(phi) > values["degree"]:
+            cut = values["degree"]
+            phi = {p: c for p, c in phi.items() if p <= cut}
         polynomial = Activation.polynomial(polynomial_name(phi), phi)
-        return network_theory(self.name, start, values, phi_phi_of(phi), polynomial, degree)
+        return network_theory(self.name, start, values, phi_phi_of(phi), polynomial, cut)
 
     def activation(self, values: Mapping[str, Any]) -> Activation:
         """The named function, whatever `degree` the rules keep; or the polynomial of the coefficients."""

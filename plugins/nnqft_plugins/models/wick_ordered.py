@@ -44,6 +44,8 @@ class Chaos:
         Why it goes no higher, if the reason is φ.
     slope : float
         ⟨φ'²⟩ of a stationary state; 0 where that is not known, or not finite.
+    sharp : bool
+        Has φ kinks or jumps, so that vertices are singular where their times meet?
     """
 
     vertices: tuple[Vertex, ...]
@@ -51,6 +53,7 @@ class Chaos:
     chosen: bool
     remarks: tuple[str, ...] = ()
     slope: float = 0.0
+    sharp: bool = False
 
 
 def stationary_chaos(activation: Activation, degree: int | None, curve: Curve, gamma: float, cusp: bool) -> Chaos:
@@ -81,7 +84,7 @@ def stationary_chaos(activation: Activation, degree: int | None, curve: Curve, g
     remarks = _rough_remarks(activation, averages, highest) if sharp else ()
     squared = None if averages.parts.jumps else averages.at(1, 1, np.array(curve.variance))
     slope = 0.0 if squared is None else float(squared)
-    return Chaos(_vertices(top, memory), highest, chosen, remarks, slope)
+    return Chaos(_vertices(top, memory), highest, chosen, remarks, slope, sharp)
 
 
 def rest_chaos(activation: Activation, degree: int | None, grid: RestGrid) -> Chaos:
@@ -113,9 +116,13 @@ def rest_chaos(activation: Activation, degree: int | None, grid: RestGrid) -> Ch
     return Chaos(_vertices(top, memory), highest, chosen)
 
 
+class NothingMovesError(InputError):
+    """Without noise, bias and input h stays at 0, where no Gaussian average tells more than a Taylor series."""
+
+
 def _check_variance(variance: float) -> None:
     if variance <= 0:
-        raise InputError(
+        raise NothingMovesError(
             "expansion='saddle': the mean-field variance is 0; write kappa > 0 or sigma_b > 0, or expansion='bare'"
         )
 
