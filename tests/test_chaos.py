@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, pi, sqrt
+from math import exp, factorial, pi, sqrt
 
 import mpmath
 import numpy as np
@@ -15,6 +15,7 @@ import nnqft
 from nnqft import Activation, InputError
 from nnqft_plugins.models.activations import NAMED
 from nnqft_plugins.models.derivatives import DerivativeAverages
+from nnqft_plugins.models.edges_at_zero import bent_of
 from nnqft_plugins.models.network import AVERAGES, NONLINEAR, wick_theory
 from nnqft_plugins.simulation import simulate
 
@@ -56,10 +57,10 @@ EDGED = {
 }
 
 
-def edged(name: str, **values) -> nnqft.Theory:
+def edged(name: str, start: str = "stationary", **values) -> nnqft.Theory:
     """A model of its own with that activation about the saddle."""
     known = {parameter: spec.default for parameter, spec in (NONLINEAR | AVERAGES).items()}
-    return wick_theory("edged", "stationary", known | {"averages": "activation"} | values, EDGED[name])
+    return wick_theory("edged", start, known | {"averages": "activation"} | values, EDGED[name])
 
 
 # Closed forms of ⟨φ(x) φ(y)⟩ at ⟨xy⟩ = c, ⟨x²⟩ = v, ⟨y²⟩ = w: for the angle of x and y (Sheppard; Cho & Saul, 2009).
@@ -272,11 +273,72 @@ def test_from_rest_it_is_what_networks_do():
     assert (np.abs(result.contribution(0, 0).mean - measured.mean) > 4 * error).any()
 
 
+@pytest.mark.parametrize("name", EDGED)
+def test_kinks_and_jumps_from_rest_average_as_stationary_ones(name):
+    """At equal variances; at others ⟨φ^(p)(ax) φ^(q)(by)⟩ follows from homogeneity where φ is nothing but its edge."""
+    bent = bent_of(EDGED[name])
+    rho, v, w = 0.6, 0.7, 1.9
+    averages = DerivativeAverages(EDGED[name], v)
+    for p, q in ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2), (1, 3), (3, 1), (0, 4)):
+        found = averages.at(p, q, np.array([rho * v]))
+        wanted = 0.0 if found is None else found[0] * factorial(p) * factorial(q)
+        assert bent.average(p, q, rho * v, v, v, np) == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+        if name in ("relu", "step"):
+            power = 1 if name == "relu" else 0
+            scaled = wanted * (w / v) ** ((power - q) / 2)
+            assert bent.average(p, q, rho * sqrt(v * w), v, w, np) == pytest.approx(scaled, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", EDGED)
+def test_kinks_and_jumps_forget_their_start(name):
+    late, always = (edged(name, start, N=20, sigma_w=0.6) for start in ("rest", "stationary"))
+    options = {"order": 1, "width_order": 1, "rtol": None, "neval": 100_000}
+    one = nnqft.compute(late.up_to(2), "two_point", times=[(9.7, 9.0)], **options).contribution(1, 1)
+    two = nnqft.compute(always.up_to(2), "two_point", tau=[0.7], **options).contribution(1, 1)
+    error = sqrt(one.sdev[0] ** 2 + two.sdev[0] ** 2)
+    print(name, one.mean[0], two.mean[0], error)
+    assert abs(one.mean[0] - two.mean[0]) < 4 * error + 2e-3 * abs(two.mean[0])
+
+
+@pytest.mark.parametrize("name", ["relu", "sign"])
+def test_kinks_and_jumps_from_rest_are_what_networks_do(name):
+    theory, times = edged(name, "rest", N=20, sigma_w=0.7), [(2.0, 2.0), (3.0, 1.5)]
+    result = nnqft.compute(theory, "two_point", order=2, width_order=1, times=times, rtol=1e-3)
+    measured = simulate(theory, activation=EDGED[name], times=times, networks=40_000, seed=7)
+    print(name, result.mean, result.sdev, measured.mean, measured.sdev, result.contribution(0, 0).mean)
+    error = np.sqrt(measured.sdev**2 + result.sdev**2)
+    assert (np.abs(result.mean - measured.mean) < 4 * error).all()
+    assert (error < 5e-3 * result.mean).all()
+
+
 def test_times_from_rest_reach_to_ten_leak_times():
     theory = nnqft.theory("taylor", start="rest", gamma=2.0)
     assert theory.parameters["T"] == theory.horizon == 5.0
     with pytest.raises(InputError, match=r"times=5\.5 lies beyond the theory's horizon T=5; write a larger T"):
         nnqft.compute(theory, "two_point", order=1, times=[(5.5, 1.0)], rtol=1e-2)
+
+
+def test_tables_are_compiled_by_jax():
+    jax = pytest.importorskip("jax")
+    t, s = np.array([0.3, 2.0, 1.1]), np.array([[0.2], [2.4]])
+    rest = nnqft.theory("taylor", start="rest", T=3.0, activation="gelu").vertices[1:4]
+    for vertex in (*rest, *edged("sign").vertices[1:]):
+        (memory,) = vertex.memory
+        compiled = jax.jit(lambda t, s, memory=memory: memory.kernel(t, s, dict(memory.params), jax.numpy))
+        assert np.asarray(compiled(t, s)) == pytest.approx(memory.kernel(t, s, dict(memory.params), np), rel=1e-4)
+
+
+def test_short_delays_are_sampled_as_they_are_weighed():
+    """∫ du response/density is what the response's own integral is, with a singular factor or without."""
+    line = edged("sign", gamma=GAMMA).lines["h", "z"]
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    u, weights = (1 + nodes) / 2, weights / 2
+    for room in (np.inf, 0.7):
+        delay, density = line.delay(u, room, dict(line.params), np)
+        value = np.exp(-GAMMA * delay) / density
+        exact = quad(lambda x: 2 * exp(-GAMMA * x * x), 0, min(sqrt(room), 6))[0]  # Δ = x²
+        assert weights @ value == pytest.approx((1 - exp(-GAMMA * room)) / GAMMA, rel=1e-10)
+        assert weights @ (value / np.sqrt(delay)) == pytest.approx(exact, rel=1e-4)
 
 
 # Parameters.
@@ -324,6 +386,22 @@ def test_where_nothing_moves_both_expansions_are_one():
     theory = nnqft.theory("taylor", kappa=0.0)
     assert theory.parameters["expansion"] == "bare"
     assert any("nothing drives this network" in remark for remark in theory.remarks)
+
+
+def test_by_name_they_have_no_bare_series(monkeypatch):
+    monkeypatch.setitem(NAMED, "relu", EDGED["relu"])
+    assert nnqft.theory("taylor", activation="relu").degree == 4
+    for asked in ({"expansion": "bare"}, {"averages": "polynomial"}, {"tadpoles": "kept"}):
+        with pytest.raises(
+            InputError, match=r"φ = relu has no Taylor series at 0: write expansion='saddle', averages="
+        ):
+            nnqft.theory("taylor", activation="relu", **asked)
+    with pytest.raises(
+        InputError, match=r"degree=6: averages of relu .* reach to degree 4, for its kinks or jumps; write"
+    ):
+        nnqft.theory("taylor", activation="relu", degree=6)
+    with pytest.raises(InputError, match="the mean-field variance is 0; write kappa > 0"):
+        nnqft.theory("taylor", activation="relu", kappa=0.0)
 
 
 @pytest.mark.parametrize("activation", NAMED)

@@ -190,14 +190,15 @@ def wick_theory(
     values = {**values, "averages": "activation"}
     if start == "rest":
         line, grid = solve_from_rest(values, activation, saddle.horizon)
-        chaos = rest_chaos(activation, degree, grid)
+        chaos = rest_chaos(activation, degree, grid, values["kappa"] > 0)
     else:
         curve = stationary_curve(values, activation)
         line = curve_line(values, curve)
         chaos = stationary_chaos(activation, degree, curve, values["gamma"], values["kappa"] > 0)
     said = f"expansion='saddle': Gaussian averages of φ = {activation.name} itself"
     if chaos.degree is not None:
-        said += f", vertices :h^p h^q: up to p + q = {chaos.degree}"
+        how = "as far as they matter, at most" if chaos.chosen else "up"
+        said += f", vertices :h^p h^q: {how} to p + q = {chaos.degree}"
     chaos = replace(chaos, remarks=(said, *chaos.remarks))
     return _saddle_theory(model, start, values, saddle, line, chaos, values["sigma_w"] ** 2 * chaos.slope)
 

@@ -19,9 +19,10 @@ from nnqft.activation import Polynomial
 from nnqft_plugins.meanfield.driven import solve_driven
 from nnqft_plugins.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.models.averages import PolynomialAverage
+from nnqft_plugins.models.edges_at_zero import bent_of
 from nnqft_plugins.models.lines import correlator_terms, slow_sources
 from nnqft_plugins.models.rest_averages import ActivationAverage, RestGrid, reach_beyond
-from nnqft_plugins.models.tabulated import line_of_square, rest_line, rest_square, stationary_line
+from nnqft_plugins.models.tabulated import Average, line_of_square, rest_line, rest_square, stationary_line
 from nnqft_plugins.networks import Network
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -164,7 +165,10 @@ def solve_from_rest(values: Mapping[str, Any], activation: Activation, horizon: 
         If it runs away before the horizon, or the horizon needs too large a table.
     """
     terms = correlator_terms("rest", values)
-    average, coupling = ActivationAverage(activation), values["sigma_w"] ** 2
+    average: Average = ActivationAverage(activation)
+    if getattr(activation, "kinks", None):
+        average = bent_of(activation) or average
+    coupling = values["sigma_w"] ** 2
     scale = 2 / values["gamma"]
     step, square = rest_square(average, terms, values["gamma"], coupling, horizon, reach_beyond(horizon, scale))
     line = line_of_square(step, square, terms, horizon)

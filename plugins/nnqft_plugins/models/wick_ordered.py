@@ -21,6 +21,7 @@ import numpy as np
 from nnqft import Activation, InputError, Leg, Memory, Vertex
 from nnqft_plugins.meanfield.stationary import Curve
 from nnqft_plugins.models.derivatives import DerivativeAverages
+from nnqft_plugins.models.edges_at_zero import bent_kernel, bent_of
 from nnqft_plugins.models.rest_averages import RestGrid, pair_kernel, pair_table
 from nnqft_plugins.models.tabulated import lag_table, root_kernel, root_table, stationary_kernel
 
@@ -87,24 +88,20 @@ def stationary_chaos(activation: Activation, degree: int | None, curve: Curve, g
     return Chaos(_vertices(top, memory), highest, chosen, remarks, slope, sharp)
 
 
-def rest_chaos(activation: Activation, degree: int | None, grid: RestGrid) -> Chaos:
+def rest_chaos(activation: Activation, degree: int | None, grid: RestGrid, cusp: bool) -> Chaos:
     """The vertices about the saddle of a network that starts from rest, as tables of both times.
 
     Raises
     ------
     InputError
-        If φ has kinks or jumps, or an average cannot be had.
+        If φ has kinks or jumps elsewhere than at 0, or an average cannot be had.
     """
     _check_variance(grid.largest)
     averages = DerivativeAverages(activation, grid.largest)
+    highest, top, chosen = _range(activation, degree, averages.limit(cusp), averages)
     if averages.parts.edges:
-        raise InputError(
-            f"φ = {activation.name} has edges, and averages of its derivatives diverge at h(0) = 0; write"
-            " start='stationary'"
-        )
-    highest, top, chosen = _range(activation, degree, averages.limit(), averages)
+        return _bent_chaos(activation, averages, grid, highest, chosen)
     coefficients = grid.coefficients(activation, top)
-
     some = averages.variance * np.linspace(0.0, 1.0, 12)
 
     def memory(p: int, q: int) -> Memory | None:
@@ -114,6 +111,29 @@ def rest_chaos(activation: Activation, degree: int | None, grid: RestGrid) -> Ch
         return Memory(0, 1, kernel=pair_kernel, params=table, formula=_formula(p, q), symmetric=p == q)
 
     return Chaos(_vertices(top, memory), highest, chosen)
+
+
+def _bent_chaos(
+    activation: Activation, averages: DerivativeAverages, grid: RestGrid, highest: int | None, chosen: bool
+) -> Chaos:
+    """From rest with one kink or jump, by closed forms instead of tables."""
+    bent = bent_of(activation)
+    if bent is None or highest is None:
+        raise InputError(
+            f"φ = {activation.name} has kinks or jumps elsewhere than at h = 0, where averages from rest are not known;"
+            " write start='stationary'"
+        )
+    some = averages.variance * np.linspace(0.0, 0.9, 12)
+
+    def memory(p: int, q: int) -> Memory | None:
+        if averages.at(p, q, some) is None:
+            return None
+        phi = (bent.start, bent.slope, bent.jump, bent.bend)
+        params = (("line", grid.line.params), ("phi", phi), ("p", p), ("q", q))
+        return Memory(0, 1, kernel=bent_kernel, params=params, formula=_formula(p, q), symmetric=p == q)
+
+    remarks = _rough_remarks(activation, averages, highest)
+    return Chaos(_vertices(highest, memory), highest, chosen, remarks, sharp=True)
 
 
 class NothingMovesError(InputError):
