@@ -127,9 +127,9 @@ def counted(case: Case, found: Any) -> tuple[list[float], float, Any, list[str]]
     The fractions are by order, width 0 before 1.
     """
     from nnqft.host import open_executor
-    from nnqft.request import make_request
-    from nnqft.result import make_result
-    from nnqft.work import make_job
+    from nnqft.results.assemble import make_result
+    from nnqft.stages.jobs import make_job
+    from nnqft.stages.request import make_request
 
     request = make_request(
         found.theory, "two_point", order=case.order, width_order=case.width_order, times=None, tau=case.tau,

@@ -43,7 +43,7 @@ def one_three(order: int) -> list[int]:
     from fractions import Fraction
 
     import nnqft
-    from nnqft_plugins.models.network import PARAMETERS, network_theory
+    from nnqft_plugins.models.network.rules import PARAMETERS, network_theory
 
     values = {name: parameter.default for name, parameter in PARAMETERS.items()} | {"N": 1, "sigma_w": 1.0}
     theory = network_theory("only (1,3)", "stationary", values, {(1, 3): Fraction(-1, 3)})

@@ -9,8 +9,8 @@ import numpy as np
 from _report import Report, parser, verdict
 
 import nnqft
-from nnqft_plugins.meanfield import solve
-from nnqft_plugins.simulation import simulate
+from nnqft_plugins.networks.meanfield import solve
+from nnqft_plugins.networks.simulation import simulate
 
 WIDTH, TAU = 2000, (0.0, 1.0, 2.0)
 CASES = ({"sigma_w": 0.9, "kappa": 1.0}, {"sigma_w": 1.5, "kappa": 1.0}, {"sigma_w": 1.2, "kappa": 1.0, "sigma_b": 0.5})

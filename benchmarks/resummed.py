@@ -20,7 +20,7 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 from threadpoolctl import threadpool_limits
 
 import nnqft
-from nnqft_plugins.models import linear_sums
+from nnqft_plugins.models.linear_sums import sums as linear_sums
 
 WITHIN = 3e-3
 TAUS = (0.0, 1.0, 3.0)

@@ -1,6 +1,6 @@
 """The expansion about mean-field theory beside the bare one, the published formula and simulated networks.
 
-C(0) throughout, γ = κ = 1 unless said otherwise. Simulations and their errors are those of `nnqft_plugins.simulation`.
+C(0) throughout, γ = κ = 1 unless said otherwise. Simulations and errors are of `nnqft_plugins.networks.simulation`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from _report import Report, parser, verdict
 
 import nnqft
-from nnqft_plugins.simulation import simulate
+from nnqft_plugins.networks.simulation import simulate
 
 CUBIC = {"gamma": 1.3, "kappa": 0.8}
 """Parameters of the published coefficients below, from the bare series, exact."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -106,3 +107,22 @@ class Numbered(nnqft.AbstractIntegrator):
         if self.fails:
             raise AwkwardError("no value ", "here") if self.awkward else ValueError("no value")
         return nnqft.Estimate.of_chunk(neval, np.array([state]), np.array([[1.0 / neval]]))
+
+
+def nap(seconds: float) -> int:
+    """The number of the process that has slept."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def apply(call: tuple[Callable[..., Any], list[Any]]) -> Any:
+    """Any function at all."""
+    function, arguments = call
+    return function(*arguments)
+
+
+def travels_badly(n: int) -> Any:
+    """An error that cannot be read where it arrives, a result that cannot be sent, and others that can."""
+    if n == 1:
+        raise AwkwardError("no ", "value")
+    return threading.Lock() if n == 2 else n

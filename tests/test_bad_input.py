@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.host import default_host
 
 THEORY = nnqft.theory("linear", N=3, sigma_w=0.5)
@@ -299,8 +299,10 @@ def test_bad_neval(value):
     refused(lambda: compute(neval=value), "neval=", "wanted")
 
 
-def test_no_target():
-    refused(lambda: compute(neval=None), "rtol", "atol", "neval")
+def test_without_a_target_there_is_one():
+    result = compute(neval=None)
+    assert result.request.rtol == 1e-3
+    assert result.converged
 
 
 def test_too_small_a_budget():
@@ -410,7 +412,8 @@ COMPUTE = ["compute", "linear", "--order", "1", "--neval", "1000"]
         ([*COMPUTE, "--json", "."], "write"),
         ([*COMPUTE, "--plot", "."], "write"),
         ([*COMPUTE, "--plot", "picture.nonsense"], "nonsense"),
-        (["compute", "linear"], "neval"),
+        (["compute", "linear", "sigma_w=0.5"], "-p sigma_w=0.5"),
+        (["compute", "linear", "--json", "x.csv"], ".json"),
         (["compute", "linear", "--neval", "10", "--integrator", "vegas"], "neval=10"),
         (["compute", "linear", "--neval", "0"], "neval=0"),
         (["compute", "linear", "--neval", "1e3.5"], "1e3.5"),

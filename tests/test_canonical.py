@@ -12,7 +12,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from nnqft.canonical import apply_order, automorphism_orbits, canonical_order
+from nnqft.graphs.canonical import apply_order, automorphism_orbits, canonical_order
 
 Graph = tuple[np.ndarray, np.ndarray]
 

@@ -21,7 +21,7 @@ from theories import bare_theory
 
 import nnqft
 from nnqft import ClosedForm
-from nnqft.closed_form import Polynomial, combine, relax
+from nnqft.integrals.closed_form import Polynomial, add_forms, relax
 
 F = Fraction
 RATES = {"gamma": 1.3, "kappa": 0.8}
@@ -89,7 +89,7 @@ def test_linear_response_is_a_power(parameters):
 def test_couplings_and_width_multiply():
     bare, dressed = result("cubic_tanh", order=1), result("cubic_tanh", order=1, sigma_w=0.3, N=5)
     for n, k in bare.series:
-        scaled = combine([(F(9, 100) ** n / F(5) ** k, bare.closed_form(n, k))], F(1))
+        scaled = add_forms([(F(9, 100) ** n / F(5) ** k, bare.closed_form(n, k))], F(1))
         assert dressed.closed_form(n, k) == scaled
 
 
@@ -119,7 +119,7 @@ def test_white_noise_fixes_the_slope(model, order, width_order, parameters):
 
 def test_slope_of_the_sum_at_one_site():
     found = result("cubic_tanh", order=1, N=1)
-    summed = combine([(F(1), found.closed_form(n, k)) for n, k in found.series], F(1))
+    summed = add_forms([(F(1), found.closed_form(n, k)) for n, k in found.series], F(1))
     assert summed.derivative().at_zero == F(-1, 2)
 
 
@@ -335,7 +335,7 @@ def forms(gamma: Fraction) -> st.SearchStrategy[ClosedForm]:
 
 def same(one: ClosedForm, two: ClosedForm) -> bool:
     """Equal as functions."""
-    return not combine([(F(1), one), (F(-1), two)], one.gamma).terms
+    return not add_forms([(F(1), one), (F(-1), two)], one.gamma).terms
 
 
 @given(gammas.flatmap(lambda g: st.tuples(forms(g), forms(g))), st.floats(0, 5))
@@ -350,7 +350,7 @@ def test_texts_say_the_value(pair, tau):
 @given(forms(F(1)), forms(F(1)), forms(F(1)), fractions, fractions)
 def test_combine_is_linear(one, two, three, a, b):
     def total(*parts) -> ClosedForm:
-        return combine(parts, F(1))
+        return add_forms(parts, F(1))
 
     assert total((a, one), (b, two)) == total((b, two), (a, one))
     nested = total((a, total((F(1), one), (F(1), two))), (b, three))
@@ -361,7 +361,7 @@ def test_combine_is_linear(one, two, three, a, b):
 
 @given(forms(F(1)), forms(F(1)), fractions, fractions, st.floats(0, 6))
 def test_combine_adds_values(one, two, a, b, tau):
-    total = combine([(a, one), (b, two)], F(1))
+    total = add_forms([(a, one), (b, two)], F(1))
     with mp.workdps(40):
         weights = [mp.mpf(w.numerator) / w.denominator for w in (a, b)]
         wanted = weights[0] * in_high_precision(one, tau) + weights[1] * in_high_precision(two, tau)
@@ -370,7 +370,7 @@ def test_combine_adds_values(one, two, a, b, tau):
 
 @given(forms(F(1)))
 def test_no_rate_without_a_polynomial_and_no_trailing_zero(form):
-    kept = combine([(F(1), form)], F(1))
+    kept = add_forms([(F(1), form)], F(1))
     assert all(p and p[-1] != 0 for p in kept.terms.values())
     assert list(kept.terms) == sorted(kept.terms)
     assert same(kept, form)
@@ -386,8 +386,8 @@ def test_derivative_is_the_slope(form, tau):
 @given(gammas.flatmap(lambda g: st.tuples(forms(g), forms(g))), fractions, fractions)
 def test_derivative_is_linear(pair, a, b):
     one, two = pair
-    total = combine([(a, one), (b, two)], one.gamma)
-    assert total.derivative() == combine([(a, one.derivative()), (b, two.derivative())], one.gamma)
+    total = add_forms([(a, one), (b, two)], one.gamma)
+    assert total.derivative() == add_forms([(a, one.derivative()), (b, two.derivative())], one.gamma)
     assert total.derivative().gamma == one.gamma
 
 
@@ -406,16 +406,16 @@ def test_values_at_arrays(form, taus):
 def test_relax_solves_its_equation(rate, start, source):
     """f' = −rate·f + source, f(0) = start, in fractions."""
     solution = ClosedForm(relax(rate, start, source))
-    left = combine([(F(1), solution.derivative()), (rate, solution)], F(1))
+    left = add_forms([(F(1), solution.derivative()), (rate, solution)], F(1))
     assert same(left, ClosedForm(source))
     assert solution.at_zero == start
 
 
 @given(rates, fractions, fractions, terms, terms)
 def test_relax_is_linear(rate, a, b, one, two):
-    both = combine([(F(1), ClosedForm(one)), (F(1), ClosedForm(two))], F(1)).terms
+    both = add_forms([(F(1), ClosedForm(one)), (F(1), ClosedForm(two))], F(1)).terms
     parts = [(F(1), ClosedForm(relax(rate, a, one))), (F(1), ClosedForm(relax(rate, b, two)))]
-    assert same(ClosedForm(relax(rate, a + b, both)), combine(parts, F(1)))
+    assert same(ClosedForm(relax(rate, a + b, both)), add_forms(parts, F(1)))
 
 
 @settings(max_examples=10, deadline=None)

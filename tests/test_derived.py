@@ -17,10 +17,10 @@ from theories import bare_theory
 
 import nnqft
 from nnqft import AbstractDerivedObservable, Need
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.host import default_host
+from nnqft_plugins.networks.simulation import simulate
 from nnqft_plugins.observables.response_poles import ResponsePoles
-from nnqft_plugins.simulation import simulate
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
 
@@ -162,20 +162,22 @@ def test_errors_of_sampled_numbers_are_honest():
 
 
 def test_one_evaluation_serves_all(monkeypatch):
-    from nnqft import pipeline
+    from nnqft.pipeline.run import run
 
-    asked, evaluate = [], pipeline.compute
+    asked = []
 
-    def counted(theory, observable, **options):
-        asked.append((observable, options["order"]))
-        return evaluate(theory, observable, **options)
+    def counted(theory, request, effort):
+        asked.append(request.observable)
+        return run(theory, request, effort)
 
-    monkeypatch.setattr(pipeline, "compute", counted)
+    # By their paths: `nnqft.pipeline.compute` is a module, and holds the function of the same name.
+    monkeypatch.setattr("nnqft.pipeline.derived.run", counted)
+    monkeypatch.setattr("nnqft.pipeline.compute.run", counted)
     theory = linear(sigma_b=0.4)
-    found = counted(theory, ["correlation_length", "effective_bias", "two_point"], order=1, neval=1)
+    found = nnqft.compute(theory, ["correlation_length", "effective_bias", "two_point"], order=1, neval=1)
     assert list(found) == ["correlation_length", "effective_bias", "two_point"]
     # One for both derived ones, one for what was asked by itself.
-    assert [name for name, order in asked[1:]] == ["two_point", "two_point"]
+    assert asked == ["two_point", "two_point"]
     length, bias = found["correlation_length"], found["effective_bias"]
     assert length.bases["two_point"] is bias.bases["two_point"]
     alone = exact(theory, "effective_bias", order=1)

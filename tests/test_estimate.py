@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from nnqft import Estimate, Series
-from nnqft.estimate import add_all, collect, merge_all
+from nnqft.integrals.estimate import add_all, collect, merge_all
 
 TIMES = 3
 numbers = st.floats(-1e6, 1e6, allow_subnormal=False)

@@ -24,9 +24,9 @@ from theories import bare_theory
 import nnqft
 from nnqft import Leg, Line, Memory, Propagator, Term, Theory, TimeIntegral, Vertex
 from nnqft.host import default_host
-from nnqft.integral import Branch
-from nnqft.work import distinct_integrals
-from nnqft_plugins.integrators.ideals import count_upper_sets, upper_sets
+from nnqft.integrals.distinct import distinct_integrals
+from nnqft.integrals.integral import Branch
+from nnqft_plugins.integrators.exact.states import count_upper_sets, upper_sets
 
 EXACT = default_host().get("integrator", "exact")
 VEGAS = default_host().get("integrator", "vegas")
@@ -796,7 +796,8 @@ def test_exact_by_name_refuses(theory, options, reason):
     began = time.monotonic()
     with pytest.raises(nnqft.InputError, match=reason) as caught:
         nnqft.compute(theory, "two_point", integrator="exact", neval=1000, **({"order": 1} | options))
-    assert str(caught.value).startswith("no integrator for an integral of ")
+    assert str(caught.value).startswith("integrator 'exact' does not take ")
+    assert "integrator='auto'" in str(caught.value)
     assert "exact: " in str(caught.value)
     assert time.monotonic() - began < 2.0
 
@@ -832,7 +833,8 @@ def test_auto_samples_what_cannot_be_exact_and_says_so(theory, observable, order
     assert {row.integrator for row in rows} == {"exact", "vegas"}
     assert all((row.samples > 0) == (row.integrator == "vegas") for row in rows)
     assert result.integrators() == {"exact": len(rows) - len(sampled), "vegas": len(sampled)}
-    (note,) = result.notes
+    note, *growing = result.notes
+    assert all(each.startswith("terms grow") for each in growing)  # these couplings are strong
     assert note.startswith(f"{len(sampled)} diagram")
     assert note.endswith(f"exact: {reason}")
     if observable != "response":
@@ -943,7 +945,7 @@ def test_few_and_many_points_take_the_same_value(monkeypatch):
         integrals = integrals[:: 1 + len(integrals) // 30]
         by_subsets, _ = EXACT.settle(integrals)
         with monkeypatch.context() as patch:
-            patch.setattr("nnqft_plugins.integrators.exact.SMALL", -1)
+            patch.setattr("nnqft_plugins.integrators.exact.integrator.SMALL", -1)
             by_upper_sets, _ = EXACT.settle(integrals)
         assert_allclose(by_upper_sets, by_subsets, rtol=1e-12, atol=1e-18)
 

@@ -218,7 +218,7 @@ def test_killed_processes_cost_only_what_they_held(undisturbed):
     rng = random.Random(5)
 
     def workers() -> list[int]:
-        return children({os.getpid()}, b"spawn_main(tracker_fd")
+        return children({os.getpid()}, b"nnqft_workers/worker.py")
 
     before = set(workers())
     with Background(kill_one_of(lambda: sorted(set(workers()) - before), rng), 4, 0.7) as killer:

@@ -25,7 +25,7 @@ from theories import PHI, TWO_POINT, H, Z, bare_theory, langevin, layered, linea
 
 import nnqft
 from nnqft import Diagram, DiagramSet, InputError, Leg, Theory, Vertex
-from nnqft.generate import generate, predict_count
+from nnqft.graphs.generate import generate, predict_count
 
 ONE = Fraction(1)
 
@@ -79,9 +79,9 @@ def test_one_vertex_with_three_legs_at_both_times():
 def test_mixed_counts(vertices, counts):
     diagrams = mixed_diagrams()
     chosen = diagrams.orders == sum(vertices.values())
-    for vertex in diagrams.plan.vertices:
+    for vertex in diagrams.layout.vertices:
         sockets = (diagrams.kinds == vertex.kinds[0]).sum(axis=1)
-        chosen &= sockets == vertex.kinds.count(vertex.kinds[0]) * vertices.get(vertex.vertex.name, 0)
+        chosen &= sockets == vertex.kinds.count(vertex.kinds[0]) * vertices.get(vertex.rule.name, 0)
     assert np.bincount(diagrams.widths[chosen]).tolist() == counts
 
 

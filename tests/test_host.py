@@ -17,7 +17,7 @@ from theories import bare_theory
 import nnqft
 from nnqft import hookspecs
 from nnqft.host import KINDS, Host, PluginWarning, default_host
-from nnqft.theory import Theory
+from nnqft.rules.theory import Theory
 
 OWN = [point for point in entry_points(group="nnqft") if point.name == "nnqft"]
 HOOKS = {name: hook for name, hook in vars(hookspecs).items() if getattr(hook, "nnqft_spec", None) is not None}
@@ -149,11 +149,12 @@ def test_a_hook_alone(plugin, hook):
 
 
 def test_a_plugin_with_every_hook_is_used(plugin, monkeypatch):
-    host, said = load(plugin("third", WHOLE), *(p for p in entry_points(group="nnqft") if p.name == "nnqft_drawings"))
+    host, said = load(plugin("third", WHOLE), *(p for p in entry_points(group="nnqft") if p.name == "nnqft_builtins"))
     assert not said
     assert not host.broken
-    for module in ("nnqft.request", "nnqft.pipeline", "nnqft.derived", "nnqft.host", "nnqft.work"):
-        monkeypatch.setattr(f"{module}.default_host", lambda: host)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("nnqft.") and hasattr(module, "default_host"):
+            monkeypatch.setattr(module, "default_host", lambda: host)
     theory = nnqft.theory("mine", gamma=2.0)
     assert nnqft.diagrams(theory, "second", order=0)[0].order == 0
     result = nnqft.compute(theory, "second", order=0, neval=100, integrator="guess", executor="idle")
@@ -162,10 +163,10 @@ def test_a_plugin_with_every_hook_is_used(plugin, monkeypatch):
 
 
 def test_a_command_of_a_plugin(plugin, monkeypatch, capsys):
-    from nnqft.cli import main
+    from nnqft.cli.main import main
 
     monkeypatch.setitem(sys.modules, "greeting", SimpleNamespace(greet=greet))
-    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_builtins")
     host, _ = load(plugin("third", {"nnqft_commands": WHOLE["nnqft_commands"]}), own)
     monkeypatch.setattr("nnqft.host.default_host", lambda: host)
     assert main(["greet", "you", "--times", "2"]) == 7
@@ -178,9 +179,9 @@ def test_a_command_of_a_plugin(plugin, monkeypatch, capsys):
 
 
 def test_a_command_that_cannot_be_imported(plugin, monkeypatch, capsys):
-    from nnqft.cli import main
+    from nnqft.cli.main import main
 
-    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_builtins")
     host, _ = load(plugin("third", {"nnqft_commands": WHOLE["nnqft_commands"]}), own)
     monkeypatch.setattr("nnqft.host.default_host", lambda: host)
     assert main(["greet", "you"]) == 2
@@ -190,7 +191,7 @@ def test_a_command_that_cannot_be_imported(plugin, monkeypatch, capsys):
 
 
 def test_a_command_that_is_taken(plugin):
-    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_builtins")
     host, said = load(own, plugin("third", {"nnqft_commands": lambda: {"compute": "greeting:greet"}}))
     refused(host, said, "'compute'", "rename it")
 
@@ -219,7 +220,7 @@ def test_loading_again_finds_the_same():
 @pytest.mark.parametrize(
     "module",
     ["nnqft_workers.local", "nnqft_workers.processes", "nnqft_workers.ray_executor", "nnqft_workers.scheduler",
-     "nnqft_plugins.models.linear", "nnqft.drawing.text", "nnqft.cli", "nnqft.host"],
+     "nnqft_plugins.models.linear", "nnqft.graphs.text", "nnqft.cli.main", "nnqft.host"],
 )  # fmt: skip
 def test_any_module_may_be_imported_first(module):
     code = (
@@ -351,10 +352,10 @@ def test_a_plugin_may_be_broken_in_several_ways(plugin):
 
 
 def test_the_command_line_lists_what_is_broken(plugin, monkeypatch, capsys):
-    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_commands")
+    own = next(p for p in entry_points(group="nnqft") if p.name == "nnqft_builtins")
     host, _ = load(plugin("third", {"nnqft_model": lambda: []}), own)
     monkeypatch.setattr("nnqft.host.default_host", lambda: host)
-    from nnqft.cli import main
+    from nnqft.cli.main import main
 
     assert main(["plugins"]) == 0
     assert "broken: third: " in capsys.readouterr().out

@@ -12,7 +12,7 @@ from sites import RATES, Sites
 from theories import bare_theory
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 
 CUBIC = {1: 1.0, 3: -1 / 3}
 EVEN = {0: 0.3, 1: 1.0, 2: -0.4}
@@ -175,7 +175,7 @@ def test_patterns_that_make_no_sense(model_name, indices, message):
 def test_command_line(capsys):
     common = ["linear", "-O", "cumulant", "-n", "1", "--indices", "iijj"]
     assert main(["diagrams", *common]) == 0
-    assert "order 1, width 1: 4" in capsys.readouterr().out
+    assert "order 1, width order 1: 4" in capsys.readouterr().out
     assert main(["compute", *common, "-p", "N=2", "--times", "0,0,0,0", "--neval", "1"]) == 0
     assert "cumulant (iijj)" in capsys.readouterr().out
 

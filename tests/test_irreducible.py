@@ -16,8 +16,8 @@ from oracles import _add, _multiply, trace_moment
 from theories import bare_theory
 
 import nnqft
-from nnqft.cli import main
-from nnqft.irreducible import on_one_point, skeletons
+from nnqft.cli.main import main
+from nnqft.graphs.irreducible import on_one_point, skeletons
 
 ORDER = 4
 ONE = {(0, 0): Fraction(1)}

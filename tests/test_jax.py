@@ -19,8 +19,8 @@ from theories import bare_theory
 
 import nnqft
 from nnqft.host import default_host
-from nnqft_workers import jax_sampler
-from nnqft_workers.jax_sampler import JaxIntegrator
+from nnqft_plugins.integrators import jax_sampler
+from nnqft_plugins.integrators.jax_sampler import JaxIntegrator
 
 PULSE = (("rate", 1.5),)
 
@@ -75,7 +75,7 @@ def test_the_integrand_is_the_same_function_point_by_point(name):
     rng = np.random.default_rng(1)
     compiled = {}
     for integral in (one for one in integrals(name) if one.dim):
-        shape, wires = integral.apart
+        shape, wires = integral.shape_and_wires
 
         def integrand(wires, times, u, shape=shape):
             each = [wires[n] for n in range(len(wires))]
@@ -99,7 +99,7 @@ def test_compiled_once_for_a_shape_and_right(name):
         state = integrator.prepare(integral, np.random.SeedSequence(1))
         one = integrator.sample(integral, state, 4000, np.random.SeedSequence((2, n)))
         two = vegas.sample(integral, state, 16000, np.random.SeedSequence((3, n)))
-        shapes.add(integral.apart[0])
+        shapes.add(integral.shape_and_wires[0])
         pulls.append((one.mean[0] - two.mean[0]) / np.hypot(one.sdev[0], two.sdev[0]))
     assert jax_sampler._compiled.cache_info().misses == len(shapes) <= 4
     assert len(pulls) >= 15
@@ -125,7 +125,7 @@ def test_a_large_chunk_is_many_blocks_with_the_same_estimator():
 
 MEMORY = """
 import resource, sys, numpy as np, nnqft
-from nnqft_workers.jax_sampler import JaxIntegrator
+from nnqft_plugins.integrators.jax_sampler import JaxIntegrator
 theory = nnqft.theory("linear")
 integral = nnqft.time_integral(nnqft.diagrams(theory, "two_point", order=1)[1], theory, np.zeros((1, 2)))
 integrator = JaxIntegrator()

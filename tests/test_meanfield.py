@@ -16,12 +16,12 @@ from scipy.linalg import eigh_tridiagonal
 from theories import bare_theory
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.host import default_host
-from nnqft_plugins.meanfield import edge_of_chaos, phase_diagram, solve
-from nnqft_plugins.meanfield.gaussian import hermite, overlap
-from nnqft_plugins.models.activations import NAMED
-from nnqft_plugins.simulation import simulate
+from nnqft_plugins.models.network.activations import NAMED
+from nnqft_plugins.networks.meanfield import edge_of_chaos, phase_diagram, solve
+from nnqft_plugins.networks.meanfield.gaussian import hermite, overlap
+from nnqft_plugins.networks.simulation import simulate
 
 
 def tanh(**values) -> nnqft.Theory:

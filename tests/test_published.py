@@ -12,8 +12,8 @@ from scipy.integrate import quad
 from theories import bare_theory
 
 import nnqft
-from nnqft.cli import main
-from nnqft_plugins.published import published
+from nnqft.cli.main import main
+from nnqft_plugins.networks.published.forms import published
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
 

@@ -18,9 +18,9 @@ from theories import bare_theory
 from threadpoolctl import threadpool_limits
 
 import nnqft
-from nnqft.cli import main
-from nnqft_plugins.models import linear_sums
+from nnqft.cli.main import main
 from nnqft_plugins.models.linear import Linear
+from nnqft_plugins.models.linear_sums import sums as linear_sums
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
 STATIC = {"sigma_b": 0.5, "sigma_u": 0.7, "q": 0.6}
@@ -233,7 +233,7 @@ def test_result(tmp_path):
     for words in ("all orders", "mushroom", "N^-2"):
         assert words in table
     labels = [text.get_text() for text in found.plot().get_legend().get_texts()]
-    assert labels == ["N → ∞", "all orders, width ≤ 1"]
+    assert labels == ["N → ∞", "all orders, width order ≤ 1"]
     found.save(tmp_path / "r.json")
     again = nnqft.load(tmp_path / "r.json")
     assert again.request == found.request

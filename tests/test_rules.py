@@ -16,7 +16,7 @@ import theories
 from theories import TWO_POINT, bare_theory
 
 from nnqft import Field, Leg, Propagator, Term, Theory, TheoryError, Vertex
-from nnqft.plan import make_plan
+from nnqft.graphs.layout import lay_out
 
 GOLDEN = Path(__file__).parent / "golden"
 PRINTED = {
@@ -112,7 +112,7 @@ def test_a_propagator_that_makes_no_sense_is_refused(propagator, message):
 @pytest.mark.parametrize("part", [{"width": HALF}, {"order": HALF}])
 def test_a_vertex_that_stays_fractional_is_refused(part):
     with pytest.raises(TheoryError, match=r"model 'mine': vertex 'z h\^3' has a fractional order or width"):
-        make_plan(theory(replace(CUBIC, **part)), TWO_POINT)
+        lay_out(theory(replace(CUBIC, **part)), TWO_POINT)
 
 
 def test_a_bilocal_vertex_without_half_a_width_is_refused():
@@ -120,15 +120,15 @@ def test_a_bilocal_vertex_without_half_a_width_is_refused():
     weights, activation = mine.vertices
     broken = replace(mine, vertices=(replace(weights, width=Fraction(0)), activation))
     with pytest.raises(TheoryError, match=r"vertex '\(1,1\)' has a fractional order or width"):
-        make_plan(broken, TWO_POINT)
+        lay_out(broken, TWO_POINT)
 
 
 def test_a_vertex_that_grows_with_the_width_is_refused():
     double = Vertex("z h h", (Leg("z", 0, "i"), Leg("h", 0, "j", 2)), 1.0)
     message = r"vertex 'z h h' sums over 2 indices and has only N\^-0: its diagrams would grow without bound"
     with pytest.raises(TheoryError, match=message):
-        make_plan(theory(double), TWO_POINT)
-    make_plan(theory(replace(double, width=1)), TWO_POINT)
+        lay_out(theory(double), TWO_POINT)
+    lay_out(theory(replace(double, width=1)), TWO_POINT)
 
 
 # The bilocal line.

@@ -15,16 +15,16 @@ from theories import TWO_POINT, bare_theory
 
 import nnqft
 from nnqft import InputError
-from nnqft.cli import main
-from nnqft.generate import generate
-from nnqft.integral import time_integral
-from nnqft_plugins.integrators.exact import ExactIntegrator
-from nnqft_plugins.models.activations import LINEAR
-from nnqft_plugins.models.averages import polynomial_average
-from nnqft_plugins.models.lines import correlator_terms
-from nnqft_plugins.models.network import network_vertices, phi_phi_of
-from nnqft_plugins.models.saddle import stationary_curve
-from nnqft_plugins.models.tabulated import rest_line, stationary_line
+from nnqft.cli.main import main
+from nnqft.graphs.generate import generate
+from nnqft.integrals.forest import time_integral
+from nnqft_plugins.integrators.exact.integrator import ExactIntegrator
+from nnqft_plugins.models.network.activations import LINEAR
+from nnqft_plugins.models.network.averages import polynomial_average
+from nnqft_plugins.models.network.lines import correlator_terms
+from nnqft_plugins.models.network.rules import network_vertices, phi_phi_of
+from nnqft_plugins.models.network.saddle import stationary_curve
+from nnqft_plugins.models.network.tabulated import rest_line, stationary_line
 
 GAMMA, KAPPA, SIGMA_B = 1.3, 0.8, 0.4
 VALUES = {"gamma": GAMMA, "kappa": KAPPA, "sigma_b": SIGMA_B, "sigma_u": 0.0, "q": 0.0}

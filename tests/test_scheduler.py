@@ -14,8 +14,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from theories import bare_theory
 
 import nnqft
-from nnqft.estimate import add_all
-from nnqft.integral import Branch
+from nnqft.integrals.estimate import add_all
+from nnqft.integrals.integral import Branch
 from nnqft_workers.local import LocalPool
 from nnqft_workers.pool import AbstractPool, Parcel
 from nnqft_workers.rounds import LEAST
@@ -326,7 +326,7 @@ def test_no_two_chunks_share_a_seed():
     pool = Recording()
     run(pieces([Gaussian(spread=s) for s in (10.0, 1.0, 0.1)]), pool=pool, neval=500_000, seed=5)
     chunks = [task for task in pool.tasks if hasattr(task, "number")]
-    seeds = [(task.work.key, task.number) for task in chunks]
+    seeds = [(task.work.seed_words, task.number) for task in chunks]
     assert len(set(seeds)) == len(seeds) > 10
 
 

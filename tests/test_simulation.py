@@ -17,15 +17,15 @@ from scipy.stats import chi2, kstest, norm
 from theories import bare_theory
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.host import open_executor
-from nnqft_plugins.meanfield import solve
-from nnqft_plugins.networks import network_of
-from nnqft_plugins.simulation import Simulation, load, simulate
-from nnqft_plugins.simulation.job import Batch, Job, Measured
-from nnqft_plugins.simulation.linear import Modes, correlation, linear_batch, trace_average
-from nnqft_plugins.simulation.paths import path_batch
-from nnqft_plugins.simulation.statistics import summarise
+from nnqft_plugins.networks.meanfield import solve
+from nnqft_plugins.networks.network import network_of
+from nnqft_plugins.networks.simulation import Simulation, load, simulate
+from nnqft_plugins.networks.simulation.linear import Modes, correlation, linear_batch, trace_average
+from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch
+from nnqft_plugins.networks.simulation.paths import path_batch
+from nnqft_plugins.networks.simulation.statistics import summarise
 
 
 def pulls(result: Simulation, wanted: Any) -> np.ndarray:
@@ -105,9 +105,11 @@ def test_traces_have_the_averages_of_the_oracle():
 
 def test_controls_have_mean_zero():
     network = network_of(nnqft.theory("linear", start="rest", sigma_w=0.7, N=5))
-    found = linear_batch(Batch(Job(network, ((1.0, 0.5),)), 0, 4000)).controls[:, 0]
+    found = linear_batch(NetworkBatch(Ensemble(network, ((1.0, 0.5),)), 0, 4000)).controls[:, 0]
     assert (np.abs(found.mean(axis=0)) < 4 * found.std(axis=0) / math.sqrt(4000)).all()
-    paths = path_batch(Batch(Job(network, ((1.0, 0.5),), scheme="heun", step=0.2, begin=0.3), 0, 4000)).controls[:, 0]
+    paths = path_batch(
+        NetworkBatch(Ensemble(network, ((1.0, 0.5),), scheme="heun", step=0.2, begin=0.3), 0, 4000)
+    ).controls[:, 0]
     assert (np.abs(paths.mean(axis=0)) < 4 * paths.std(axis=0) / math.sqrt(4000)).all()
 
 
@@ -192,10 +194,10 @@ def test_stationary_paths_agree_with_exact_networks():
 def test_the_step_error_falls_as_it_should(method, order):
     """Fine and coarse paths see the same noise, so their difference is precise."""
     network = network_of(bare_theory("taylor", activation="tanh", start="rest", sigma_w=1.5, sigma_b=0.5, N=4))
-    job = Job(network, ((2.0, 2.0),), scheme=method, refined=True, begin=0.0)
+    ensemble = Ensemble(network, ((2.0, 2.0),), scheme=method, refined=True, begin=0.0)
     gaps = []
     for step in (0.1, 0.05, 0.025):
-        found = path_batch(Batch(replace(job, step=step), 0, 4000))
+        found = path_batch(NetworkBatch(replace(ensemble, step=step), 0, 4000))
         gaps.append(abs((found.values - found.coarse).mean()))
     rates = np.log2(np.array(gaps[:-1]) / gaps[1:])
     assert_allclose(rates, order, atol=0.45)

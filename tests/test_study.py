@@ -15,13 +15,13 @@ from numpy.testing import assert_allclose
 from theories import bare_theory
 
 import nnqft
-from nnqft.cli import main
-from nnqft_plugins.study import cells as cells_module
-from nnqft_plugins.study import plan
-from nnqft_plugins.study.cells import SeriesCell, Store, run_all, run_cell
-from nnqft_plugins.study.plan import Settings, all_cells, kinds, series_cells, simulation_cell
-from nnqft_plugins.study.rows import make_rows, make_sizes, width_parts
-from nnqft_plugins.study.sums import Coefficient, combine, evaluate
+from nnqft.cli.main import main
+from nnqft_plugins.networks.study import cells as cells_module
+from nnqft_plugins.networks.study import plan
+from nnqft_plugins.networks.study.cells import SeriesCell, Store, run_all, run_cell
+from nnqft_plugins.networks.study.plan import Settings, all_cells, kinds, series_cells, simulation_cell
+from nnqft_plugins.networks.study.rows import make_rows, make_sizes, width_parts
+from nnqft_plugins.networks.study.sums import Coefficient, combine, evaluate
 
 SMALL = Settings(couplings=(0.2,), widths=(20, 40), tanh_couplings=(), tanh_widths=(), rtol=2e-3, networks=2000)
 WORDS = ["study", "test-it", "--couplings", "0.2", "--widths", "20,40", "--tanh-couplings", "none", "--rtol", "2e-3"]

@@ -14,10 +14,10 @@ from theories import TWO_POINT
 
 import nnqft
 from nnqft import Diagram, Leg, TheoryError, Vertex
-from nnqft.generate import generate
-from nnqft.integral import time_integral
-from nnqft.request import check_times
-from nnqft_plugins.integrators.exact import ExactIntegrator
+from nnqft.graphs.generate import generate
+from nnqft.integrals.forest import time_integral
+from nnqft.stages.times import check_times
+from nnqft_plugins.integrators.exact.integrator import ExactIntegrator
 from nnqft_plugins.integrators.vegas import VegasIntegrator
 
 CUBIC = {(1, 1): Fraction(1), (1, 3): Fraction(-1, 3), (3, 3): Fraction(1, 9)}

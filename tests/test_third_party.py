@@ -20,7 +20,7 @@ from scipy.integrate import quad
 from theories import bare_theory
 
 import nnqft
-from nnqft.cli import main
+from nnqft.cli.main import main
 from nnqft.host import PluginWarning, default_host
 
 ROOT = Path(__file__).parents[1]
@@ -261,7 +261,7 @@ def test_power_law_without_end_is_the_linear_network(fresh):
     steep, exponential = fresh.python("""
         ask = {"order": 1, "tau": [0.0, 1.0], "neval": 50_000}
         answer([nnqft.compute(theory, "two_point", **ask).mean.tolist() for theory in (
-            nnqft.theory("power_law", a=50.0, sigma_w=0.5), nnqft.theory("linear", sigma_w=0.5))])
+            nnqft.theory("power_law", a=50.0, sigma_w=0.5), nnqft.theory("linear", N=1, sigma_w=0.5))])
     """)
     assert_allclose(steep, exponential, rtol=0.05)
     assert not np.allclose(steep, exponential, rtol=1e-3)

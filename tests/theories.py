@@ -11,7 +11,7 @@ from typing import Any
 import nnqft
 from nnqft import Field, Leg, Propagator, Term, Theory, Vertex
 from nnqft.host import default_host
-from nnqft_plugins.models.network import PARAMETERS, network_theory
+from nnqft_plugins.models.network.rules import PARAMETERS, network_theory
 
 H, Z, PHI = Leg("h", 0, "i"), Leg("z", 0, "i"), Leg("phi")
 """External legs; all that carry an index carry the same one."""

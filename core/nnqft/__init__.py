@@ -5,15 +5,11 @@ The shortest use::
     import nnqft
 
     theory = nnqft.theory("linear", N=100, sigma_w=0.5)
-    result = nnqft.compute(theory, "two_point", order=3, tau=[0.0, 1.0, 2.0], rtol=1e-3)
-    print(result.table())
+    result = nnqft.compute(theory, "two_point", order=3, tau=[0.0, 1.0, 2.0])
+    print(result)
 """
 
-from nnqft.activation import Activation
-from nnqft.closed_form import ClosedForm
-from nnqft.derived import Derived
-from nnqft.diagram import Diagram, Line, Point
-from nnqft.diagram_set import DiagramSet
+from nnqft.checks import finite_number, whole_number
 from nnqft.errors import (
     ExecutorError,
     InputError,
@@ -26,31 +22,34 @@ from nnqft.errors import (
     WorkError,
     short,
 )
-from nnqft.estimate import Estimate
-from nnqft.execution import AbstractExecutor, Keep, Outcome, Target, Work
+from nnqft.graphs.diagram import Diagram
+from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.graphs.parts import Line, Point
 from nnqft.hookspecs import hookimpl
-from nnqft.integral import TimeIntegral, time_integral
-from nnqft.interfaces import (
-    AbstractDerivedObservable,
-    AbstractIntegrator,
-    AbstractModel,
-    AbstractObservable,
-    Need,
-    Parameter,
-    finite_number,
-    whole_number,
-)
-from nnqft.load import load
-from nnqft.request import Request
-from nnqft.result import Result
-from nnqft.rows import DiagramRow
-from nnqft.self_energy import SelfEnergy
-from nnqft.series import Series, Singularity
-from nnqft.theory import Field, Leg, Memory, Propagator, Term, Theory, Vertex
-
-# Last, because `nnqft.theory` the function takes the place of the module's name in this package.
-from nnqft.pipeline import compute, diagrams, theory  # isort: skip
-from nnqft.dyson_equation import Dyson, dyson  # isort: skip
+from nnqft.integrals.closed_form import ClosedForm
+from nnqft.integrals.estimate import Estimate
+from nnqft.integrals.forest import time_integral
+from nnqft.integrals.integral import TimeIntegral
+from nnqft.interfaces.activation import Activation
+from nnqft.interfaces.executor import AbstractExecutor, Keep, Outcome, Target, Work
+from nnqft.interfaces.integrator import AbstractIntegrator
+from nnqft.interfaces.model import AbstractModel
+from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable, Need
+from nnqft.interfaces.parameter import Parameter
+from nnqft.pipeline.compute import compute
+from nnqft.results.derived import Derived
+from nnqft.results.load import load
+from nnqft.results.result import Result
+from nnqft.results.rows import DiagramRow
+from nnqft.results.series import Series, Singularity
+from nnqft.rules.parts import Field, Leg, Memory, Propagator, Term, Vertex
+from nnqft.rules.theory import Theory
+from nnqft.self_energies.equation import dyson
+from nnqft.self_energies.self_energy import SelfEnergy
+from nnqft.self_energies.solution import Dyson
+from nnqft.stages.generation import diagrams
+from nnqft.stages.request import Request
+from nnqft.stages.theories import theory
 
 __all__ = [
     "AbstractDerivedObservable",
@@ -107,3 +106,8 @@ __all__ = [
     "time_integral",
     "whole_number",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names and nothing else."""
+    return __all__

@@ -12,6 +12,9 @@ import numpy as np
 
 from nnqft.errors import InputError
 
+FORMAT = 1
+"""Version of the JSON files of results."""
+
 
 def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
     """Write the data; arrays become lists, nan and inf become null.
@@ -24,7 +27,7 @@ def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
     target = Path(path)
     partial = target.with_name(target.name + f".{os.getpid()}.part")
     try:
-        partial.write_text(json.dumps(_plain(data), allow_nan=False) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(to_plain(data), allow_nan=False) + "\n", encoding="utf-8")
         partial.replace(target)
     except OSError as error:
         raise InputError(f"cannot write {str(target)!r}: {error.strerror or error}") from None
@@ -60,13 +63,22 @@ def parse_json(path: str | os.PathLike[str], what: str) -> Any:
         raise InputError(f"cannot read a {what} from {str(path)!r}: {error}") from None
 
 
-def _plain(value: Any) -> Any:
+def array_from(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The finite numbers of a JSON list as an array of that shape; ValueError if they are not that."""
+    array = np.array(values, dtype=float)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"numbers of shape {array.shape}, wanted {shape}")
+    return array
+
+
+def to_plain(value: Any) -> Any:
+    """The value as JSON values: arrays become lists, nan and inf, which JSON lacks, null."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(each) for name, each in value.items()}
+        return {str(name): to_plain(each) for name, each in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return to_plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [to_plain(each) for each in value]
     if isinstance(value, float | np.floating):
         return float(value) if np.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value

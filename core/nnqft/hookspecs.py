@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pluggy
 
-from nnqft.diagram import Diagram
-from nnqft.execution import AbstractExecutor
-from nnqft.interfaces import AbstractDerivedObservable, AbstractIntegrator, AbstractModel, AbstractObservable
+from nnqft.graphs.diagram import Diagram
+from nnqft.interfaces.executor import AbstractExecutor
+from nnqft.interfaces.integrator import AbstractIntegrator
+from nnqft.interfaces.model import AbstractModel
+from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
 
 GROUP = "nnqft"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -59,5 +61,5 @@ def nnqft_commands() -> Mapping[str, str]:  # type: ignore[empty-body]
     """Name → ``"module:function"`` behind ``nnqft NAME``; what it returns is the exit status, None for 0.
 
     Called when plugins are loaded; the module is imported when the command is used. The function's signature becomes
-    the command's options (`nnqft.options` has those that commands share); it may be a cyclopts App, too.
+    the command's options (`nnqft.cli.options` has those that commands share); it may be a cyclopts App, too.
     """

@@ -19,16 +19,14 @@ from typing import Any
 import pluggy
 
 from nnqft import hookspecs
+from nnqft.checks import whole_number
 from nnqft.errors import InputError, NnqftError, PluginError, UnknownNameError, one_line, short
-from nnqft.execution import AbstractExecutor
-from nnqft.interfaces import (
-    AbstractDerivedObservable,
-    AbstractIntegrator,
-    AbstractModel,
-    AbstractObservable,
-    Parameter,
-    whole_number,
-)
+from nnqft.graphs.diagram import Diagram
+from nnqft.interfaces.executor import AbstractExecutor
+from nnqft.interfaces.integrator import AbstractIntegrator
+from nnqft.interfaces.model import AbstractModel
+from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
+from nnqft.interfaces.parameter import Parameter
 
 KINDS = {
     "nnqft_models": "model",
@@ -106,6 +104,35 @@ class Host:
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not callable")
         self.found[kind][name] = thing, plugin
 
+    def model(self, name: Any) -> AbstractModel:
+        """The model of that name; raises as `get` does."""
+        model: AbstractModel = self.get("model", name)
+        return model
+
+    def observable(self, name: Any) -> AbstractObservable | AbstractDerivedObservable:
+        """The observable of that name, with legs or derived; raises as `get` does."""
+        observable: AbstractObservable | AbstractDerivedObservable = self.get("observable", name)
+        return observable
+
+    def integrator(self, name: Any) -> AbstractIntegrator:
+        """The integrator of that name; raises as `get` does."""
+        integrator: AbstractIntegrator = self.get("integrator", name)
+        return integrator
+
+    def integrators(self) -> list[AbstractIntegrator]:
+        """All integrators, in the order in which they were installed."""
+        return [thing for thing, _ in self.found["integrator"].values()]
+
+    def executor(self, name: Any) -> Callable[..., AbstractExecutor]:
+        """The factory of executors of that name; raises as `get` does."""
+        factory: Callable[..., AbstractExecutor] = self.get("executor", name)
+        return factory
+
+    def drawing(self, name: Any) -> Callable[[Diagram], str]:
+        """The function that draws in the format of that name; raises as `get` does."""
+        draw: Callable[[Diagram], str] = self.get("drawing", name)
+        return draw
+
     def get(self, kind: str, name: Any) -> Any:
         """The object of that kind and name.
 
@@ -152,7 +179,7 @@ def _is_model(thing: AbstractModel) -> bool:
 
 
 @contextmanager
-def strangers(what: str) -> Iterator[None]:
+def plugin_errors(what: str) -> Iterator[None]:
     """Turn whatever a plugin's method raises into a PluginError that says which plugin and what happened."""
     try:
         yield
@@ -188,13 +215,30 @@ def default_host() -> Host:
     return Host.load()
 
 
-def open_executor(executor: Any, workers: int | None, address: str | None) -> AbstractExecutor:
-    """The executor itself if one is given, else a new one of that name."""
+def open_executor(executor: Any, workers: Any = None, address: Any = None) -> AbstractExecutor:
+    """The executor itself if one is given, else a new one of that name, which the caller closes.
+
+    Raises
+    ------
+    InputError
+        If the name, the number of workers or the address make no sense.
+    """
     if isinstance(executor, AbstractExecutor):
         return executor
-    factory: Callable[..., AbstractExecutor] = default_host().get("executor", executor)
+    factory = default_host().executor(executor)
     if workers is not None:
         workers = whole_number("workers", workers, 1)
     if address is not None and (not isinstance(address, str) or not address.strip()):
         raise InputError(f"address={short(address)}: wanted text, write for example address='auto'")
     return factory(workers=workers, address=address)
+
+
+@contextmanager
+def running(executor: Any, workers: Any = None, address: Any = None) -> Iterator[AbstractExecutor]:
+    """Give the executor that `open_executor` opens; at the end it is closed, unless it was given by the caller."""
+    place = open_executor(executor, workers, address)
+    try:
+        yield place
+    finally:
+        if place is not executor:
+            place.close()

@@ -49,20 +49,21 @@ def nnqft_observables() -> Sequence[AbstractObservable | AbstractDerivedObservab
 
 @hookimpl
 def nnqft_integrators() -> Sequence[AbstractIntegrator]:
-    """Exact where it can be, VEGAS for everything."""
-    from nnqft_plugins.integrators.exact import ExactIntegrator
+    """Exact where it can be, VEGAS for everything, VEGAS compiled for GPUs."""
+    from nnqft_plugins.integrators.exact.integrator import ExactIntegrator
+    from nnqft_plugins.integrators.jax_sampler import JaxIntegrator
     from nnqft_plugins.integrators.vegas import VegasIntegrator
 
-    return [ExactIntegrator(), VegasIntegrator()]
+    return [ExactIntegrator(), VegasIntegrator(), JaxIntegrator()]
 
 
 @hookimpl
 def nnqft_commands() -> Mapping[str, str]:
     """Commands about networks; their modules are imported when they are used."""
     return {
-        "meanfield": "nnqft_plugins.meanfield.commands:meanfield",
-        "phase-diagram": "nnqft_plugins.meanfield.commands:phase_diagram",
-        "simulate": "nnqft_plugins.simulation.commands:simulate",
-        "published": "nnqft_plugins.published_command:command",
-        "study": "nnqft_plugins.study.command:app",
+        "meanfield": "nnqft_plugins.networks.meanfield.command:meanfield",
+        "phase-diagram": "nnqft_plugins.networks.meanfield.command:phase_diagram",
+        "simulate": "nnqft_plugins.networks.simulation.command:simulate",
+        "published": "nnqft_plugins.networks.published.command:command",
+        "study": "nnqft_plugins.networks.study.command:app",
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nnqft import AbstractExecutor, AbstractIntegrator, InputError, Outcome, Target, Work, hookimpl
+from nnqft import AbstractExecutor, InputError, Outcome, Target, Work, hookimpl
 from nnqft_workers.pool import AbstractPool
 
 
@@ -72,17 +72,9 @@ def nnqft_executors() -> Mapping[str, Callable[..., AbstractExecutor]]:
 
 
 @hookimpl
-def nnqft_integrators() -> Sequence[AbstractIntegrator]:
-    """VEGAS on a GPU."""
-    from nnqft_workers.jax_sampler import JaxIntegrator
-
-    return [JaxIntegrator()]
-
-
-@hookimpl
 def nnqft_commands() -> Mapping[str, str]:
     """What works on ledgers."""
     return {
-        "resume": "nnqft_workers.commands:resume",
-        "ledger": "nnqft_workers.commands:ledger",
+        "resume": "nnqft_workers.command:resume",
+        "ledger": "nnqft_workers.command:ledger",
     }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from nnqft import AbstractIntegrator
-from nnqft.execution import Work
+from nnqft import AbstractIntegrator, Work
 from nnqft.host import default_host
 from nnqft_workers.pool import AbstractPool
 

@@ -21,11 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import LedgerError
-from nnqft.estimate import Estimate
-from nnqft.execution import Keep, Work
-from nnqft.fingerprint import integral_fingerprint, integrator_fingerprint
-from nnqft.interfaces import AbstractIntegrator
+from nnqft import AbstractIntegrator, Estimate, Keep, LedgerError, Work
+from nnqft_workers.fingerprint import integral_fingerprint, integrator_fingerprint
 from nnqft_workers.ledger_file import connect, sqlite_errors
 from nnqft_workers.tasks import Chunk
 
@@ -168,13 +165,13 @@ class Ledger(NoLedger):
                 raise
 
     def _chunk_digest(self, chunk: Chunk) -> bytes:
-        words = (chunk.seed, chunk.work.key, chunk.work.map_key, chunk.number, chunk.samples)
+        words = (chunk.seed, chunk.work.seed_words, chunk.work.state_words, chunk.number, chunk.samples)
         # The map comes from the work's own integrator, whoever samples it.
         maps = self._of_integrator(chunk.work.integrator)
         return self._digest(b"chunk", chunk.work, chunk.integrator, repr(words).encode() + maps)
 
     def _state_digest(self, work: Work, seed: int) -> bytes:
-        return self._digest(b"map", work, work.integrator, repr((seed, work.map_key)).encode())
+        return self._digest(b"map", work, work.integrator, repr((seed, work.state_words)).encode())
 
     def _digest(self, kind: bytes, work: Work, integrator: AbstractIntegrator, more: bytes = b"") -> bytes:
         number = id(work.integral)

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnqft.estimate import Estimate
-from nnqft.execution import Target, Work
+from nnqft import Estimate, Target, Work
 from nnqft_workers.allocation import chunk_size, extended, ideal_shares
 from nnqft_workers.devices import Devices
 

@@ -14,9 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from nnqft import InputError, LedgerError
-from nnqft.estimate import Estimate
-from nnqft.execution import Outcome, Target, Work
+from nnqft import Estimate, InputError, LedgerError, Outcome, Target, Work
 from nnqft_workers.devices import Devices
 from nnqft_workers.dispatcher import Dispatcher, Item
 from nnqft_workers.ledger import Ledger, NoLedger, open_ledger
@@ -175,7 +173,7 @@ class _Run:
 
     @staticmethod
     def _map_of(work: Work) -> tuple[int, tuple[int, ...]]:
-        return id(work.integrator), work.map_key
+        return id(work.integrator), work.state_words
 
     def _look_at_the_clock(self) -> None:
         if time.monotonic() > self.deadline:

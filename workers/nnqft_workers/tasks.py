@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import AbstractIntegrator, NnqftError, PluginError, TimeIntegral, WorkError
+from nnqft import AbstractIntegrator, Estimate, NnqftError, PluginError, TimeIntegral, Work, WorkError
 from nnqft.errors import one_line, short
-from nnqft.estimate import Estimate
-from nnqft.execution import Work
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Prepare:
 
     def run(self) -> Any:
         """The integrator's state."""
-        entropy = (self.seed, *self.work.map_key)
+        entropy = (self.seed, *self.work.state_words)
         return self.work.integrator.prepare(self.work.integral, np.random.SeedSequence(entropy))
 
     @property
@@ -46,7 +44,7 @@ class Chunk:
 
     def run(self) -> Estimate:
         """An estimate independent of every other chunk."""
-        entropy = (self.seed, *self.work.key, self.number)
+        entropy = (self.seed, *self.work.seed_words, self.number)
         seed = np.random.SeedSequence(entropy)
         estimate = self.integrator.sample(self.work.integral, self.state, self.samples, seed)
         _check_estimate(self, estimate)

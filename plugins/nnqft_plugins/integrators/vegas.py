@@ -16,7 +16,7 @@ import vegas
 from threadpoolctl import ThreadpoolController
 
 from nnqft import AbstractIntegrator, Estimate, TimeIntegral
-from nnqft.strata import strata_of
+from nnqft_plugins.integrators.strata import strata_of
 
 _TRAINING_TIMES = 8
 _ROUNDING = 1e-12

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnqft import AbstractModel, Activation, Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex
-from nnqft_plugins.meanfield.layers import fixed_layers
-from nnqft_plugins.models.activations import LINEAR
-from nnqft_plugins.models.network import SLOWEST
-from nnqft_plugins.models.saddle import MEAN_FIELD_REMARK, SADDLE
+from nnqft_plugins.models.network.activations import LINEAR
+from nnqft_plugins.models.network.rules import SLOWEST
+from nnqft_plugins.models.network.saddle import MEAN_FIELD_REMARK, SADDLE
 from nnqft_plugins.models.taylor import ACTIVATION, activation_of, phi_of
-from nnqft_plugins.networks import Network
+from nnqft_plugins.networks.meanfield.layers import fixed_layers
+from nnqft_plugins.networks.network import Network
 
 FEEDFORWARD: dict[str, Parameter] = {
     "gamma": Parameter(1.0, "leak rate γ, 1/time", low=SLOWEST),

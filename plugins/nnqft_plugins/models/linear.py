@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from nnqft import AbstractModel, Activation, InputError, Theory, short
-from nnqft_plugins.models import linear_sums
-from nnqft_plugins.models.activations import LINEAR
-from nnqft_plugins.models.network import PARAMETERS, network_theory
+from nnqft_plugins.models.linear_sums import sums as linear_sums
+from nnqft_plugins.models.network.activations import LINEAR
+from nnqft_plugins.models.network.rules import PARAMETERS, network_theory
 
 
 class Linear(AbstractModel):

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from nnqft import AbstractModel, Theory
-from nnqft_plugins.models.network import NONLINEAR, network_theory
+from nnqft_plugins.models.network.rules import NONLINEAR, network_theory
 
 
 class Quintic(AbstractModel):

@@ -17,15 +17,15 @@ from nnqft import (
     short,
     whole_number,
 )
-from nnqft_plugins.models.activations import NAMED
-from nnqft_plugins.models.network import (
+from nnqft_plugins.models.network.activations import NAMED
+from nnqft_plugins.models.network.rules import (
     AVERAGES,
     NONLINEAR,
     activation_theory,
     network_theory,
     phi_phi_of,
 )
-from nnqft_plugins.models.saddle import optional
+from nnqft_plugins.models.network.saddle import optional
 
 MAX_DEGREE = 14
 """Highest power of h: a point holds no more equal legs."""

@@ -1,0 +1,26 @@
+"""What core registers of its own, as any plugin does: its commands, and the drawing of a diagram on one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from nnqft.graphs.diagram import Diagram
+from nnqft.hookspecs import hookimpl
+
+
+@hookimpl
+def nnqft_drawings() -> Mapping[str, Callable[[Diagram], str]]:
+    """One line of text."""
+    return {"text": str}
+
+
+@hookimpl
+def nnqft_commands() -> Mapping[str, str]:
+    """plugins, rules, diagrams, compute, dyson; the module of each is imported when it is used."""
+    return {
+        "plugins": "nnqft.cli.listing:plugins",
+        "rules": "nnqft.cli.listing:rules",
+        "diagrams": "nnqft.cli.listing:diagrams",
+        "compute": "nnqft.cli.compute:compute",
+        "dyson": "nnqft.cli.dyson:dyson",
+    }

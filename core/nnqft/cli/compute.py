@@ -1,0 +1,61 @@
+"""``nnqft compute MODEL``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from nnqft.cli.options import (
+    Accuracy,
+    Indices,
+    LedgerPath,
+    Model,
+    Observable,
+    OrderOrAll,
+    Output,
+    Param,
+    Place,
+    Start,
+    Tau,
+    TimeLimit,
+    Times,
+    WidthOrder,
+    parse_parameters,
+    parse_times,
+)
+from nnqft.cli.output import check_outputs, finish
+
+
+def compute(
+    model: Model,
+    *,
+    param: Param = None,
+    start: Start = "stationary",
+    observable: Observable = "two_point",
+    indices: Indices = None,
+    order: OrderOrAll = 2,
+    width_order: WidthOrder = None,
+    tau: Tau = None,
+    times: Times = None,
+    accuracy: Accuracy = Accuracy(),
+    time_limit: TimeLimit = None,
+    ledger: LedgerPath = None,
+    place: Place = Place(),
+    output: Output = Output(),
+) -> int:
+    """Compute an observable as the sum of its diagrams.
+
+    Examples:
+
+        nnqft compute taylor -p activation=tanh -p N=50 -p sigma_w=0.5 -n 2 -k 1 --tau 0:5:11
+
+        nnqft compute linear -O correlation_length -n resummed -k 1 --json length.json --plot length.png
+    """
+    import nnqft
+
+    check_outputs(output)
+    names = [name.strip() for name in observable.split(",")]
+    theory = nnqft.theory(model, start=start, **parse_parameters(param))
+    question = {"order": order, "width_order": width_order, "indices": indices, **parse_times(tau, times)}
+    effort = {**asdict(accuracy), **place.options, "time_limit": time_limit, "ledger": ledger}
+    what = names if len(names) > 1 else observable
+    return finish(lambda: nnqft.compute(theory, what, **question, **effort), output)

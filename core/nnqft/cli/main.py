@@ -1,0 +1,85 @@
+"""The command line: ``nnqft COMMAND …``, the commands of plugins among them.
+
+Exit status: 0 done · 2 bad input, one line on stderr · 3 target not reached, result written and marked so.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pkgutil import resolve_name
+
+from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
+
+from nnqft.errors import NnqftError, PluginError, one_line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; every error is one line on stderr."""
+    warnings.showwarning = lambda message, *_, **__: print(f"nnqft: warning: {message}", file=sys.stderr)
+    try:
+        words = sys.argv[1:] if arguments is None else arguments
+        status = _app(words)(
+            words,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except (UnusedCliTokensError, UnknownOptionError) as error:
+        return _fail(_with_hint(error), 2)
+    except (CycloptsError, NnqftError) as error:
+        return _fail(error, 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted before anything was computed", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return status if isinstance(status, int) else 0
+
+
+def _app(words: Sequence[str]) -> App:
+    """All commands, those of plugins included; only the code of the one that is asked for is imported."""
+    from nnqft.host import default_host
+
+    app = App(
+        name="nnqft",
+        help="Feynman diagrams of deep and recurrent networks at finite width.",
+        version_flags=["--version"],
+        suppress_keyboard_interrupt=False,
+    )
+    first = words[0] if words else "--help"
+    for name, (path, plugin) in default_host().found["command"].items():
+        # The list of commands shows what each does, for which all are imported.
+        if first not in (name, "-h", "--help"):
+            app.command(path, name=name)
+            continue
+        try:
+            app.command(resolve_name(path), name=name)
+        except Exception as error:  # a stranger's code may raise anything
+            cause = f"command {name!r} of plugin {plugin!r} is broken: {type(error).__name__}: {one_line(str(error))}"
+            if first == name:
+                raise PluginError(cause) from error
+            app.command(path, name=name, help=cause)
+    return app
+
+
+def _with_hint(error: CycloptsError) -> str:
+    """The parser's line and, for what may be a model's parameter, how that is written."""
+    words = [str(word) for word in error.unused_tokens or ()]
+    if words and "=" in words[0]:
+        return f"{one_line(words[0])}: wanted an option; a parameter of the model is written -p {one_line(words[0])}"
+    if words:
+        return f"{one_line(' '.join(words))}: too many words; --help shows what the command takes"
+    line = one_line(str(error))
+    return line if "Did you mean" in line else f"{line} A parameter of the model is written -p name=value"
+
+
+def _fail(error: object, status: int) -> int:
+    line = " ".join(str(error).split())
+    print(f"nnqft: {line}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

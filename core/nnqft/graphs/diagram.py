@@ -1,0 +1,95 @@
+"""Diagrams as frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nnqft.graphs.parts import Line, Point
+from nnqft.graphs.text import one_line
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+FAMILIES = {0: "cactus", 1: "mushroom"}
+"""The talk's names by width order; further orders are called ``"width-k"``."""
+
+
+def family_name(width: int) -> str:
+    """The talk's name of a width order."""
+    return FAMILIES.get(width, f"width-{width}")
+
+
+@dataclass(frozen=True, repr=False)
+class Diagram:
+    """One Feynman diagram.
+
+    Attributes
+    ----------
+    vertices : tuple of str
+        Name of each vertex.
+    points : tuple of Point
+        The external points first, in the order of the observable's legs.
+    lines : tuple of Line
+    order, width : int
+        Powers of the coupling (n) and of 1/N (k, the width order).
+    symmetry_factor : int
+        |Aut|: permutations of legs and vertices that leave the diagram as it is. The weight is divided by it.
+    coefficient : Fraction or float
+        Product of the vertices' coefficients and symmetries, divided by |Aut|.
+    couplings : tuple of (name, power)
+        The parameters that multiply it, with their powers.
+    weight : float
+        What multiplies the time integral: coefficient × couplings × N^{−width}.
+    digest : str
+        Equal for isomorphic diagrams of theories with the same vertices, and only for those.
+    """
+
+    vertices: tuple[str, ...]
+    points: tuple[Point, ...]
+    lines: tuple[Line, ...]
+    order: int
+    width: int
+    symmetry_factor: int
+    coefficient: Fraction | float
+    couplings: tuple[tuple[str, int], ...]
+    weight: float
+    digest: str = field(repr=False)
+
+    @property
+    def family(self) -> str:
+        """``"cactus"`` (k = 0), ``"mushroom"`` (k = 1), ``"width-k"`` beyond."""
+        return family_name(self.width)
+
+    @property
+    def externals(self) -> int:
+        """Number of external points."""
+        return sum(point.vertex < 0 for point in self.points)
+
+    @cached_property
+    def graph(self) -> nx.MultiDiGraph:
+        """The diagram as a networkx multigraph.
+
+        Nodes are points, with attributes ``vertex`` (index, None for external points), ``name`` (of the vertex)
+        and ``external``. Edges are lines from start to end, with ``propagator`` and ``response``; a response runs
+        forward in time,
+        for other lines the direction means nothing.
+        """
+        import networkx as nx  # it is slow to import, and only those who look at graphs need it
+
+        graph = nx.MultiDiGraph(order=self.order, width=self.width, family=self.family, weight=self.weight)
+        for n, point in enumerate(self.points):
+            external = point.vertex < 0
+            name = "external" if external else self.vertices[point.vertex]
+            graph.add_node(n, vertex=None if external else point.vertex, name=name, external=external)
+        for line in self.lines:
+            graph.add_edge(line.start, line.end, propagator=line.propagator, response=line.response)
+        return graph
+
+    def __str__(self) -> str:
+        return one_line(self.points, self.lines)
+
+    def __repr__(self) -> str:
+        return f"Diagram({self}, order={self.order}, width={self.width}, weight={self.weight:g})"

@@ -1,0 +1,50 @@
+"""Which of an observable's legs carry the same index: ``"iijj"`` for ⟨h_i h_i h_j h_j⟩ with i ≠ j."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from nnqft.errors import InputError, short
+from nnqft.rules.parts import Leg
+from nnqft.rules.theory import Theory
+
+_LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
+
+
+def check_indices(indices: Any) -> str | None:
+    """A pattern in its normal form, letters in the order i, j, k, …; None where all legs are of one index.
+
+    Raises
+    ------
+    InputError
+        If it is not text made of letters.
+    """
+    if indices is None:
+        return None
+    if not isinstance(indices, str) or not indices.strip().isalpha():
+        raise InputError(f"indices={short(indices)}: wanted a letter for each leg, write for example indices='iijj'")
+    letters = indices.strip()
+    kinds = list(dict.fromkeys(letters))
+    if len(kinds) > len(_LETTERS):
+        raise InputError(f"indices={short(indices)}: {len(kinds)} different indices, wanted at most {len(_LETTERS)}")
+    return None if len(kinds) == 1 else "".join(_LETTERS[kinds.index(letter)] for letter in letters)
+
+
+def label_legs(theory: Theory, observable: str, legs: tuple[Leg, ...], indices: str | None) -> tuple[Leg, ...]:
+    """The legs with the indices of a pattern from `check_indices`: equal letters, equal units; different, different.
+
+    Raises
+    ------
+    InputError
+        If the pattern does not fit the legs, or the theory knows no index.
+    """
+    if indices is None:
+        return legs
+    if len(indices) != len(legs):
+        raise InputError(
+            f"indices={indices!r} has {len(indices)} letters, {observable!r} has {len(legs)} legs; write one for each"
+        )
+    if all(leg.index is None for vertex in theory.interactions for leg in vertex.legs):
+        raise InputError(f"indices={indices!r}: model {theory.model!r} has one unit only; leave indices out")
+    return tuple(replace(leg, index=letter) for leg, letter in zip(legs, indices, strict=True))

@@ -1,0 +1,58 @@
+"""A diagram on one line of text.
+
+``t(a(b)) s(c) b~c {a,c}{b,d}``: the response of b runs to a and that of a to t; b and c are joined by a
+correlator; a and c are the two times of one vertex. Further responses read ``s>c``, one closed on its point ``a>a``;
+an amputated leg that ends on a reads ``t|a``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import ascii_lowercase
+
+from nnqft.graphs.parts import Line, Point
+
+LEGEND = "a(b): response of b runs to a · a~b: correlator · {a,b}: the times of one vertex"
+"""How to read one line, for those who list diagrams."""
+
+
+def point_names(points: Sequence[Point]) -> list[str]:
+    """Names of the points: t and s, or t1…tk, for external ones, letters for the others."""
+    externals = sum(point.vertex < 0 for point in points)
+    outer = ["t", "s"][:externals] if externals <= 2 else [f"t{n + 1}" for n in range(externals)]
+    letters = [c for c in ascii_lowercase if c not in "ts"]
+    inner = [letters[n % len(letters)] + str(n // len(letters) or "") for n in range(len(points) - externals)]
+    return outer + inner
+
+
+def one_line(points: Sequence[Point], lines: Sequence[Line]) -> str:
+    """The diagram with these points and lines on one line."""
+    names, externals = point_names(points), sum(point.vertex < 0 for point in points)
+    children: dict[int, list[int]] = {n: [] for n in range(len(names))}
+    placed: set[int] = set()
+    ends: set[int] = set()
+    rest: list[str] = []
+    for line in lines:
+        if line.response and line.end != line.start >= externals and line.start not in placed:
+            placed.add(line.start)
+            children[line.end].append(line.start)
+            if line.stub:
+                ends.add(line.end)
+        else:
+            joint = "|" if line.stub else ">" if line.response else "~"
+            rest.append(f"{names[line.start]}{joint}{names[line.end]}")
+
+    def tree(point: int) -> str:
+        inside = ",".join(tree(child) for child in children[point])
+        if point in ends:
+            return f"{names[point]}|{inside}"
+        return names[point] + (f"({inside})" if inside else "")
+
+    groups: dict[int, list[str]] = {}
+    for n, point in enumerate(points):
+        if point.vertex >= 0:
+            groups.setdefault(point.vertex, []).append(names[n])
+    vertices = "".join("{" + ",".join(group) + "}" for group in groups.values())
+    # A point whose response is closed on itself hangs on no other: it is a root, shown if anything hangs on it.
+    roots = [n for n in range(len(names)) if n < externals or (n not in placed and children[n])]
+    return " ".join([*(tree(root) for root in roots), *sorted(rest), vertices]).strip()

@@ -1,0 +1,199 @@
+"""Generate diagrams by Wick contraction, leg by leg, merging isomorphic partial diagrams.
+
+The unit is the *socket*: the equal legs of a vertex (same point, same field, same index slot). All partial
+diagrams with the same number of lines are held in one batch of arrays and extended together. In each, one free
+leg is chosen and joined to every leg it can reach, of the diagram or of a new vertex; the number of ways
+multiplies the count. Isomorphic results are merged and their counts added, so that in the end
+
+    count = Π (symmetry of each vertex) / |Aut(diagram)|.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from nnqft.graphs.batch import Batch, add_line, add_vertex, start_batch
+from nnqft.graphs.canonical import apply_order, canonical_order, row_keys
+from nnqft.graphs.layout import SAME_POINT, Layout
+from nnqft.graphs.slots import is_closed, slot_of
+
+
+def contract(
+    layout: Layout,
+    order: int,
+    width_order: int | None,
+    connected: bool,
+    check: Callable[[Batch], None] = lambda partial: None,
+) -> Iterator[Batch]:
+    """Yield batches of finished diagrams in canonical form, of every order up to `order`.
+
+    Parameters
+    ----------
+    layout
+        From `lay_out`.
+    order
+        Highest sum of the vertices' orders.
+    width_order
+        Highest width order k to keep; None keeps all.
+    connected
+        True: every diagram is connected. False: each of its parts holds an external leg.
+    check
+        Called with the partial diagrams of each step; may raise to stop the generation.
+    """
+    batch = start_batch(layout, order)
+    first = True
+    while len(batch):
+        chosen = _choose(layout, batch)
+        done = chosen < 0
+        if done.any():
+            yield _finish(batch.take(np.flatnonzero(done)))
+        going = ~done
+        if connected and not first:
+            # Only an external leg is left to choose: the part that holds the first one is closed.
+            going &= chosen >= len(layout.externals)
+        first = False
+        rows = np.flatnonzero(going)
+        batch, chosen = batch.take(rows), chosen[rows]
+        extended = [*_join_inside(layout, batch, chosen), *_join_new(layout, batch, chosen, order)]
+        if not extended:
+            return
+        batch = Batch.join(extended)
+        batch = batch.take(np.flatnonzero(_indices_differ(layout, batch)))
+        if width_order is not None:
+            batch = batch.take(np.flatnonzero(_least_width(layout, batch) <= width_order))
+        batch = _merge(batch)
+        check(batch)
+
+
+def index_loops(layout: Layout, batch: Batch) -> np.ndarray:
+    """Number of index classes of each finished diagram that no external leg ties."""
+    return _classes(layout, batch)[0].sum(axis=1)
+
+
+def _choose(layout: Layout, batch: Batch) -> np.ndarray:
+    """The socket to contract next, −1 where none is free: internal ones first, then external ones in order."""
+    room = batch.kind.shape[1]
+    place = np.arange(room)
+    rank = np.where(place < len(layout.externals), place + room, place)
+    rank = np.where(batch.free > 0, rank, 4 * room)
+    chosen = rank.argmin(axis=1)
+    return np.where(batch.free.any(axis=1), chosen, -1)
+
+
+def _join_inside(layout: Layout, batch: Batch, chosen: np.ndarray) -> Iterator[Batch]:
+    """Join the chosen leg to each free leg of the same diagram."""
+    rows = np.arange(len(batch))
+    kind = batch.kind[rows, chosen]
+    spare = batch.free.astype(np.int64)
+    spare[rows, chosen] -= 1
+    possible = (spare > 0) & layout.joins[kind[:, None], batch.kind]
+    # No closed response loops: the later end must not lie before the earlier one, nor on it if θ(0) = 0.
+    forward = layout.directed[kind[:, None], batch.kind]
+    backward = layout.directed[batch.kind, kind[:, None]]
+    codes = batch.code[rows, chosen]
+    one_point = ((codes & SAME_POINT) > 0) & (layout.theory.theta0 != 0)
+    possible &= ~(forward & batch.before[rows, :, chosen] & ~one_point)
+    possible &= ~(backward & batch.before[rows, chosen, :] & ~one_point)
+    slot = slot_of(batch.code[rows, chosen], chosen)
+    possible &= ~(slot & layout.wick[kind][:, None] & ~(forward | backward))
+    for target in range(batch.kind.shape[1]):
+        hit = np.flatnonzero(possible[:, target])
+        if len(hit):
+            new = batch.take(hit)
+            new.count *= spare[hit, target]
+            add_line(layout, new, chosen[hit], np.full(len(hit), target))
+            within = layout.average[kind[hit]] & slot[hit, target]
+            yield (
+                new.take(np.flatnonzero(~(within & is_closed(new.code, new.free, slot[hit])))) if within.any() else new
+            )
+
+
+def _join_new(layout: Layout, batch: Batch, chosen: np.ndarray, order: int) -> Iterator[Batch]:
+    """Join the chosen leg to each kind of leg of each vertex that still fits."""
+    kind = batch.kind[np.arange(len(batch)), chosen]
+    for vertex in layout.vertices:
+        fits = batch.order + int(vertex.rule.order) <= order
+        for entry, ways in vertex.entries:
+            hit = np.flatnonzero(fits & layout.joins[kind, vertex.kinds[entry]])
+            if len(hit):
+                new = batch.take(hit)
+                place = new.size.copy()
+                add_vertex(layout, new, vertex)
+                new.count *= ways * vertex.sockets[entry].power
+                add_line(layout, new, chosen[hit], place + entry)
+                yield new
+
+
+def _classes(layout: Layout, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Index classes without an external leg, by (B, S) masks of their first sockets.
+
+    Returns the closed ones, the open ones, and the open ones whose free legs are all response legs.
+    """
+    place = np.arange(batch.kind.shape[1])
+    member = batch.loop[:, :, None] == place
+    own = (batch.loop == place) & (place < batch.size[:, None]) & layout.indexed[batch.kind]
+    own &= ~member[:, : len(layout.externals)].any(axis=1)
+    free = batch.free > 0
+    is_open = own & (member & free[:, :, None]).any(axis=1)
+    unwilling = is_open & ~(member & (free & ~layout.response[batch.kind])[:, :, None]).any(axis=1)
+    return own & ~is_open, is_open, unwilling
+
+
+def _indices_differ(layout: Layout, batch: Batch) -> np.ndarray:
+    """False where lines have made equal the indices of external legs that are to differ: δ_ij with i ≠ j."""
+    apart = np.ones(len(batch), bool)
+    for a, one in enumerate(layout.externals):
+        for b, two in enumerate(layout.externals[:a]):
+            if None not in (one.index, two.index) and one.index != two.index:
+                apart &= batch.loop[:, a] != batch.loop[:, b]
+    return apart
+
+
+def _least_width(layout: Layout, batch: Batch) -> np.ndarray:
+    """Lower bound of the width order of everything that can grow from each row.
+
+    Each open class closes at best on its own, except those with only response legs free: as ⟨z̃ z̃⟩ = 0, each of
+    these merges with a class that has other legs, or takes in those of a new vertex, which leaves that vertex's
+    own response legs in the same need. A new vertex adds no more classes than powers of 1/N (see `lay_out`).
+    """
+    closed, is_open, unwilling = (mask.sum(axis=1) for mask in _classes(layout, batch))
+    bound = batch.width - closed - is_open
+    return bound + unwilling if layout.pure_slots else bound
+
+
+def _merge(batch: Batch) -> Batch:
+    """Merge isomorphic rows, adding their counts."""
+    if not len(batch):
+        return batch
+    _, keys = _canonical_keys(batch)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    count = np.zeros(len(first), np.int64)
+    np.add.at(count, inverse, batch.count)
+    merged = batch.take(first)
+    merged.count = count
+    return merged
+
+
+def _finish(batch: Batch) -> Batch:
+    """Put finished rows into canonical node order."""
+    order, _ = _canonical_keys(batch)
+    batch.kind, batch.code = apply_order(batch.kind, batch.code, order)
+    where = np.argsort(order, axis=1)
+    rows = np.arange(len(batch))[:, None]
+    batch.loop = np.take_along_axis(where[rows, batch.loop].astype(np.int16), order, axis=1)
+    return batch
+
+
+def _canonical_keys(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Canonical node order of each row, and a comparable key of its canonical form."""
+    room = batch.kind.shape[1]
+    place = np.arange(room)
+    colours = batch.kind.astype(np.uint64) << np.uint64(8) | batch.free
+    # Empty sockets are told apart, so that they cost the refinement nothing; they sort by place.
+    empty = place >= batch.size[:, None]
+    colours = np.where(empty, (np.uint64(1) << np.uint64(32)) + place.astype(np.uint64), colours)
+    order = canonical_order(colours, batch.code)
+    kinds, codes = apply_order(colours, batch.code, order)
+    return order, row_keys(kinds, codes)

@@ -1,0 +1,181 @@
+"""Estimates with their covariance over times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from nnqft.checks import finite_number, whole_number
+from nnqft.files import array_from, to_plain
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """An estimate of an integral, or of a sum of integrals, at M time tuples.
+
+    Attributes
+    ----------
+    mean : (M,) array
+    cov : (M, M) array
+        Covariance of the mean.
+    samples : int
+        Evaluations of the integrand; 0 for a value known without statistical error.
+    chunks : int
+        Independent chunks it was made from.
+    chi2_sum, dof : float, int
+        Sum of the χ² of every merge (averaged over times) and their number.
+    seconds : float
+        Processor time spent.
+    rounding : (M,) array
+        Bound of the rounding error of an exact value; 0 where sampling dominates it by far.
+    """
+
+    mean: np.ndarray
+    cov: np.ndarray
+    samples: int
+    chunks: int
+    chi2_sum: float = 0.0
+    dof: int = 0
+    seconds: float = 0.0
+    rounding: np.ndarray = field(default_factory=lambda: np.zeros(1))
+
+    @classmethod
+    def of_chunk(cls, samples: int, mean: np.ndarray, cov: np.ndarray, seconds: float = 0.0) -> Estimate:
+        """One chunk: the mean of `samples` evaluations, and the covariance of that mean."""
+        return cls(mean, cov, samples, 1, seconds=seconds)
+
+    @classmethod
+    def exact(cls, value: np.ndarray, seconds: float = 0.0, rounding: np.ndarray | None = None) -> Estimate:
+        """A value without statistical error."""
+        none = np.broadcast_to(0.0, (len(value), len(value)))  # takes no memory, and there may be thousands
+        return cls(value, none, 0, 0, seconds=seconds, rounding=np.zeros(1) if rounding is None else rounding)
+
+    @property
+    def sdev(self) -> np.ndarray:
+        """(M,) standard deviation of the mean."""
+        return np.sqrt(np.maximum(np.diagonal(self.cov), 0.0))
+
+    @property
+    def variance_per_sample(self) -> np.ndarray:
+        """(M,) variance of the mean times the number of samples."""
+        return np.diagonal(self.cov) * self.samples
+
+    @property
+    def chi2(self) -> float:
+        """χ² per degree of freedom of the chunks against each other, averaged over times; nan for a single chunk."""
+        return self.chi2_sum / self.dof if self.dof else math.nan
+
+    def merge(self, other: Estimate) -> Estimate:
+        """Both estimates of the same integral together, weighted by samples.
+
+        Weighting by the estimated errors instead would bias the mean, because small values come with small
+        errors. Associative up to rounding: merge in chunk order for reproducible bits.
+        """
+        samples = self.samples + other.samples
+        if samples == 0:
+            return self
+        a, b = self.samples / samples, other.samples / samples
+        # Each merge tests one difference against its own error, so chunks of any size can be compared.
+        variance = np.diagonal(self.cov) + np.diagonal(other.cov)
+        known = variance > 0
+        gap = (self.mean - other.mean)[known] ** 2 / variance[known]
+        return Estimate(
+            mean=a * self.mean + b * other.mean,
+            cov=a * a * self.cov + b * b * other.cov,
+            samples=samples,
+            chunks=self.chunks + other.chunks,
+            chi2_sum=self.chi2_sum + other.chi2_sum + (float(gap.mean()) if known.any() else 0.0),
+            dof=self.dof + other.dof + bool(known.any()),
+            seconds=self.seconds + other.seconds,
+        )
+
+    def scaled(self, weight: float) -> Estimate:
+        """The estimate of weight × integral."""
+        cov = weight**2 * self.cov if self.samples else self.cov
+        return replace(self, mean=weight * self.mean, cov=cov, rounding=abs(weight) * self.rounding)
+
+
+def estimate_from(data: Mapping[str, Any], times: int) -> Estimate:
+    """The estimate at so many times whose fields, as JSON values, these are; ValueError if they are not."""
+    return Estimate(
+        mean=array_from(data["mean"], (times,)),
+        cov=array_from(data["cov"], (times, times)),
+        samples=whole_number("samples", data["samples"], 0),
+        chunks=whole_number("chunks", data["chunks"], 0),
+        chi2_sum=finite_number("chi2_sum", data["chi2_sum"]),
+        dof=whole_number("dof", data["dof"], 0),
+        seconds=finite_number("seconds", data["seconds"]),
+        rounding=array_from(data["rounding"], (len(data["rounding"]),)),
+    )
+
+
+Parts = Mapping[tuple[int | str, int], Estimate]
+"""Estimates by (order, width order), couplings included."""
+
+
+def parts_to_data(parts: Parts) -> list[dict[str, Any]]:
+    """The estimates with their orders as JSON values."""
+    return [{"order": n, "width": k, **to_plain(asdict(each))} for (n, k), each in parts.items()]
+
+
+def parts_from(data: Sequence[Mapping[str, Any]], times: int) -> dict[tuple[int | str, int], Estimate]:
+    """The estimates that `parts_to_data` wrote; an order that is a word stays one."""
+    return {
+        (each["order"] if isinstance(each["order"], str) else int(each["order"]), int(each["width"])): estimate_from(
+            each, times
+        )
+        for each in data
+    }
+
+
+def merge_all(estimates: Iterable[Estimate]) -> Estimate:
+    """All estimates of one integral, merged in the order given."""
+    return reduce(Estimate.merge, estimates)
+
+
+def add_all(estimates: Iterable[Estimate]) -> Estimate:
+    """The sum of independent estimates of different integrals."""
+    parts = list(estimates)
+    mean = np.sum([e.mean for e in parts], axis=0)
+    cov = np.zeros((len(mean), len(mean)))
+    for part in parts:
+        if part.samples:
+            cov += part.cov
+    return Estimate(
+        mean=mean,
+        cov=cov,
+        samples=sum(e.samples for e in parts),
+        chunks=sum(e.chunks for e in parts),
+        chi2_sum=sum(e.chi2_sum for e in parts),
+        dof=sum(e.dof for e in parts),
+        seconds=sum(e.seconds for e in parts),
+        rounding=sum((e.rounding for e in parts), np.zeros(1)),
+    )
+
+
+def collect(
+    keys: Iterable[Any], weights: Iterable[float], which: Iterable[int], estimates: Mapping[int, Estimate]
+) -> dict[Any, Estimate]:
+    """Σ weight × estimate for each key, sorted by key.
+
+    Parameters
+    ----------
+    keys, weights, which
+        For each diagram its group, its weight, and the number of its estimate.
+    estimates
+        By number, independent of each other. Diagrams of a group that share one add their weights first, as
+        their errors are the same.
+    """
+    groups: dict[Any, dict[int, float]] = {}
+    for key, weight, number in zip(keys, weights, which, strict=True):
+        group = groups.setdefault(key, {})
+        group[number] = group.get(number, 0.0) + weight
+    return {
+        key: add_all(estimates[number].scaled(weight) for number, weight in groups[key].items())
+        for key in sorted(groups)
+    }

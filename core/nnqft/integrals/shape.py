@@ -1,0 +1,79 @@
+"""The shape of a time integral, which many integrals share; the wires that tell them apart come as numbers.
+
+An integrand compiled for a shape takes the wires as data, so a compiler has work to do once for a shape and not once
+for a diagram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from nnqft.rules.parts import Propagator, Vertex
+
+
+class BranchShape(NamedTuple):
+    """A point of the forest: the line to its parent, how many more parents and external z̃ below confine it.
+
+    `rooted`: its time is its own; else it is an offset from that of an external point. `free`: it has no parent, and
+    its time runs over the horizon.
+    """
+
+    propagator: str
+    others: int
+    below: int
+    rooted: bool
+    free: bool
+
+
+class LineShape(NamedTuple):
+    """A line: which, whether it has a direction, and whether its two times hang from one root."""
+
+    propagator: str
+    response: bool
+    one_root: bool
+
+
+class FactorShape(NamedTuple):
+    """A vertex with a kernel, and its number of points."""
+
+    vertex: str
+    points: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What an integrand's code depends on, apart from array shapes; hashable if the parameters of its lines are.
+
+    Attributes
+    ----------
+    stationary : bool
+    externals : int
+    branches, lines, factors : tuples
+        In the order in which they are evaluated, which is that of the wires.
+    propagators, vertices : tuples
+        Those that occur.
+    parameters : tuple of pairs
+        Of the theory, if a vertex has a kernel.
+    scale : float
+    horizon : float
+        Of the theory, if a point is free; else infinite.
+    """
+
+    model: str
+    stationary: bool
+    externals: int
+    branches: tuple[BranchShape, ...]
+    lines: tuple[LineShape, ...]
+    factors: tuple[FactorShape, ...]
+    propagators: tuple[Propagator, ...]
+    vertices: tuple[Vertex, ...]
+    parameters: tuple[tuple[str, Any], ...]
+    scale: float
+    horizon: float
+
+    @property
+    def propagator_named(self) -> Mapping[str, Propagator]:
+        """The lines by name."""
+        return {propagator.name: propagator for propagator in self.propagators}

@@ -1,0 +1,1 @@
+"""What a plugin implements: a page for each kind."""

@@ -1,0 +1,133 @@
+"""What travels to executors and back: pieces of work, a target, an outcome; and the executor's interface."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnqft.integrals.estimate import Estimate
+from nnqft.integrals.integral import TimeIntegral
+from nnqft.interfaces.integrator import AbstractIntegrator
+
+
+@dataclass(frozen=True)
+class Work:
+    """One integral to compute and what it is worth.
+
+    Attributes
+    ----------
+    label
+        How an error message names it.
+    weight
+        What multiplies the integral in the sum.
+    seed_words
+        Words of entropy that, with the request's seed and the chunk number, seed its samples.
+    state_words
+        The same for `prepare`; equal for integrals that are equal, so that these share one state.
+    """
+
+    label: str
+    integral: TimeIntegral
+    integrator: AbstractIntegrator
+    weight: float
+    seed_words: tuple[int, ...]
+    state_words: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Where finished work is kept: the path of a ledger, and the request (JSON) that it is written down for."""
+
+    path: str
+    request: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """When to stop: |error| ≤ max(rtol·|sum|, atol) at every time, `neval` samples spent, or `time_limit` seconds over.
+
+    `keep` says where finished chunks are kept, if anywhere.
+    """
+
+    rtol: float | None = None
+    atol: float | None = None
+    neval: int | None = None
+    seed: int = 0
+    time_limit: float | None = None
+    keep: Keep | None = None
+
+    @property
+    def only_budget(self) -> bool:
+        """No error is asked for: a budget that is spent is all that was wanted."""
+        return self.rtol is None and self.atol is None
+
+    def tolerance(self, total: np.ndarray) -> np.ndarray:
+        """(M,) largest error allowed; −1 where only the budget decides."""
+        bound = np.full(len(total), -1.0)
+        if self.rtol is not None:
+            bound = np.maximum(bound, self.rtol * np.abs(total))
+        if self.atol is not None:
+            bound = np.maximum(bound, self.atol)
+        return bound
+
+
+@dataclass
+class Outcome:
+    """What an executor hands back.
+
+    Attributes
+    ----------
+    estimates
+        One for each piece of work, in order; None where nothing was finished.
+    converged
+        The target was met (or only a budget was set, and it was spent).
+    reason
+        Why it stopped, in a few words.
+    failure
+        The exception that ended the computation early, if one did.
+    notes
+        What a reader should know of how it ran: work that was lost and done again, GPUs that took part.
+    """
+
+    estimates: list[Estimate | None]
+    converged: bool
+    reason: str
+    failure: Exception | None = None
+    notes: tuple[str, ...] = ()
+
+
+class AbstractExecutor(ABC):
+    """A place where work runs.
+
+    Attributes
+    ----------
+    name, summary : str
+    durable : bool
+        `evaluate` keeps finished work in the ledger that the target names, and uses what is there.
+    """
+
+    name: str
+    summary: str = ""
+    durable: bool = False
+
+    @abstractmethod
+    def evaluate(self, work: Sequence[Work], target: Target, progress: Callable[[Mapping[str, Any]], None]) -> Outcome:
+        """Sample all work until the weighted sum meets the target.
+
+        `progress` is called now and then with ``samples`` (spent), ``expected`` (as far as can be told now) and
+        ``error`` (largest error over what the target allows, inf while unknown).
+        """
+
+    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        """Results of a pure function, in the order of the items, as they are asked for; by default in this process.
+
+        For work that is not an integral, such as simulations. Function and items must survive pickling.
+        """
+        return map(function, items)
+
+    def close(self) -> None:
+        """Give back what the executor holds; called once, also after a failure."""

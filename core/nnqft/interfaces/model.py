@@ -1,0 +1,64 @@
+"""The interface of models."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nnqft.errors import InputError
+from nnqft.interfaces.activation import Activation
+from nnqft.interfaces.parameter import Parameter
+from nnqft.rules.theory import Theory
+
+
+class AbstractModel(ABC):
+    """A stochastic differential equation, given by its Feynman rules.
+
+    Attributes
+    ----------
+    name, summary : str
+        What it is asked for by, and one line of what it is.
+    parameters : mapping
+        Name → Parameter.
+    starts : tuple of str
+        Which of ``"stationary"`` and ``"rest"`` it supports.
+    """
+
+    name: str
+    summary: str = ""
+    parameters: Mapping[str, Parameter]
+    starts: tuple[str, ...] = ("stationary", "rest")
+
+    @abstractmethod
+    def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
+        """The rules at validated values, one for every name in `parameters`."""
+
+    def resummed(self, theory: Theory, observable: str, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sum of all diagrams of a width order, whatever their order in the coupling; models may know it.
+
+        Parameters
+        ----------
+        theory, observable
+            The rules, made by this model, and the name of what is wanted.
+        width
+            Power of 1/N; the answer includes N^{−width}.
+        times : (M, legs) array
+
+        Returns
+        -------
+        values, bounds : (M,) arrays
+            The sum, and a bound of its rounding and quadrature error.
+
+        Raises
+        ------
+        InputError
+            If it has no such sum, or if the sum diverges at these parameters.
+        """
+        raise InputError(f"model {self.name!r} has no resummed form; write a whole number for order")
+
+    def activation(self, values: Mapping[str, Any]) -> Activation | None:
+        """The true φ at these values, for simulation and mean-field theory; None if there is no such network."""
+        return None

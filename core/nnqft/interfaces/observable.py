@@ -1,0 +1,92 @@
+"""The interfaces of observables: those with legs, and those derived from others."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnqft.rules.parts import Leg
+from nnqft.rules.theory import Theory
+
+
+class AbstractObservable(ABC):
+    """A correlation function, given by the legs its diagrams end on.
+
+    Attributes
+    ----------
+    name, summary : str
+    arity : int or None
+        Columns of the times; None for any number.
+    connected : bool
+        True: connected diagrams only. False: the moment, each part of a diagram holding an external leg.
+    """
+
+    name: str
+    summary: str = ""
+    arity: int | None = 2
+    connected: bool = False
+
+    @abstractmethod
+    def legs(self, theory: Theory, arity: int) -> tuple[Leg, ...]:
+        """The external legs for that many times.
+
+        The `point` of a leg is the column of its time, and legs of equal `index` carry the same index.
+        """
+
+
+@dataclass(frozen=True)
+class Need:
+    """A base observable that a derived one is made of.
+
+    Attributes
+    ----------
+    observable : str
+        Name of an observable with legs.
+    times : tuple of tuples of float
+        Its external times, (M, legs).
+    indices : str or None
+        Pattern of its legs' indices, such as ``"iijj"``; None for one unit.
+    """
+
+    observable: str
+    times: tuple[tuple[float, ...], ...]
+    indices: str | None = None
+
+
+class AbstractDerivedObservable(ABC):
+    """Numbers made of base observables, such as a correlation length.
+
+    The base observables that several derived ones need are evaluated once, at all their times together.
+
+    Attributes
+    ----------
+    name, summary : str
+    arity : int or None
+        Columns of the times a user may give; None for any number, 0 if it takes no times.
+    """
+
+    name: str
+    summary: str = ""
+    arity: int | None = 2
+
+    @abstractmethod
+    def needs(self, theory: Theory, times: np.ndarray | None) -> Mapping[str, Need]:
+        """What has to be computed, under names of its own choice; `times` is (M, arity), None if none were given.
+
+        Raises
+        ------
+        InputError
+            If the theory has no such quantity.
+        """
+
+    @abstractmethod
+    def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
+        """What each number is called, and the number.
+
+        `values` has an array of M correlated gvars for each need, by its name; arithmetic and numpy functions carry
+        their errors on. nan stands for a number that does not exist.
+        """

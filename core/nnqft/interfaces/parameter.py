@@ -1,0 +1,53 @@
+"""Parameters of a model: defaults, and what values make sense."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nnqft.checks import finite_number, whole_number
+from nnqft.errors import InputError, short
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a model: its default and what values make sense.
+
+    Parameters
+    ----------
+    default
+        Value when the user gives none.
+    meaning
+        A few words with the unit.
+    low, high
+        Smallest value, which `open_low` excludes, and largest. The largest is far beyond any sensible unit, where
+        floating point would overflow.
+    integer
+        Only whole numbers.
+    check
+        ``check(name, value)`` → value, for anything that is not a number; raises InputError.
+    """
+
+    default: Any
+    meaning: str = ""
+    low: float = -math.inf
+    high: float = 1e9
+    open_low: bool = False
+    integer: bool = False
+    check: Callable[[str, Any], Any] | None = None
+
+    def validate(self, name: str, value: Any) -> Any:
+        """The value in its proper type, or InputError with what came and what was wanted."""
+        if self.check is not None:
+            return self.check(name, value)
+        number = finite_number(name, value)
+        if number > self.high:
+            raise InputError(f"{name}={short(value)}: wanted a number ≤ {self.high:g}; choose another unit of time")
+        if self.integer:
+            return whole_number(name, value, int(self.low))
+        if number < self.low or (self.open_low and number == self.low):
+            sign = ">" if self.open_low else "≥"
+            raise InputError(f"{name}={short(value)}: wanted a number {sign} {self.low:g}")
+        return number

@@ -1,0 +1,1 @@
+"""What is asked for, done: one screen for each way."""

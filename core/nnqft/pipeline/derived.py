@@ -1,0 +1,104 @@
+"""Derived observables from one evaluation of the base observables that they need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnqft.errors import InputError, short
+from nnqft.host import default_host
+from nnqft.interfaces.observable import AbstractDerivedObservable, Need
+from nnqft.pipeline.run import run
+from nnqft.results.derivation import Base, base_of, derive, label_of, needs_of, partial_numbers, shifted_numbers
+from nnqft.results.derived import Derived
+from nnqft.results.result import Result
+from nnqft.rules.theory import Theory
+from nnqft.stages.effort import Effort
+from nnqft.stages.request import make_request
+from nnqft.stages.times import check_times
+
+Grids = dict[AbstractDerivedObservable, np.ndarray | None]
+
+
+def compute_derived(
+    theory: Theory,
+    names: Sequence[str],
+    effort: Effort,
+    *,
+    order: Any,
+    width_order: Any = None,
+    times: Any = None,
+    tau: Any = None,
+    indices: Any = None,
+) -> dict[str, Derived]:
+    """The derived observables of these names, from one evaluation of all that they need.
+
+    Raises
+    ------
+    InputError, PluginError
+        If an observable does not fit the theory, or a plugin answers nonsense.
+    """
+    if indices is not None:
+        raise InputError(f"indices={short(indices)}: {names[0]!r} chooses the indices of its legs; leave indices out")
+    grids: Grids = {}
+    for name in names:
+        plugin = default_host().observable(name)
+        assert isinstance(plugin, AbstractDerivedObservable)  # the caller sorted them
+        grids[plugin] = _grid(theory, plugin.arity, times, tau)
+    results = {
+        base: _evaluate(theory, Need(base.observable, rows, base.indices), effort, order, width_order)
+        for base, rows in _all_times(theory, grids).items()
+    }
+    return {plugin.name: _derived(plugin, theory, grid, results) for plugin, grid in grids.items()}
+
+
+def _grid(theory: Theory, arity: int | None, times: Any, tau: Any) -> np.ndarray | None:
+    if arity == 0 or (times is None and tau is None):
+        return None
+    return np.array(check_times(theory, arity, times, tau))
+
+
+def _all_times(theory: Theory, grids: Grids) -> dict[Base, tuple[tuple[float, ...], ...]]:
+    """Each base observable with all times at which one of the derived ones needs it, none twice."""
+    wanted: dict[Base, dict[tuple[float, ...], None]] = {}
+    for plugin, grid in grids.items():
+        for need in needs_of(plugin, theory, grid).values():
+            wanted.setdefault(base_of(need), {}).update(dict.fromkeys(need.times))
+    return {base: tuple(rows) for base, rows in wanted.items()}
+
+
+def _evaluate(theory: Theory, need: Need, effort: Effort, order: Any, width_order: Any) -> Result:
+    """One base observable, its tolerance relative to its largest free value: a tail that is nearly zero needs no
+    digits of its own.
+    """
+    question = {"times": need.times, "indices": need.indices}
+    request = make_request(theory, need.observable, effort, order=order, width_order=width_order, **question)
+    if effort.rtol is None or request.resummed:
+        return run(theory, request, effort)
+    cheap = Effort(neval=1, max_diagrams=effort.max_diagrams)
+    free = run(theory, make_request(theory, need.observable, cheap, order=0, **question), cheap)
+    if scale := float(abs(free.mean).max()):
+        effort = effort.to_error(max(effort.atol or 0.0, effort.rtol * scale))
+        request = make_request(theory, need.observable, effort, order=order, width_order=width_order, **question)
+    return run(theory, request, effort)
+
+
+def _derived(
+    plugin: AbstractDerivedObservable, theory: Theory, grid: np.ndarray | None, results: dict[Base, Result]
+) -> Derived:
+    own = {base_of(need) for need in needs_of(plugin, theory, grid).values()}
+    bases = {label_of(base): result for base, result in results.items() if base in own}
+    totals = {label: result.total for label, result in bases.items()}
+    names, mean, cov = derive(plugin, theory, grid, bases, totals)
+    notes = dict.fromkeys(note for result in bases.values() for note in result.notes)
+    if missing := [name for name, value in zip(names, mean, strict=True) if math.isnan(value)]:
+        notes[f"no value of {', '.join(missing)}: what was computed does not determine it"] = None
+    order = next(iter(bases.values())).request.order
+    orders = range(order + 1 if isinstance(order, int) else 0)
+    lower = [partial_numbers(plugin, theory, grid, bases, n, None) for n in orders]
+    by_order = np.reshape(lower, (len(lower), len(names)))
+    left = shifted_numbers(plugin, theory, grid, bases, mean)
+    return Derived(plugin.name, grid, names, mean, cov, bases, by_order, tuple(notes), theory, left)

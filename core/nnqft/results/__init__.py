@@ -1,0 +1,1 @@
+"""What a computation hands back: contributions, rows, tables, curves, and how they are written and read."""

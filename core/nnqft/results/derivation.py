@@ -1,0 +1,123 @@
+"""Numbers derived from base observables: what they need, how they follow, and partial sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from nnqft.errors import PluginError, short
+from nnqft.host import default_host, plugin_errors
+from nnqft.integrals.estimate import Estimate, add_all
+from nnqft.interfaces.observable import AbstractDerivedObservable, Need
+from nnqft.results.result import Result
+from nnqft.rules.theory import Theory
+
+
+class Base(NamedTuple):
+    """A base observable: its name, the pattern of its indices, the number of its times."""
+
+    observable: str
+    indices: str | None
+    legs: int
+
+
+def needs_of(plugin: AbstractDerivedObservable, theory: Theory, times: np.ndarray | None) -> Mapping[str, Need]:
+    """What a derived observable needs, by its own names, checked."""
+    with plugin_errors(f"observable {plugin.name!r}"):
+        needs = plugin.needs(theory, times)
+    if not isinstance(needs, Mapping) or not needs or not all(isinstance(n, Need) for n in needs.values()):
+        raise PluginError(f"observable {plugin.name!r} needs {short(needs)}, wanted a mapping of names to Need")
+    for need in needs.values():
+        if isinstance(default_host().observable(need.observable), AbstractDerivedObservable):
+            raise PluginError(f"observable {plugin.name!r} needs {need.observable!r}, which is derived, too")
+    return needs
+
+
+def base_of(need: Need) -> Base:
+    """The base observable that a need is one of."""
+    return Base(need.observable, need.indices, len(need.times[0]))
+
+
+def label_of(base: Base) -> str:
+    """How a base observable is named in results: its name, with its indices where these tell it from others."""
+    if base.indices is None and default_host().observable(base.observable).arity is not None:
+        return base.observable
+    return f"{base.observable} ({base.indices or 'i' * base.legs})"
+
+
+def derive(
+    plugin: AbstractDerivedObservable,
+    theory: Theory,
+    times: np.ndarray | None,
+    bases: Mapping[str, Result],
+    totals: Mapping[str, Estimate],
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Names, means and covariance of the derived numbers, from a total for each base observable."""
+    import gvar
+
+    known = {}
+    for label, total in totals.items():
+        numbers = gvar.gvar(total.mean, np.array(total.cov))
+        known[label] = dict(zip(bases[label].request.times, numbers, strict=True))
+    values = {
+        name: np.array([known[label_of(base_of(need))][tuple(row)] for row in need.times])
+        for name, need in needs_of(plugin, theory, times).items()
+    }
+    with plugin_errors(f"observable {plugin.name!r}"), np.errstate(all="ignore"):
+        found = plugin.derive(theory, times, values)
+    if not isinstance(found, Mapping):
+        raise PluginError(f"observable {plugin.name!r} derived {short(found)}, wanted a mapping of names to numbers")
+    numbers = [x if isinstance(x, gvar.GVar) else gvar.gvar(float(x), 0.0) for x in found.values()]
+    mean = np.array([x.mean for x in numbers])
+    cov = np.array(gvar.evalcov(numbers)).reshape(len(numbers), len(numbers))
+    broken = ~np.isfinite(mean) | ~np.isfinite(np.diagonal(cov))
+    mean[broken] = math.nan
+    cov[broken, :] = cov[:, broken] = math.nan
+    return tuple(str(name) for name in found), mean, cov
+
+
+def shifted_numbers(
+    plugin: AbstractDerivedObservable,
+    theory: Theory,
+    times: np.ndarray | None,
+    bases: Mapping[str, Result],
+    mean: np.ndarray,
+) -> np.ndarray:
+    """(K,) the largest change of the numbers when the base observables are shifted by what they leave out.
+
+    All times of one base observable are shifted together, because what is left out varies slowly with them; different
+    ones independently of each other, up to three of them.
+    """
+    free = min(len(bases), 3)
+    change = np.full(len(mean), math.nan)
+    for signs in product((1.0, -1.0), repeat=free):
+        shifts = zip(bases.items(), [*signs, *[1.0] * (len(bases) - free)], strict=True)
+        totals = {
+            label: Estimate.exact(result.total.mean + sign * result.truncation) for (label, result), sign in shifts
+        }
+        with suppress(PluginError):  # shifted numbers may be none that the plugin is made for
+            change = np.fmax(change, np.abs(derive(plugin, theory, times, bases, totals)[1] - mean))
+    return change
+
+
+def partial_numbers(
+    plugin: AbstractDerivedObservable,
+    theory: Theory,
+    times: np.ndarray | None,
+    bases: Mapping[str, Result],
+    order: int,
+    width_order: int | None,
+) -> np.ndarray:
+    """The numbers with every base observable summed to a lower order and width order."""
+    totals = {}
+    for label, result in bases.items():
+        zero = Estimate.exact(np.zeros(len(result.request.times)))
+        narrow = {key: e for key, e in result.series.items() if width_order is None or key[1] <= width_order}
+        kept = [e for (n, _), e in narrow.items() if isinstance(n, int) and n <= order]
+        totals[label] = add_all([zero, *kept])
+    return derive(plugin, theory, times, bases, totals)[1]

@@ -1,0 +1,183 @@
+"""Numbers made of base observables, with errors propagated by gvar: their evaluation and their result."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnqft.checks import whole_number
+from nnqft.errors import InputError, short
+from nnqft.files import FORMAT, to_plain, write_json
+from nnqft.host import default_host
+from nnqft.interfaces.observable import AbstractDerivedObservable
+from nnqft.results.charts import derived_chart
+from nnqft.results.derivation import partial_numbers
+from nnqft.results.result import Result
+from nnqft.results.tables import derived_page
+from nnqft.rules.theory import Theory
+from nnqft.show.numbers import value_with_error
+from nnqft.show.page import outcome_line
+from nnqft.stages.theories import make_theory
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+_SHOWN = 3
+"""Numbers in a repr."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Derived:
+    """Numbers derived from base observables.
+
+    Attributes
+    ----------
+    observable : str
+    times : (M, arity) array or None
+        As the user gave them.
+    names : tuple of str
+        What each of the K numbers is.
+    mean, cov : (K,), (K, K) arrays
+        nan where a number does not exist.
+    bases : dict
+        Name and indices of each base observable, as text → its Result, at the times that all derived observables of
+        the computation needed.
+    by_order : (order + 1, K) array
+        The numbers with every base observable summed to a lower order only; no rows where there are no orders.
+    notes : tuple of str
+    theory : Theory or None
+        None for one that was loaded.
+    truncation : (K,) array
+        How much the numbers change when every base observable is shifted by its `Result.truncation`, up or down,
+        whichever changes them most; no bound. nan where a number does not exist, or no longer does when shifted.
+    """
+
+    observable: str
+    times: np.ndarray | None
+    names: tuple[str, ...]
+    mean: np.ndarray
+    cov: np.ndarray
+    bases: dict[str, Result]
+    by_order: np.ndarray
+    notes: tuple[str, ...] = ()
+    theory: Theory | None = field(default=None, repr=False)
+    truncation: np.ndarray = field(default_factory=lambda: np.full(1, math.nan))
+
+    @property
+    def sdev(self) -> np.ndarray:
+        """(K,) standard deviations."""
+        return np.sqrt(np.maximum(np.diagonal(self.cov), 0.0))
+
+    @property
+    def first(self) -> Result:
+        """One of the base results, for what all have in common: theory, order, seed."""
+        return next(iter(self.bases.values()))
+
+    @property
+    def converged(self) -> bool:
+        """All base observables met their targets."""
+        return all(result.converged for result in self.bases.values())
+
+    @property
+    def seconds(self) -> float:
+        """All base observables together."""
+        return sum(result.seconds for result in self.bases.values())
+
+    def __getitem__(self, name: str) -> Any:
+        """One of the numbers, as a gvar with its error.
+
+        Raises
+        ------
+        InputError
+            If there is none of that name.
+        """
+        import gvar
+
+        if name not in self.names:
+            raise InputError(f"{self.observable} has no {short(name)}, only {', '.join(self.names)}")
+        n = self.names.index(name)
+        return gvar.gvar(self.mean[n], self.sdev[n])
+
+    def partial(self, order: int, width_order: int | None = None) -> np.ndarray:
+        """(K,) the numbers with every base observable summed to a lower order and width order; no errors.
+
+        Products of base observables keep what lies beyond the order.
+
+        Raises
+        ------
+        InputError
+            If the base observables were not computed order by order, or not to this order.
+        """
+        order, request = whole_number("order", order, 0), self.first.request
+        if order >= len(self.by_order):
+            asked = f"only order ≤ {len(self.by_order) - 1}" if len(self.by_order) else "order by order"
+            raise InputError(f"partial({order}) was not computed, {asked}; compute with a higher order")
+        plugin = default_host().observable(self.observable)
+        assert isinstance(plugin, AbstractDerivedObservable)
+        theory = self.theory or make_theory(request.model, request.start, dict(request.parameters))
+        return partial_numbers(plugin, theory, self.times, self.bases, order, width_order)
+
+    def table(self) -> str:
+        """The numbers with their errors and, where there are orders, how they came about order by order."""
+        made_of = ", ".join(f"{name} at {len(result.mean)} times" for name, result in self.bases.items())
+        reasons = ", ".join(dict.fromkeys(result.reason for result in self.bases.values()))
+        last = outcome_line(self.converged, reasons, self.seconds, self.first.request.seed)
+        numbers = self.names, self.mean, self.sdev, self.truncation
+        return derived_page(
+            self.observable, self.first.request, numbers, self.by_order, made_of, self.notes, last
+        ).text()
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        shown = [f"{n} = {value_with_error(m, s)}" for n, m, s in zip(self.names, self.mean, self.sdev, strict=True)]
+        more = ", …" if len(shown) > _SHOWN else ""
+        return f"Derived({self.observable} of {self.first.request.model}: {', '.join(shown[:_SHOWN])}{more})"
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The numbers with error bars, over the first time if there is one number a time; returns the axes."""
+        numbers = self.names, self.mean, self.sdev
+        return derived_chart(self.observable, self.first.request, self.times, numbers, self.by_order).draw(ax)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything, base results included, to a JSON file, whole or not at all."""
+        write_json(path, self.to_data())
+
+    def to_data(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "format": FORMAT,
+            "derived": self.observable,
+            "times": None if self.times is None else self.times.tolist(),
+            "names": list(self.names),
+            "mean": to_plain(self.mean),
+            "cov": to_plain(self.cov),
+            "truncation": to_plain(self.truncation),
+            "by_order": to_plain(self.by_order),
+            "bases": {name: result.to_data() for name, result in self.bases.items()},
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Derived:
+        """What `to_data` made; raises one of many errors if it is not."""
+        size = len(data["names"])
+        return cls(
+            observable=str(data["derived"]),
+            times=None if data["times"] is None else np.atleast_2d(np.array(data["times"], float)),
+            names=tuple(str(name) for name in data["names"]),
+            mean=np.array(data["mean"], float).reshape(size),
+            cov=np.array(data["cov"], float).reshape(size, size),
+            bases={str(name): Result.from_data(each) for name, each in data["bases"].items()},
+            by_order=np.array(data["by_order"], float).reshape(len(data["by_order"]), size),
+            notes=tuple(str(note) for note in data["notes"]),
+            # Older files do not say.
+            truncation=np.array(data.get("truncation", [None] * size), float).reshape(size),
+        )

@@ -1,0 +1,263 @@
+"""What a computation hands back: numbers over the times, by order and width, and diagram by diagram."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnqft.checks import finite_number, whole_number
+from nnqft.errors import InputError, short
+from nnqft.files import FORMAT, to_plain, write_json
+from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.integrals.closed_form import ClosedForm
+from nnqft.integrals.estimate import Estimate, estimate_from, parts_from, parts_to_data
+from nnqft.results.charts import result_chart
+from nnqft.results.rows import DiagramRow, DiagramRows, row_from
+from nnqft.results.series import Series
+from nnqft.results.tables import result_page, time_label
+from nnqft.results.truncation import Beyond, left_out
+from nnqft.show.numbers import value_with_error
+from nnqft.show.page import outcome_line
+from nnqft.stages.closed_forms import sum_closed_forms
+from nnqft.stages.generation import diagrams
+from nnqft.stages.request import RESUMMED, Request
+from nnqft.stages.theories import make_theory
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """An observable over its times, with everything it was made of.
+
+    Attributes
+    ----------
+    request : Request
+    series : Series
+        Estimates by (order, width), couplings included.
+    by_coupling : dict
+        Estimates by monomial of the couplings, such as ``"sigma_w^4 N^-1"``.
+    diagrams : sequence of DiagramRow
+    converged : bool
+        The target was met, or only a budget was set and it was spent.
+    reason : str
+        Why the computation stopped.
+    notes : tuple of str
+        What a reader should know: a diverging series, a missed target.
+    seconds : float
+        From start to end, by the clock.
+    versions : dict
+        Of nnqft and of what it stands on.
+    by_degree : dict
+        Estimates of the sums of diagrams by the highest degree of their vertices, where the theory cuts the activation
+        at a degree; else empty.
+    beyond : Beyond
+        What there is beyond the terms, for `truncation`.
+    """
+
+    request: Request
+    series: Series
+    by_coupling: dict[str, Estimate]
+    diagrams: Sequence[DiagramRow]
+    converged: bool
+    reason: str
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
+    by_degree: dict[int, Estimate] = field(default_factory=dict)
+    beyond: Beyond = field(default_factory=Beyond)
+
+    @property
+    def times(self) -> np.ndarray:
+        """(M, legs) external times."""
+        return np.array(self.request.times)
+
+    @cached_property
+    def total(self) -> Estimate:
+        """The sum of all orders and widths."""
+        return self.series.total
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(M,) the observable, couplings included, all orders and widths summed."""
+        return self.total.mean
+
+    @property
+    def sdev(self) -> np.ndarray:
+        """(M,) its standard deviation."""
+        return self.total.sdev
+
+    @property
+    def cov(self) -> np.ndarray:
+        """(M, M) its covariance over the times."""
+        return self.total.cov
+
+    @cached_property
+    def truncation(self) -> np.ndarray:
+        """(M,) estimate of what the sum leaves out: higher orders, width orders and powers of a cut activation.
+
+        It is no bound: docs/truncation.md has the rule and how often it holds. Exactly 0 where nothing is left out, nan
+        where no diagram was found or evaluated, so that nothing is known.
+        """
+        request = self.request
+        if not request.resummed and not len(self.diagrams) and self.beyond.orders:
+            return np.full(len(request.times), math.nan)
+        widths = request.width_order
+        return left_out(self.series, self.series.N, request.order, widths, self.beyond, self.by_degree)
+
+    def contribution(self, order: int | str, width: int) -> Estimate:
+        """The σ_w^{2·order} N^{−width} part, couplings included; zero where no diagram has it.
+
+        The order is ``"resummed"`` where all were summed at once.
+
+        Raises
+        ------
+        InputError
+            If the part lies outside what was computed.
+        """
+        limit = self.request.width_order
+        lowest = -(10**9)
+        width = whole_number("width", width, lowest)
+        if self.request.resummed and order == RESUMMED and (RESUMMED, width) in self.series:
+            return self.series[RESUMMED, width]
+        if isinstance(self.request.order, str):
+            raise InputError(
+                f"contribution({short(order)}, {short(width)}) was not computed, only order {RESUMMED!r} and"
+                f" width ≤ {limit}; compute again with a whole number for order"
+            )
+        order = whole_number("order", order, lowest)
+        if not 0 <= order <= self.request.order or width < 0 or (limit is not None and width > limit):
+            asked = "all widths" if limit is None else f"width ≤ {limit}"
+            raise InputError(
+                f"contribution({short(order)}, {short(width)}) was not computed, only order ≤ {self.request.order}"
+                f" and {asked}; compute again with a higher order or width_order"
+            )
+        zero = Estimate.exact(np.zeros(len(self.request.times)))
+        return self.series.get((order, width), zero)
+
+    def integrators(self) -> dict[str, int]:
+        """Number of diagrams that each integrator computed."""
+        if isinstance(self.diagrams, DiagramRows):
+            work = self.diagrams.job.work
+            return dict(Counter(work[n].integrator.name for n in self.diagrams.job.which[self.diagrams.have]))
+        return dict(Counter(row.integrator for row in self.diagrams))
+
+    def count(self, order: int | str, width: int) -> int:
+        """Number of diagrams of an order and width."""
+        return self._counts.get((order, width), 0)
+
+    @cached_property
+    def _counts(self) -> dict[tuple[int | str, int], int]:
+        if isinstance(self.diagrams, DiagramRows):
+            return dict(self.diagrams.found.counts.items())
+        return dict(Counter((row.order, row.width) for row in self.diagrams))
+
+    def closed_form(self, order: int, width: int) -> ClosedForm:
+        """The σ_w^{2·order} N^{−width} part as Σ_c P_c(γτ) e^{−cγτ}, couplings included, in exact fractions.
+
+        The first time is later by τ ≥ 0 than all others.
+
+        Raises
+        ------
+        InputError
+            If the part was not computed or has no such form: only for a stationary theory whose lines are sums of
+            exponentials with rational amplitudes and rates that are multiples of γ.
+        """
+        self.contribution(order, width)
+        if self.request.resummed:
+            raise InputError("all orders together have no closed form here; compute with a whole number for order")
+        return sum_closed_forms(self._found, order, width)
+
+    @cached_property
+    def _found(self) -> DiagramSet:
+        """The diagrams; generated again for a result that was loaded."""
+        if isinstance(self.diagrams, DiagramRows):
+            return self.diagrams.found
+        request = self.request
+        assert isinstance(request.order, int)
+        rules = make_theory(request.model, request.start, dict(request.parameters))
+        return diagrams(
+            rules,
+            request.observable,
+            order=request.order,
+            width_order=request.width_order,
+            arity=len(request.times[0]),
+            indices=request.indices,
+            max_diagrams=2**31,
+        )
+
+    def table(self) -> str:
+        """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
+        last = outcome_line(self.converged, self.reason, self.seconds, self.request.seed)
+        return result_page(self.request, self.series, self._counts, self.truncation, self.notes, last).text()
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        first = value_with_error(self.mean[0], self.sdev[0], self.total.rounding.flat[0])
+        request, more = self.request, len(self.mean) - 1
+        others = f" and {more} more time{'s' * (more > 1)}" if more else ""
+        return f"Result({request.observable} of {request.model}: {first} at {time_label(request, 0)}{others})"
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Plot the sum with error bars over the first time column (τ for pairs (τ, 0)); returns the axes."""
+        return result_chart(self.request, self.series, self.total, self.truncation).draw(ax)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a JSON file, whole or not at all."""
+        write_json(path, self.to_data())
+
+    def to_data(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "format": FORMAT,
+            "request": json.loads(self.request.to_json()),
+            "converged": self.converged,
+            "reason": self.reason,
+            "notes": list(self.notes),
+            "seconds": self.seconds,
+            "versions": self.versions,
+            "coupling": self.series.coupling,
+            "N": self.series.N,
+            "mean": self.mean.tolist(),
+            "sdev": self.sdev.tolist(),
+            "cov": self.cov.tolist(),
+            "truncation": to_plain(self.truncation),
+            "series": parts_to_data(self.series),
+            "by_coupling": {name: to_plain(asdict(e)) for name, e in self.by_coupling.items()},
+            "by_degree": {str(degree): to_plain(asdict(e)) for degree, e in self.by_degree.items()},
+            "beyond": to_plain(asdict(self.beyond)),
+            "diagrams": [to_plain(asdict(row)) for row in self.diagrams],
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Result:
+        """What `to_data` made; raises one of many errors if it is not."""
+        request = Request.from_json(json.dumps(data["request"]))
+        times = len(request.times)
+        parts = parts_from(data["series"], times)
+        if not parts:
+            raise ValueError("no contribution")
+        return cls(
+            request=request,
+            series=Series(parts, finite_number("coupling", data["coupling"]), whole_number("N", data["N"], 1)),
+            by_coupling={str(name): estimate_from(e, times) for name, e in data["by_coupling"].items()},
+            diagrams=tuple(row_from(row, times) for row in data["diagrams"]),
+            converged=bool(data["converged"]),
+            reason=str(data["reason"]),
+            notes=tuple(str(note) for note in data["notes"]),
+            seconds=finite_number("seconds", data["seconds"]),
+            versions={str(name): str(v) for name, v in data["versions"].items()},
+            by_degree={int(name): estimate_from(e, times) for name, e in data.get("by_degree", {}).items()},
+            beyond=Beyond.from_data(data.get("beyond", {}), times),
+        )

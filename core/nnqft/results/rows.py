@@ -1,0 +1,90 @@
+"""A result diagram by diagram."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+
+from nnqft.checks import finite_number, whole_number
+from nnqft.files import array_from
+from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.integrals.estimate import Estimate
+from nnqft.stages.jobs import Job
+
+
+@dataclass(frozen=True, eq=False)
+class DiagramRow:
+    """One diagram and its integral.
+
+    `integral` and `error` are (M,) arrays, without the weight; `chi2` is per degree of freedom, nan where a
+    single chunk leaves none; `dim` is the number of internal times.
+    """
+
+    drawing: str
+    family: str
+    order: int
+    width: int
+    weight: float
+    symmetry_factor: int
+    dim: int
+    integrator: str
+    integral: np.ndarray
+    error: np.ndarray
+    chi2: float
+    samples: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class DiagramRows(Sequence[DiagramRow]):
+    """Rows of a result, each made when it is asked for: drawing a hundred thousand diagrams takes a while."""
+
+    found: DiagramSet
+    job: Job
+    estimates: Sequence[Estimate | None]
+    have: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.have)
+
+    @overload
+    def __getitem__(self, at: int) -> DiagramRow: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[DiagramRow, ...]: ...
+    def __getitem__(self, at: int | slice) -> DiagramRow | tuple[DiagramRow, ...]:
+        if isinstance(at, slice):
+            return tuple(self[n] for n in range(*at.indices(len(self))))
+        n = int(self.have[at])
+        diagram, number = self.found[n], int(self.job.which[n])
+        work, estimate = self.job.work[number], self.estimates[number]
+        assert estimate is not None
+        return DiagramRow(
+            drawing=str(diagram),
+            family=diagram.family,
+            order=diagram.order,
+            width=diagram.width,
+            weight=diagram.weight,
+            symmetry_factor=diagram.symmetry_factor,
+            dim=work.integral.dim,
+            integrator=work.integrator.name,
+            integral=estimate.mean,
+            error=estimate.sdev,
+            chi2=estimate.chi2,
+            samples=estimate.samples,
+            seconds=estimate.seconds,
+        )
+
+
+def row_from(data: Mapping[str, Any], times: int) -> DiagramRow:
+    """The row at so many times whose fields, as JSON values, these are; ValueError if they are not."""
+    checked: dict[str, Any] = {name: array_from(data[name], (times,)) for name in ("integral", "error")}
+    checked |= {name: str(data[name]) for name in ("drawing", "family", "integrator")}
+    whole = ("order", "width", "symmetry_factor", "dim", "samples")
+    checked |= {name: whole_number(name, data[name], 0) for name in whole}
+    checked |= {name: finite_number(name, data[name]) for name in ("weight", "seconds")}
+    checked["chi2"] = math.nan if data["chi2"] is None else finite_number("chi2", data["chi2"])
+    return DiagramRow(**checked)

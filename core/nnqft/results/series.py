@@ -1,0 +1,159 @@
+"""Series in the coupling and in 1/N, and what their coefficients tell: radius of convergence, resummed values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnqft.errors import InputError
+from nnqft.integrals.estimate import Estimate, add_all
+
+
+@dataclass(frozen=True)
+class Singularity:
+    """Where a series stops converging, Σ a_n g^n ~ (1 − g/g_c)^{−exponent}.
+
+    Attributes
+    ----------
+    coupling
+        g_c, the critical coupling; its modulus is the radius of convergence.
+    exponent
+        Of the singularity there.
+    error
+        How much g_c changed with the last coefficient: a guide, not a bound.
+    """
+
+    coupling: float
+    exponent: float
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Series(Mapping[tuple[int | str, int], Estimate]):
+    """Estimates keyed by (order, width), couplings included; a resummed one by ("resummed", width).
+
+    Attributes
+    ----------
+    contributions : dict
+    coupling : float
+        The expansion parameter g of the orders: σ_w² for networks, 1 where a theory has several couplings.
+    N : int
+        Width; the contributions of width order k carry N^{−k}.
+    """
+
+    contributions: Mapping[tuple[int | str, int], Estimate]
+    coupling: float = 1.0
+    N: int = 1
+
+    def __getitem__(self, key: tuple[int | str, int]) -> Estimate:
+        return self.contributions[key]
+
+    def __iter__(self) -> Iterator[tuple[int | str, int]]:
+        return iter(self.contributions)
+
+    def __len__(self) -> int:
+        return len(self.contributions)
+
+    @property
+    def total(self) -> Estimate:
+        """The sum of all contributions; diagrams are sampled independently of each other."""
+        return add_all(self.contributions.values())
+
+    @property
+    def order(self) -> int:
+        """Highest order.
+
+        Raises
+        ------
+        InputError
+            If all orders were summed at once.
+        """
+        if any(isinstance(n, str) for n, _ in self.contributions):
+            raise InputError("all orders were summed at once; for the series compute with a whole number for order")
+        return max(int(n) for n, _ in self.contributions)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Width orders that occur."""
+        return tuple(sorted({k for _, k in self.contributions}))
+
+    def coefficients(self, width: int, at: int = 0) -> np.ndarray:
+        """(order + 1,) coefficients a_n of g^n N^{−width} at time number `at`; bare, without g and N.
+
+        Raises
+        ------
+        InputError
+            If the coupling is zero, or no diagram has this width order.
+        """
+        if width not in self.widths:
+            raise InputError(f"width={width}: no contribution of this width order, there are {list(self.widths)}")
+        last = self.order
+        if self.coupling == 0:
+            raise InputError("the coupling is 0, so no coefficient is known; compute with sigma_w=1 for bare ones")
+        values = np.zeros(last + 1)
+        for (n, k), part in self.contributions.items():
+            if k == width and isinstance(n, int):
+                mean, bound = part.mean[at], np.broadcast_to(part.rounding, part.mean.shape)[at]
+                # What lies below its rounding bound is a zero that did not quite cancel.
+                values[n] = mean / self.coupling**n * float(self.N) ** k if abs(mean) > bound else 0.0
+        return values
+
+    def ratios(self, width: int, at: int = 0) -> np.ndarray:
+        """a_n/a_{n−1} from the second non-zero coefficient on; their limit is 1/g_c."""
+        known = self.coefficients(width, at)
+        known = known[np.flatnonzero(known)[0] :] if known.any() else known[:0]
+        if len(known) < 2 or (known == 0).any():
+            raise InputError(f"width={width}: too few non-zero coefficients for ratios; compute a higher order")
+        return known[1:] / known[:-1]
+
+    def singularity(self, width: int, at: int = 0) -> Singularity:
+        """Critical coupling by the ratio test: a_n/a_{n−1} = (1/g_c)(1 + (exponent − 1)/n + O(1/n²)).
+
+        Three coefficients of the expansion in 1/n are eliminated from the last ratios (Neville's table); needs
+        four ratios. (A. J. Guttmann, in Phase Transitions and Critical Phenomena 13, 1 (1989).)
+        """
+        ratios = self.ratios(width, at)
+        if len(ratios) < 4:
+            raise InputError(f"width={width}: {len(ratios)} ratios, wanted 4; compute a higher order")
+        last = self.order
+        n = np.arange(last - len(ratios) + 1, last + 1, dtype=float)
+        limits = [_limit(n[: len(n) - cut], ratios[: len(n) - cut]) for cut in (0, 1)]
+        inverse = limits[0]
+        slopes = n * (ratios / inverse - 1)
+        exponent = 1 + _limit(n, slopes, terms=2)
+        return Singularity(1 / inverse, exponent, abs(1 / limits[0] - 1 / limits[1]))
+
+    def pade(self, width: int, at: int = 0, coupling: float | None = None, denominator: int | None = None) -> float:
+        """Padé value of Σ a_n g^n N^{−width}, by default near-diagonal and at the series' own coupling.
+
+        Raises
+        ------
+        InputError
+            If the approximant does not exist.
+        """
+        known = self.coefficients(width, at)
+        start = int(np.flatnonzero(known)[0]) if known.any() else 0
+        known = known[start:]
+        g = self.coupling if coupling is None else coupling
+        bottom = (len(known) - 1) // 2 if denominator is None else denominator
+        if not 0 <= bottom < len(known):
+            raise InputError(f"denominator={bottom}: wanted a degree from 0 to {len(known) - 1}")
+        from scipy.interpolate import pade  # slow to import
+
+        try:
+            above, below = pade(known, bottom)
+        except np.linalg.LinAlgError:
+            raise InputError(f"no Padé approximant with denominator={bottom} exists; try another degree") from None
+        return float(g**start * above(g) / below(g)) / float(self.N) ** width
+
+    def resummed(self, at: int = 0) -> float:
+        """Σ over width orders of their Padé values."""
+        return sum(self.pade(width, at) for width in self.widths)
+
+
+def _limit(n: np.ndarray, values: np.ndarray, terms: int = 3) -> float:
+    """Value at n → ∞ of a polynomial in 1/n through the last points."""
+    last = min(terms + 1, len(n))
+    return float(np.polyfit(1 / n[-last:], values[-last:], last - 1)[-1])

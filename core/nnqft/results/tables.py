@@ -1,0 +1,127 @@
+"""Results and derived numbers as pages of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nnqft.graphs.diagram import family_name
+from nnqft.integrals.estimate import Estimate
+from nnqft.results.series import Series
+from nnqft.show.numbers import parameter_line, spread, value_with_error
+from nnqft.show.page import Page, Table
+from nnqft.stages.request import Request
+
+_ROWS = 24
+"""Times shown in the table; the JSON file holds all."""
+_SUMS = 4
+"""Lower orders that are shown beside the whole sum of a derived number."""
+Counts = Mapping[tuple[int | str, int], int]
+"""Numbers of diagrams by (order, width order)."""
+
+
+def result_page(
+    request: Request, series: Series, counts: Counts, truncation: np.ndarray, notes: Sequence[str], last: str
+) -> Page:
+    """Contributions at the first time by (order, width order), the sum over the times with all its errors, notes."""
+    blocks = (_contributions(request, series, counts), *_sums(request, series.total, truncation))
+    return Page(heading(request), blocks, notes, last)
+
+
+def heading(request: Request, name: str = "") -> tuple[str, str]:
+    """What was asked for, `name` in place of the observable's own, and the parameters."""
+    width = "all width orders" if request.width_order is None else f"width order ≤ {request.width_order}"
+    observable = name or request.observable + (f" ({request.indices})" if request.indices else "")
+    order = "all orders" if request.resummed else f"order ≤ {request.order}"
+    return f"{observable} of {request.model} ({request.start}), {order}, {width}", parameter_line(
+        dict(request.parameters)
+    )
+
+
+def _contributions(request: Request, series: Series, counts: Counts) -> Table:
+    columns = ("order", "width order", "family", "diagrams", f"at {time_label(request, 0)}", "χ²/dof", "samples")
+    indexed = any(name == "N" for name, _ in request.parameters)
+    rows = []
+    for (n, k), part in series.items():
+        order, count = ("all", "∞") if request.resummed else (str(n), str(counts.get((n, k), 0)))
+        samples = f"{part.samples:,}" if part.samples else "exact"
+        rows.append((order, str(k), family_name(k) if indexed else "", count, *_cells(part), samples, _seconds(part)))
+    total = series.total
+    count = "∞" if request.resummed else str(sum(counts.values()))
+    samples = f"{total.samples:,}" if total.samples else ""
+    return Table((*columns, "seconds"), rows, ("sum", "", "", count, *_cells(total), samples, _seconds(total)))
+
+
+def _cells(part: Estimate) -> tuple[str, str]:
+    """Value at the first time, and χ²."""
+    chi2 = "" if math.isnan(part.chi2) else f"{part.chi2:.2f}"
+    return value_with_error(part.mean[0], part.sdev[0], part.rounding.flat[0]), chi2
+
+
+def _seconds(part: Estimate) -> str:
+    return f"{part.seconds:.2f}"
+
+
+def _sums(request: Request, total: Estimate, truncation: np.ndarray) -> list[Table | str]:
+    """The sum over the times with its three errors: statistical, rounding, and what the series leaves out."""
+    count = len(total.mean)
+    rounding = np.broadcast_to(total.rounding, count)
+    rows = [
+        (
+            time_label(request, m).split(" = ")[-1],
+            value_with_error(total.mean[m], total.sdev[m], rounding[m]),
+            error_cell(total.sdev[m]),
+            error_cell(rounding[m]),
+            left_out_cell(truncation[m]),
+        )
+        for m in spread(count, _ROWS)
+    ]
+    axis = "τ" if is_lag(request) else "times"
+    table = Table((axis, request.observable, "statistical error", "rounding", "left out"), rows)
+    return [table, f"{_ROWS} of {count} times shown"] if count > _ROWS else [table]
+
+
+def error_cell(size: float) -> str:
+    """An error to two digits, a dash for one that is not there."""
+    return f"{size:.1e}" if size > 0 else "–"
+
+
+def left_out_cell(size: float) -> str:
+    """What a sum leaves out, as an order of magnitude; "nothing" if so, a question mark where it is not known."""
+    return "?" if math.isnan(size) else f"~{size:.1g}" if size else "nothing"
+
+
+def is_lag(request: Request) -> bool:
+    """Are the times pairs (τ, 0) of a stationary process?"""
+    return request.start == "stationary" and all(len(row) == 2 and row[1] == 0 for row in request.times)
+
+
+def time_label(request: Request, m: int) -> str:
+    """``τ = 0.5`` or ``(t, s)``, the times of number m."""
+    times = request.times[m]
+    if is_lag(request):
+        return f"τ = {times[0]:g}"
+    return "(" + ", ".join(f"{t:g}" for t in times) + ")"
+
+
+def derived_page(
+    name: str,
+    request: Request,
+    numbers: tuple[Sequence[str], np.ndarray, np.ndarray, np.ndarray],
+    by_order: np.ndarray,
+    made_of: str,
+    notes: Sequence[str],
+    last: str,
+) -> Page:
+    """Derived numbers (names, means, deviations, what is left out), how they grow by order, what they are made of."""
+    names, mean, sdev, truncation = numbers
+    orders = range(max(0, len(by_order) - 1 - _SUMS), len(by_order) - 1)
+    columns = (name, "value", "statistical error", "left out", *(f"order ≤ {n}" for n in orders))
+    rows = []
+    for n, each in enumerate(names):
+        known = not math.isnan(mean[n])
+        errors = (error_cell(sdev[n]), left_out_cell(truncation[n])) if known else ("", "")
+        rows.append((each, value_with_error(mean[n], sdev[n]), *errors, *(f"{by_order[m, n]:.6g}" for m in orders)))
+    return Page(heading(request, name), (Table(columns, rows, left=1), f"made of {made_of}"), notes, last)

@@ -1,0 +1,110 @@
+"""What makes Feynman rules contradict themselves, each with a line that names the model and the cause."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+from nnqft.errors import TheoryError, short
+from nnqft.rules.action import Action
+from nnqft.rules.parts import Field, Leg, Propagator, Vertex
+
+MAX_POWER = 14
+"""Most equal legs on a point: more lines between two points cannot be told apart by the generator."""
+
+
+def check_action(action: Action, who: str, couplings: Mapping[str, Any], theta0: float, horizon: float) -> None:
+    """Raise TheoryError on rules that contradict themselves; `who` names the model in its line."""
+    _check_names(who, "field", (field.name for field in action.fields))
+    for propagator in action.propagators:
+        _check_propagator(f"{who}: propagator {propagator.name!r}", propagator, action)
+    pairs = Counter(frozenset((p.left, p.right)) for p in action.propagators)
+    if any(count > 1 for count in pairs.values()):
+        raise TheoryError(f"{who}: two propagators join the same fields; add them into one")
+    _check_names(who, "propagator", (propagator.name for propagator in action.propagators))
+    for propagator in action.propagators:
+        if action.field_named[propagator.left].response:
+            where = f"{who}: propagator {propagator.name!r}"
+            raise TheoryError(f"{where}: the response field comes last; write left={propagator.right!r}")
+    _check_names(who, "vertex", (vertex.name for vertex in action.vertices))
+    _check_loops(who, action, theta0, horizon)
+    for vertex in action.vertices:
+        _check_vertex(f"{who}: vertex {vertex.name!r}", vertex, action.field_named, couplings)
+
+
+def _check_names(who: str, kind: str, names: Iterable[str]) -> None:
+    if duplicates := [name for name, count in Counter(names).items() if count > 1]:
+        raise TheoryError(f"{who}: {kind} {duplicates[0]!r} is declared twice; name each {kind} once")
+
+
+def _check_propagator(where: str, propagator: Propagator, action: Action) -> None:
+    fields = action.field_named
+    for end in (propagator.left, propagator.right):
+        if end not in fields:
+            raise TheoryError(f"{where} joins an unknown field {end!r}")
+    if not (propagator.delta or propagator.stub or propagator.terms or propagator.kernel):
+        raise TheoryError(f"{where} has neither terms nor a kernel")
+    # A response that never decays would leave nothing to bound the time it places.
+    response = fields[propagator.right].response or fields[propagator.left].response
+    for term in propagator.terms:
+        if not all(math.isfinite(number) for number in (term.amplitude, term.rate, term.early)):
+            raise TheoryError(f"{where}: {term} is not finite")
+        if term.rate < 0 or term.early < 0 or (response and term.rate == 0):
+            raise TheoryError(f"{where}: {term} grows or never decays; wanted rates {'> 0' if response else '≥ 0'}")
+
+
+def _check_loops(who: str, action: Action, theta0: float, horizon: float) -> None:
+    """θ(0) ≠ 0 closes responses on one point, whose time then needs a bound and whose line a value."""
+    if not 0 <= theta0 <= 1:
+        raise TheoryError(f"{who}: theta0 = {theta0}; wanted a number from 0 to 1")
+    if not horizon > 0:
+        raise TheoryError(f"{who}: horizon = {horizon}; wanted a time > 0")
+    if theta0 and math.isinf(horizon):
+        raise TheoryError(f"{who}: theta0 = {theta0} needs a horizon, or the times of closed responses diverge")
+    for propagator in action.propagators:
+        if theta0 and action.field_named[propagator.right].response and not propagator.terms:
+            raise TheoryError(f"{who}: theta0 = {theta0} needs terms, no kernel, in line {propagator.name!r}")
+
+
+def _check_vertex(where: str, vertex: Vertex, fields: Mapping[str, Field], couplings: Mapping[str, Any]) -> None:
+    if not isinstance(vertex.legs, tuple) or not isinstance(vertex.couplings, tuple):
+        raise TheoryError(f"{where}: legs and couplings must be tuples, such as legs=(Leg('z'), Leg('h', power=3))")
+    if not vertex.legs:
+        raise TheoryError(f"{where} has no legs")
+    for leg in vertex.legs:
+        _check_leg(where, leg, fields)
+    _check_memories(where, vertex)
+    if vertex.subtraction not in ("none", "average", "wick"):
+        raise TheoryError(f"{where}: subtraction {short(vertex.subtraction)}; wanted 'none', 'average' or 'wick'")
+    _check_coefficient(where, vertex.coefficient)
+    for name, _ in vertex.couplings:
+        if name not in couplings:
+            raise TheoryError(f"{where}: coupling {name!r} is not a parameter of the model")
+    if not vertex.order > 0 or not math.isfinite(vertex.order):
+        raise TheoryError(f"{where}: order {vertex.order} must be positive, or the series never ends")
+
+
+def _check_leg(where: str, leg: Leg, fields: Mapping[str, Field]) -> None:
+    if leg.field not in fields:
+        raise TheoryError(f"{where} has a leg of unknown field {leg.field!r}; declare it in fields")
+    if isinstance(leg.power, bool) or not isinstance(leg.power, int) or not 1 <= leg.power <= MAX_POWER:
+        raise TheoryError(f"{where}: leg power {short(leg.power)} must be a whole number from 1 to {MAX_POWER}")
+    if isinstance(leg.point, tuple) and not fields[leg.field].bilocal:
+        raise TheoryError(f"{where}: field {leg.field!r} has one time; write point={leg.point[0]}")
+
+
+def _check_memories(where: str, vertex: Vertex) -> None:
+    points = range(vertex.points)
+    for memory in vertex.memory:
+        if memory.one not in points or memory.two not in points or not (memory.terms or memory.kernel):
+            raise TheoryError(f"{where}: memory between points {memory.one} and {memory.two}, it has {vertex.points}")
+
+
+def _check_coefficient(where: str, coefficient: Any) -> None:
+    if not isinstance(coefficient, int | float | Fraction):
+        raise TheoryError(f"{where}: coefficient {short(coefficient)} is not a number")
+    if not math.isfinite(coefficient):
+        raise TheoryError(f"{where}: coefficient {coefficient} is not a finite number")

@@ -1,0 +1,203 @@
+"""The vertex and propagator interface: fields, legs, lines and vertices as frozen data.
+
+Source of the conventions: Helias & Dahmen, arXiv:1901.10416; Grosvenor & Jefferson, arXiv:2109.13247.
+The weight of a configuration is e^{−S}, a vertex is a term of −S, and ⟨h(t) z̃(s)⟩ = +G(t, s).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from types import ModuleType
+from typing import Any
+
+import numpy
+
+Array = Any
+"""An array of whichever array-API namespace `xp` the caller works in (numpy, jax.numpy, …)."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the action.
+
+    Parameters
+    ----------
+    name
+        ASCII name, used in vertices and propagators: ``"h"``, ``"z"``.
+    symbol
+        How it is printed: ``"h"``, ``"z̃"``.
+    meaning
+        A few words for the printed rules.
+    response
+        True for the field conjugate to the equation of motion; ⟨z̃ z̃⟩ = 0.
+    bilocal
+        True for an auxiliary field of two times, such as 𝔚(t1, t2).
+    """
+
+    name: str
+    symbol: str
+    meaning: str = ""
+    response: bool = False
+    bilocal: bool = False
+
+
+@dataclass(frozen=True)
+class Term:
+    """amplitude · e^{−rate·(later − earlier)} · e^{−early·earlier}, one term of a sum of exponentials.
+
+    `early` is zero in a stationary theory; from rest it carries the memory of the start at time 0.
+    """
+
+    amplitude: float
+    rate: float
+    early: float = 0.0
+
+
+@dataclass(frozen=True)
+class Propagator:
+    """A line of a diagram: ⟨left(t) right(s)⟩.
+
+    A response propagator (right is a response field) vanishes unless t > s; θ(0) is `Theory.theta0`.
+    Give either `terms`, for a sum of exponentials, or `kernel`.
+
+    Parameters
+    ----------
+    name, left, right
+        Its name in diagrams and the names of the two fields it joins.
+    formula
+        How it is printed in the rules.
+    terms
+        The line as a sum of exponentials of |t − s|.
+    kernel
+        ``kernel(t, s, params, xp)`` → array: any other line, written for an array-API namespace `xp`.
+        For a response it is only called at t > s.
+    params
+        What `kernel` and `delay` receive.
+    delay
+        How to sample the delay of a response that is not a single exponential:
+        ``delay(u, room, params, xp)`` → (delay, density) for u uniform in (0, 1) and 0 < delay < room.
+        Without it the delay is exponential, with the first term's rate.
+    delta
+        True for the bilocal line ⟨𝔚 𝔚̃⟩ = δδ + δδ, which is contracted before anything is generated.
+    stub
+        True for δ(t−s), on which an amputated external leg ends; it is contracted before anything is integrated.
+    """
+
+    name: str
+    left: str
+    right: str
+    formula: str = ""
+    terms: tuple[Term, ...] = ()
+    kernel: Callable[[Array, Array, Mapping[str, Any], ModuleType], Array] | None = None
+    params: tuple[tuple[str, Any], ...] = ()
+    delay: Callable[[Array, Array, Mapping[str, Any], ModuleType], tuple[Array, Array]] | None = None
+    delta: bool = False
+    stub: bool = False
+
+    def __call__(self, t: Array, s: Array, xp: ModuleType = numpy) -> Array:
+        """Value at times t and s (broadcast), without the θ of a response."""
+        if self.kernel is not None:
+            return self.kernel(t, s, dict(self.params), xp)
+        gap = xp.abs(t - s)
+        total: Array = 0.0
+        for term in self.terms:
+            value = term.amplitude * xp.exp(-term.rate * gap) if term.rate else term.amplitude
+            if term.early:
+                value = value * xp.exp(-term.early * xp.minimum(t, s))
+            total = total + value
+        return total
+
+    @property
+    def exponential_rate(self) -> float | None:
+        """Rate of the delay when it is sampled exponentially, else None."""
+        if self.delay is not None:
+            return None
+        return self.terms[0].rate if self.terms else 1.0
+
+
+@dataclass(frozen=True)
+class Leg:
+    """`power` equal legs of a vertex: which field, at which of its points, in which index slot.
+
+    A bilocal field sits at two points: ``Leg("W", (0, 1))``.
+    """
+
+    field: str
+    point: int | tuple[int, int] = 0
+    index: str | None = None
+    power: int = 1
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A factor of a vertex that depends on two of its points as a line does.
+
+    Give `terms`, a sum of exponentials of |t_a − t_b|, or ``kernel(t, s, params, xp)`` with its `params`, t the time of
+    point `one` and s that of point `two`; `formula` is how it is printed. A kernel that is not `symmetric` in its times
+    tells the two points apart.
+    """
+
+    one: int
+    two: int
+    terms: tuple[Term, ...] = ()
+    kernel: Callable[[Array, Array, Mapping[str, Any], ModuleType], Array] | None = None
+    params: tuple[tuple[str, Any], ...] = ()
+    formula: str = "f"
+    symmetric: bool = True
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """One term of −S: coefficient × couplings × N^{−width} × the fields of its legs, integrated over its points.
+
+    Parameters
+    ----------
+    name
+        Unique within the theory.
+    legs
+        See `Leg`. Points are numbered from 0; legs with the same `index` are summed over one index.
+    coefficient
+        The number in front, without couplings.
+    couplings
+        Powers of parameters that multiply it, ``(("sigma_w", 2),)``.
+    width
+        Power of 1/N.
+    order
+        What it adds to the order n of a diagram.
+    kernel
+        ``kernel(times, params, xp)`` → array: an optional smooth factor over the times of its points (a tuple of
+        arrays that broadcast), with the theory's parameters. The points then count as distinguishable.
+    memory
+        Factors of two points each; exact integrators know those that are sums of exponentials of their distance.
+    subtraction
+        What is taken off the product of the fields of each index slot, so that the lines hold it instead:
+        ``"none"``; ``"average"``, its Gaussian average (no slot is closed by lines among its own legs);
+        ``"wick"``, all contractions (no line joins two legs of one slot). Responses are not affected.
+    degree
+        Where it stands in an expansion of the activation that is cut off somewhere: its power of h, or its degree of
+        Wiener's chaos; 0 for a vertex that belongs to no such expansion.
+    """
+
+    name: str
+    legs: tuple[Leg, ...]
+    coefficient: float | Fraction
+    couplings: tuple[tuple[str, int], ...] = ()
+    width: Fraction | int = 0
+    order: Fraction | int = 1
+    kernel: Callable[[tuple[Array, ...], Mapping[str, Any], ModuleType], Array] | None = None
+    memory: tuple[Memory, ...] = ()
+    subtraction: str = "none"
+    degree: int = 0
+
+    @property
+    def ordered(self) -> bool:
+        """Are its points told apart by a factor over their times? A symmetric memory of only two points does not."""
+        several = bool(self.memory) and self.points != 2
+        return self.kernel is not None or several or any(not memory.symmetric for memory in self.memory)
+
+    @property
+    def points(self) -> int:
+        """Number of points (times) of the vertex."""
+        return 1 + max(max(p) if isinstance(p := leg.point, tuple) else p for leg in self.legs)

@@ -1,0 +1,127 @@
+"""The Feynman rules of one model at one set of parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from nnqft.rules.action import Action
+from nnqft.rules.bilocal import contract_bilocal
+from nnqft.rules.consistency import check_action
+from nnqft.rules.parts import Field, Propagator, Vertex
+from nnqft.rules.printed import print_action
+from nnqft.show.numbers import greek, plain_value
+
+
+@dataclass(frozen=True, repr=False)
+class Theory:
+    """The Feynman rules of one model at one set of parameters.
+
+    Parameters
+    ----------
+    model, start
+        Name of the model plugin; ``"stationary"`` or ``"rest"``.
+    parameters
+        Name → value, by the names of the model.
+    fields, propagators, vertices
+        The rules. Vertices may contain bilocal fields; see `interactions`.
+    remarks
+        One line each: what a user should know of these parameters (a diverging series, …).
+    couplings
+        Values of couplings of vertices that are not parameters themselves, such as one coefficient of a drift.
+    timeless
+        True for a plain integral over field values: every line is taken at time 0 and nothing is integrated.
+    theta0
+        θ(0) of a response that closes on its own point. With 0 (Itô) such loops vanish and are not generated; else
+        nothing but `horizon` bounds the time of a point whose response leg is closed.
+    horizon
+        T: a free time runs over [0, T] from rest and over the last T before the latest external time of a
+        stationary process. From rest no external time may lie beyond.
+    degree
+        Where the activation was cut off: vertices of a higher `Vertex.degree` exist and are left out. None where the
+        vertices are all there are.
+    adaptive
+        True where the vertices reach further than is likely to matter, and a computation may choose a lower degree.
+    """
+
+    model: str
+    start: str
+    parameters: Mapping[str, Any] = field(hash=False)
+    fields: tuple[Field, ...]
+    propagators: tuple[Propagator, ...]
+    vertices: tuple[Vertex, ...]
+    remarks: tuple[str, ...] = ()
+    couplings: Mapping[str, float] = field(default_factory=dict, hash=False)
+    timeless: bool = False
+    theta0: float = 0.0
+    horizon: float = math.inf
+    degree: int | None = None
+    adaptive: bool = False
+
+    def __post_init__(self) -> None:
+        couplings = {**self.parameters, **self.couplings}
+        check_action(self.action, self._who, couplings, self.theta0, self.horizon)
+
+    def __repr__(self) -> str:
+        return f"Theory({self.model}, {self.start}: {self._parameters})"
+
+    def __str__(self) -> str:
+        return self.rules
+
+    def up_to(self, degree: int) -> Theory:
+        """The theory with its vertices of a higher degree left out."""
+        kept = tuple(vertex for vertex in self.vertices if vertex.degree <= degree)
+        return replace(self, vertices=kept, degree=degree, adaptive=False)
+
+    @property
+    def rules(self) -> str:
+        """The Feynman rules as text: fields, propagators, vertices."""
+        heading = f"{self.model}, {'stationary' if self.stationary else 'from rest'}: {self._parameters}"
+        return print_action(self.action, self.interactions, heading, self.remarks)
+
+    @property
+    def _parameters(self) -> str:
+        return ", ".join(f"{greek(name)} = {plain_value(value)}" for name, value in self.parameters.items())
+
+    @property
+    def _who(self) -> str:
+        """How messages name the model."""
+        return f"model {self.model!r}"
+
+    @cached_property
+    def action(self) -> Action:
+        """Fields, propagators and vertices, without the parameters that made them."""
+        return Action(self.fields, self.propagators, self.vertices)
+
+    @property
+    def stationary(self) -> bool:
+        """True when the process begins at −∞."""
+        return self.start == "stationary"
+
+    @property
+    def N(self) -> int:
+        """The width; 1 for a theory without index."""
+        return int(self.parameters.get("N", 1))
+
+    @property
+    def field_named(self) -> dict[str, Field]:
+        """The fields by name."""
+        return self.action.field_named
+
+    @property
+    def lines(self) -> dict[tuple[str, str], Propagator]:
+        """The propagator of each pair of fields, in both orders; bilocal ones are left out."""
+        return self.action.lines
+
+    @cached_property
+    def interactions(self) -> tuple[Vertex, ...]:
+        """The vertices with every bilocal line contracted: what diagrams are generated from."""
+        return contract_bilocal(self.action, self._who)
+
+    def coupling_value(self, couplings: tuple[tuple[str, int], ...]) -> float:
+        """Product of the couplings to their powers."""
+        values = {**self.parameters, **self.couplings}
+        return math.prod(float(values[name]) ** power for name, power in couplings)

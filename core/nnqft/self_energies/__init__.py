@@ -1,0 +1,1 @@
+"""Self-energies from irreducible diagrams, and Dyson's equation that they solve."""

@@ -1,0 +1,159 @@
+"""Dyson's equation with any self-energy that diagrams give: infinitely many diagrams in response and correlator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnqft.checks import one_line_keywords, positive_number, whole_number
+from nnqft.errors import InputError
+from nnqft.graphs.generate import MAX_DIAGRAMS
+from nnqft.graphs.irreducible import skeletons
+from nnqft.host import default_host
+from nnqft.interfaces.executor import AbstractExecutor
+from nnqft.rules.theory import Theory
+from nnqft.self_energies.self_consistent import iterate
+from nnqft.self_energies.self_energy import SelfEnergy, SelfEnergyDiagrams, evaluate, kernels_of, lines_of
+from nnqft.self_energies.solution import Dyson
+from nnqft.self_energies.volterra import solve, solve_once
+from nnqft.stages.effort import Effort
+from nnqft.stages.generation import diagrams
+from nnqft.stages.theories import as_theory
+from nnqft.stages.times import MAX_TIMES
+
+SHORT = 1e-9
+"""What the response may have left of itself at the end of the grid, where the grid is ours to choose."""
+RESAMPLED = 48
+"""Draws of the self-energies from their errors: the error of R and C is then known to a tenth of itself."""
+
+
+@one_line_keywords
+def dyson(
+    theory: Theory,
+    *,
+    order: int,
+    width_order: int | None = None,
+    self_consistent: bool = False,
+    reach: float | None = None,
+    intervals: int | None = None,
+    integrator: str = "auto",
+    executor: str | AbstractExecutor = "local",
+    rtol: float | None = None,
+    atol: float | None = None,
+    neval: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    address: str | None = None,
+    max_diagrams: int = MAX_DIAGRAMS,
+    progress: bool = False,
+) -> Dyson:
+    """Solve Dyson's equation of a stationary process with its self-energy to an order.
+
+    R = G + G Σ_R R and C = (1 + R Σ_R) C_0 (1 + R Σ_R)ᵀ + R Σ_K Rᵀ, with Σ_R and Σ_K the irreducible diagrams of
+    ``"response"`` and ``"two_point"``; expanded again to the same order they are the plain series.
+
+    Parameters
+    ----------
+    theory, order, width_order, max_diagrams
+        As for `diagrams`.
+    self_consistent
+        Only skeletons, with the full R and C as their lines: at ``order=1, width_order=0`` this is dynamic mean-field
+        theory, exact for N → ∞. Needs skeletons without internal times.
+    reach, intervals
+        End of the grid, by default 30 times the slowest of the bare lines and longer if the solution decays more
+        slowly, and its number of intervals, a multiple of 4: by default 512, or 128 where integrals are sampled, as
+        the covariance of all times is kept for each of them.
+    integrator, executor, rtol, atol, neval, seed, workers, address, progress
+        As for `compute`, for each of Σ_R and Σ_K; rtol = 1e-3 where something is sampled and none is given.
+
+    Raises
+    ------
+    InputError
+        If the theory is not stationary, or has no response, or no solution is found.
+    IntegrationError
+        If an integral failed.
+    """
+    order = _check(theory, order)
+    effort = Effort(
+        integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed, executor=executor, workers=workers,
+        address=address, progress=progress, max_diagrams=max_diagrams,
+    )  # fmt: skip
+    found = _irreducible(theory, order, width_order, self_consistent, effort.max_diagrams)
+    grids = _grids(theory, reach, intervals, integrator)
+    with effort.running() as place:
+        for grid in grids:
+            if self_consistent:
+                energy, solution, steps = iterate(theory, found, grid, effort, place)
+            else:
+                energy, steps = evaluate(found, grid, effort, place), 1
+                solution = solve(kernels_of(theory, energy))
+            if abs(solution.response[-1]) < SHORT * abs(solution.response[0]):
+                break
+    if not np.isfinite(solution.correlator).all() or abs(solution.response[-1]) > abs(solution.response[0]):
+        raise InputError("the response grows: no stationary state with this self-energy; lower the coupling")
+    return Dyson(
+        theory, order, width_order, self_consistent, grid, solution.response, solution.correlator,
+        *_statistical_errors(theory, energy, seed), solution.response_error, solution.correlator_error,
+        solution.plateau, energy, steps,
+    )  # fmt: skip
+
+
+def _irreducible(
+    theory: Theory, order: int, width_order: int | None, self_consistent: bool, max_diagrams: int
+) -> SelfEnergyDiagrams:
+    retarded, noise = (
+        diagrams(theory, name, order=order, width_order=width_order, irreducible=True, max_diagrams=max_diagrams)
+        for name in ("response", "two_point")
+    )
+    if not self_consistent:
+        return SelfEnergyDiagrams(retarded, noise)
+    if len(diagrams(theory, "mean", order=order, width_order=width_order)):
+        raise InputError("self_consistent=True: this theory has a mean ⟨h⟩ ≠ 0; leave self_consistent out")
+    return SelfEnergyDiagrams(skeletons(retarded), skeletons(noise))
+
+
+def _check(theory: Theory, order: Any) -> int:
+    theory = as_theory(theory)
+    if not theory.stationary:
+        raise InputError("Dyson's equation is solved for a stationary process; write start='stationary'")
+    responses = [p for p in theory.propagators if not p.delta and theory.field_named[p.right].response]
+    if len(responses) != 1 or (responses[0].left,) * 2 not in theory.lines:
+        raise InputError(f"model {theory.model!r} has no pair of response and correlator to solve Dyson's equation for")
+    return whole_number("order", order, 0)
+
+
+def _grids(theory: Theory, reach: Any, intervals: Any, integrator: str) -> list[np.ndarray]:
+    """The grids to try, one after the other, until the response has decayed within it."""
+    lines = lines_of(theory)
+    functions = any(line.kernel is not None for line in lines)
+    if intervals is None:
+        exact = integrator == "auto" or default_host().integrator(integrator).exact
+        intervals = 512 if exact and not functions else 128
+    intervals = whole_number("intervals", intervals, 8)
+    if intervals % 4 or intervals >= MAX_TIMES:
+        raise InputError(f"intervals={intervals}: wanted a multiple of 4 below {MAX_TIMES}, such as 512")
+    if reach is not None:
+        return [np.linspace(0.0, positive_number("reach", reach, "30"), intervals + 1)]
+    rates = [term.rate for line in lines for term in line.terms if term.rate]
+    if not rates or functions:
+        raise InputError("reach is missing: the lines are functions whose decay is not known, write reach=30")
+    longest = (MAX_TIMES - 1) // 4 * 4
+    return [np.linspace(0.0, 30 * n / min(rates), min(n * intervals, longest) + 1) for n in (1, 2, 4)]
+
+
+def _statistical_errors(theory: Theory, energy: SelfEnergy, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviations of R and C when the self-energies are drawn from their errors."""
+    if not energy.sampled:
+        return np.zeros(len(energy.grid)), np.zeros(len(energy.grid))
+    rng = np.random.default_rng(np.random.SeedSequence((seed, RESAMPLED)))
+    totals = {name: energy.total(name) for name in energy.parts}
+    drawn = {
+        name: rng.multivariate_normal(part.mean, part.cov, size=RESAMPLED, method="eigh", check_valid="ignore")
+        for name, part in totals.items()
+    }
+    solved = []
+    for n in range(RESAMPLED):
+        solved.append(solve_once(kernels_of(theory, energy, {name: values[n] for name, values in drawn.items()}))[:2])
+    response, correlator = (np.array([each[part] for each in solved]) for part in (0, 1))
+    return response.std(axis=0, ddof=1), correlator.std(axis=0, ddof=1)

@@ -1,0 +1,163 @@
+"""Self-energies over a grid of time differences, from their irreducible diagrams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nnqft.errors import IntegrationError
+from nnqft.files import array_from
+from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.graphs.irreducible import on_one_point
+from nnqft.integrals.estimate import Estimate, Parts, add_all, collect, parts_from, parts_to_data
+from nnqft.interfaces.executor import AbstractExecutor
+from nnqft.rules.parts import Propagator
+from nnqft.rules.theory import Theory
+from nnqft.self_energies.volterra import Kernels
+from nnqft.show.progress import progress_bar
+from nnqft.stages.effort import Effort
+from nnqft.stages.jobs import make_job
+
+JUST_AFTER = 1e-9
+"""Stands for τ → 0+ in steps of the grid: a response at τ = 0 is 0."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SelfEnergy:
+    """Σ_R = Σ(z̃,h) and Σ_K = Σ(z̃,z̃) of a stationary process, by order and width.
+
+    R = G + G Σ_R R and C = (1 + R Σ_R) C_0 (1 + R Σ_R)ᵀ + R Σ_K Rᵀ.
+
+    Attributes
+    ----------
+    grid : (M,) array
+        Time differences τ ≥ 0.
+    retarded, noise : mapping
+        Σ_R(τ), zero for τ < 0, and the even Σ_K(τ) on the grid. At τ = 0 stands the limit from above.
+    mass, white : mapping
+        Parts at one time, as coefficients of δ(τ): estimates of one number each.
+    converged : bool
+        Every part that was sampled met its target.
+    """
+
+    grid: np.ndarray
+    retarded: Parts
+    noise: Parts
+    mass: Parts
+    white: Parts
+    converged: bool = True
+
+    @property
+    def parts(self) -> dict[str, Parts]:
+        """All four by name."""
+        return {"retarded": self.retarded, "noise": self.noise, "mass": self.mass, "white": self.white}
+
+    def total(self, name: str) -> Estimate:
+        """The sum over orders and widths of one of the four."""
+        parts = self.parts[name]
+        return add_all(parts.values()) if parts else Estimate.exact(np.zeros(len(self.grid) if name in GRIDDED else 1))
+
+    @property
+    def sampled(self) -> bool:
+        """Has any part a statistical error?"""
+        return any(part.samples for parts in self.parts.values() for part in parts.values())
+
+    def to_data(self) -> dict[str, Any]:
+        """The self-energies as JSON values."""
+        parts = {name: parts_to_data(each) for name, each in self.parts.items()}
+        return {"grid": self.grid.tolist(), "converged": self.converged, **parts}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> SelfEnergy:
+        """The self-energies that `to_data` wrote; raises one of many errors if they are none."""
+        grid = array_from(data["grid"], (len(data["grid"]),))
+        parts = {
+            name: parts_from(data[name], len(grid) if name in GRIDDED else 1)
+            for name in ("retarded", "noise", "mass", "white")
+        }
+        return cls(grid, **parts, converged=bool(data["converged"]))
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {len(parts)}" for name, parts in self.parts.items())
+        return f"SelfEnergy(τ ≤ {self.grid[-1]:g} at {len(self.grid)} times; contributions: {counts})"
+
+
+GRIDDED = ("retarded", "noise")
+
+
+class SelfEnergyDiagrams(NamedTuple):
+    """The irreducible diagrams of ⟨h z̃⟩ and of ⟨h h⟩."""
+
+    retarded: DiagramSet
+    noise: DiagramSet
+
+    def with_lines(self, lines: Mapping[str, Propagator]) -> SelfEnergyDiagrams:
+        """The same diagrams with other lines of the same names."""
+        found = []
+        for each in self:
+            propagators = tuple(lines.get(p.name, p) for p in each.theory.propagators)
+            found.append(replace(each, theory=replace(each.theory, propagators=propagators)))
+        return SelfEnergyDiagrams(*found)
+
+
+def evaluate(found: SelfEnergyDiagrams, grid: np.ndarray, effort: Effort, place: AbstractExecutor) -> SelfEnergy:
+    """Integrate all diagrams on the grid, at an executor that is open.
+
+    Raises
+    ------
+    InputError
+        If no integrator takes one of them.
+    IntegrationError
+        If an integral failed.
+    """
+    step = grid[1] - grid[0]
+    lags = np.stack([np.maximum(grid, JUST_AFTER * step), np.zeros(len(grid))], axis=1)
+    parts: dict[str, Parts] = {}
+    met: list[bool] = []
+    for gridded, local, diagrams in (("retarded", "mass", found.retarded), ("noise", "white", found.noise)):
+        contact = on_one_point(diagrams)
+        for name, chosen, times in ((gridded, ~contact, lags), (local, contact, np.zeros((1, 2)))):
+            parts[name], good = _integrate(diagrams.subset(np.flatnonzero(chosen)), times, effort, place)
+            met.append(good)
+    return SelfEnergy(grid, **parts, converged=all(met))
+
+
+def _integrate(diagrams: DiagramSet, times: np.ndarray, effort: Effort, place: AbstractExecutor) -> tuple[Parts, bool]:
+    if not len(diagrams):
+        return {}, True
+    job = make_job(diagrams, times, effort.integrator)
+    with progress_bar(effort.progress) as report:
+        outcome = place.evaluate(job.work, effort.target(), report)
+    estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
+    if outcome.failure is not None or len(estimates) < len(job.work):
+        raise IntegrationError(
+            f"a self-energy diagram failed: {outcome.failure or outcome.reason}"
+        ) from outcome.failure
+    keys = zip(diagrams.orders.tolist(), diagrams.widths.tolist(), strict=True)
+    return collect(keys, diagrams.weights.tolist(), job.which.tolist(), estimates), outcome.converged
+
+
+def lines_of(theory: Theory) -> tuple[Propagator, Propagator]:
+    """Response and correlator."""
+    response = next(p for p in theory.propagators if not p.delta and theory.field_named[p.right].response)
+    return response, theory.lines[response.left, response.left]
+
+
+def kernels_of(theory: Theory, energy: SelfEnergy, values: Mapping[str, np.ndarray] | None = None) -> Kernels:
+    """Everything on the grid; `values` in place of the self-energy's means."""
+    means = {name: energy.total(name).mean for name in energy.parts} if values is None else values
+    response, correlator = lines_of(theory)
+    grid = energy.grid
+    bare = np.asarray(correlator(grid, 0.0 * grid), float) + 0.0 * grid
+    plateau = float(bare[-1])
+    if correlator.kernel is None:
+        plateau = sum(term.amplitude for term in correlator.terms if not term.rate)
+    tail = float(means["noise"][-1])
+    G = np.asarray(response(np.maximum(grid, 1e-12 * grid[1]), 0.0 * grid), float) + 0.0 * grid
+    return Kernels(
+        float(grid[1]), G, bare - plateau, means["retarded"], means["noise"] - tail,
+        float(means["mass"][0]), float(means["white"][0]), plateau, tail,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""How numbers, pages of text, curves and progress are shown; knows no physics."""

@@ -1,0 +1,78 @@
+"""The diagrams of an observable of a theory, all that was asked checked first."""
+
+from __future__ import annotations
+
+from nnqft.checks import whole_number
+from nnqft.errors import InputError, short
+from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.graphs.generate import MAX_DIAGRAMS, generate
+from nnqft.graphs.indices import check_indices, label_legs
+from nnqft.graphs.irreducible import amputate
+from nnqft.graphs.irreducible import irreducible as only_irreducible
+from nnqft.host import default_host, plugin_errors
+from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
+from nnqft.rules.theory import Theory
+from nnqft.stages.theories import as_theory
+
+
+def diagrams(
+    theory: Theory,
+    observable: str,
+    *,
+    order: int,
+    width_order: int | None = None,
+    arity: int | None = None,
+    indices: str | None = None,
+    irreducible: bool = False,
+    max_diagrams: int = MAX_DIAGRAMS,
+) -> DiagramSet:
+    """All diagrams of an observable, of orders 0 to `order` and width orders 0 to `width_order` (None: all).
+
+    Parameters
+    ----------
+    arity
+        Number of times of an observable that takes any number, such as ``"cumulant"``; if not given, as many as there
+        are letters in `indices`, or 2.
+    indices
+        Which legs belong to the same unit, a letter for each: ``"iijj"`` for ⟨h_i h_i h_j h_j⟩ with i ≠ j. All are of
+        one unit if not given.
+    irreducible
+        Only connected diagrams in which no single line separates external legs from each other, amputated: a leg h
+        of the observable ends on a z̃ of the diagram, a leg z̃ on an h. Of ``"two_point"`` these are the self-energy
+        Σ(z̃,z̃), of ``"response"`` Σ(z̃,h), of ``"cumulant"`` the effective vertices with k legs z̃.
+
+    Raises
+    ------
+    InputError
+        On an unknown observable, a bad order, indices that do not fit, or more than `max_diagrams` diagrams
+        (predicted beforehand).
+    """
+    theory = as_theory(theory)
+    plugin = default_host().observable(observable)
+    if isinstance(plugin, AbstractDerivedObservable):
+        raise InputError(f"observable {observable!r} is derived and has no diagrams; ask for those it is made of")
+    pattern = check_indices(indices)
+    with plugin_errors(f"observable {observable!r}"):
+        legs = tuple(plugin.legs(theory, _arity(plugin, arity, pattern)))
+    legs = label_legs(theory, observable, legs, pattern)
+    if irreducible:
+        theory, legs = amputate(theory, legs)
+        observable = f"irreducible {observable}"
+    found = generate(
+        theory,
+        observable,
+        legs,
+        order=whole_number("order", order, 0),
+        width_order=None if width_order is None else whole_number("width_order", width_order, 0),
+        connected=plugin.connected or irreducible,
+        max_diagrams=whole_number("max_diagrams", max_diagrams, 1),
+    )
+    return only_irreducible(found) if irreducible else found
+
+
+def _arity(plugin: AbstractObservable, arity: int | None, indices: str | None) -> int:
+    if arity is None:
+        return len(indices or "ii") if plugin.arity is None else plugin.arity
+    if plugin.arity not in (None, arity):
+        raise InputError(f"arity={short(arity)}: observable {plugin.name!r} has {plugin.arity} times; leave it out")
+    return whole_number("arity", arity, 1)

@@ -1,0 +1,58 @@
+"""Theories of models, with parameters that are checked first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nnqft.errors import InputError, PluginError, UnknownNameError, short
+from nnqft.host import default_host, plugin_errors
+from nnqft.interfaces.model import AbstractModel
+from nnqft.rules.theory import Theory
+
+STARTS = ("stationary", "rest")
+
+
+def theory(model: str | AbstractModel, *, start: str = "stationary", **parameters: Any) -> Theory:
+    """The Feynman rules of a model.
+
+    Parameters
+    ----------
+    model
+        Name of a model plugin (``nnqft plugins`` lists them), or a model itself.
+    start
+        ``"stationary"`` (begins at −∞) or ``"rest"`` (h(0) = 0).
+    **parameters
+        By the names of the model, e.g. ``gamma, kappa, sigma_w, sigma_b, N``; the others keep their defaults.
+
+    Raises
+    ------
+    InputError
+        On an unknown name or a value that makes no sense.
+    """
+    return make_theory(model, start, parameters)
+
+
+def make_theory(model: str | AbstractModel, start: str, parameters: Mapping[str, Any]) -> Theory:
+    """The rules of a model at these parameters, all checked first; `theory` says what is raised."""
+    plugin = model if isinstance(model, AbstractModel) else default_host().model(model)
+    if not isinstance(start, str) or start not in STARTS:
+        raise UnknownNameError("start", start, STARTS)
+    if start not in plugin.starts:
+        raise InputError(f"model {plugin.name!r} has no start {start!r}; write start={plugin.starts[0]!r}")
+    for name in parameters:
+        if name not in plugin.parameters:
+            raise UnknownNameError("parameter", name, plugin.parameters, f" of model {plugin.name!r}")
+    values = {name: spec.validate(name, parameters.get(name, spec.default)) for name, spec in plugin.parameters.items()}
+    with plugin_errors(f"model {plugin.name!r}"):
+        theory = plugin.theory(start, values)
+    if not isinstance(theory, Theory):
+        raise PluginError(f"model {plugin.name!r} returned {short(theory)}, wanted a Theory")
+    return theory
+
+
+def as_theory(theory: Any) -> Theory:
+    """The theory itself, or InputError if it is something else."""
+    if not isinstance(theory, Theory):
+        raise InputError(f"theory={short(theory)}: wanted a Theory, write nnqft.theory('linear', N=100, sigma_w=0.5)")
+    return theory

@@ -1,0 +1,1 @@
+"""Integrators, a file or a folder each."""

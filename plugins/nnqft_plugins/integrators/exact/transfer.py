@@ -1,0 +1,219 @@
+"""The linear system of an exact integral, for many integrals at once. See exact.py for the equations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from nnqft import Line, Propagator
+from nnqft_plugins.integrators.exact.states import Ideals
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Integrals with one exponential on each line: R rows, of up to L lines.
+
+    Attributes
+    ----------
+    owner : (R,) integers
+        Which integral a row belongs to; its value is the sum over its rows.
+    amplitude : (R,) floats
+    end, start : (R, L) integers
+        Points of each line.
+    response : (R, L) bool
+    rate, early : (R, L) floats
+    """
+
+    owner: np.ndarray
+    amplitude: np.ndarray
+    end: np.ndarray
+    start: np.ndarray
+    response: np.ndarray
+    rate: np.ndarray
+    early: np.ndarray
+
+
+def expand_terms(integrals: Sequence[tuple[Sequence[Line], Mapping[str, Propagator]]]) -> Rows:
+    """Multiply out the sums of exponentials on the lines of each integral; short rows are padded with nothing."""
+    length = max((len(lines) for lines, _ in integrals), default=0)
+    owner, amplitude, ends, starts, responses, rates, earlies = [], [], [], [], [], [], []
+    for n, (lines, propagators) in enumerate(integrals):
+        pad = [0] * (length - len(lines))
+        end, start = [line.end for line in lines] + pad, [line.start for line in lines] + pad
+        response = [line.response for line in lines] + [False] * len(pad)
+        for terms in product(*(propagators[line.propagator].terms for line in lines)):
+            owner.append(n)
+            amplitude.append(math.prod(term.amplitude for term in terms))
+            ends.append(end)
+            starts.append(start)
+            responses.append(response)
+            rates.append([*(term.rate for term in terms), *pad])
+            earlies.append([*(term.early for term in terms), *pad])
+    shape = (len(owner), length)
+    return Rows(
+        np.array(owner, int),
+        np.array(amplitude, float),
+        np.array(ends, int).reshape(shape),
+        np.array(starts, int).reshape(shape),
+        np.array(responses, bool).reshape(shape),
+        np.array(rates, float).reshape(shape),
+        np.array(earlies, float).reshape(shape),
+    )
+
+
+def order_patterns(times: np.ndarray) -> Iterator[tuple[tuple[tuple[int, ...], ...], np.ndarray]]:
+    """Time tuples that share an order: groups of equal columns, latest first, and which tuples have it."""
+    patterns: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    for n, row in enumerate(times):
+        values = sorted(set(row.tolist()), reverse=True)
+        groups = tuple(tuple(np.flatnonzero(row == value).tolist()) for value in values)
+        patterns.setdefault(groups, []).append(n)
+    for groups, members in patterns.items():
+        yield groups, np.array(members)
+
+
+class Transfer:
+    """The system of R rows over S states, for one order of the external times."""
+
+    def __init__(
+        self, states: Ideals, rows: Rows, externals: int, groups: tuple[tuple[int, ...], ...], stationary: bool
+    ) -> None:
+        self.states, self.rows, self.externals = states, rows, externals
+        self.groups, self.stationary = groups, stationary
+
+    def integrate(self, times: np.ndarray) -> tuple[np.ndarray, int]:
+        """Values at the time tuples, (R, M), and the number of steps that rounding went through."""
+        marks = np.array([times[:, group[0]] for group in self.groups])  # (groups, M), latest first
+        bottom, steps = self._bottom(marks[-1])
+        if len(self.groups) == 1:
+            return self.gate(0, bottom)[0], steps
+        values = np.empty((len(self.rows.owner), len(times)))
+        first = self.gate(0, np.ones_like(bottom[:1, :, :1]))[0]
+        if len(self.groups) == 2:
+            bottom = self.gate(1, bottom)
+            top, taken = self._top(marks[0] - marks[1], bottom)
+            return top * first, steps + taken
+        for m in range(len(times)):
+            vector = self.gate(len(self.groups) - 1, bottom[:, :, m % bottom.shape[2], None])
+            for level in range(len(self.groups) - 2, 0, -1):
+                vector, taken = self._down(level, marks[level, m : m + 1] - marks[level + 1, m : m + 1], vector)
+                vector = self.gate(level, vector)
+                steps = max(steps, taken * len(self.groups))
+            top, taken = self._top(marks[0, m : m + 1] - marks[1, m : m + 1], vector)
+            values[:, m] = top[:, 0]
+            steps = max(steps, taken * len(self.groups))
+        return values * first, steps
+
+    def _inside(self, groups: int) -> np.ndarray:
+        """(points, S): which points are above, the external ones of the first groups among them."""
+        outer = np.zeros((self.externals, self.states.inside.shape[1]), bool)
+        outer[[e for group in self.groups[:groups] for e in group]] = True
+        return np.concatenate([outer, self.states.inside])
+
+    def rates(self, level: int) -> np.ndarray:
+        """E below group `level`, (S, R): rates of the lines across the cut, and of what decays down to the start."""
+        inside, rows = self._inside(level + 1), self.rows
+        total = np.zeros((inside.shape[1], len(rows.owner)))
+        for n in range(rows.end.shape[1]):
+            one, two = inside[rows.end[:, n]], inside[rows.start[:, n]]
+            total += ((one ^ two) * rows.rate[:, n, None] + (one & two) * rows.early[:, n, None]).T
+        return total
+
+    def allowed(self, level: int) -> list[np.ndarray]:
+        """For each point, (sources, R): may the set grow by it, its later neighbours being above?"""
+        inside, rows = self._inside(level + 1), self.rows
+        allowed = [np.ones((len(source), len(rows.owner)), bool) for source, _ in self.states.grown]
+        for n in range(rows.end.shape[1]):
+            for p, (source, _) in enumerate(self.states.grown):
+                hit = np.flatnonzero(rows.response[:, n] & (rows.start[:, n] == self.externals + p))
+                if len(hit):
+                    allowed[p][:, hit] &= inside[rows.end[hit, n]][:, source].T
+        return allowed
+
+    def gate(self, level: int, vector: np.ndarray) -> np.ndarray:
+        """Zero where an external z̃ of this group is passed before what it drives; vector (S, R, …)."""
+        rows = self.rows
+        above = self._inside(level)[:, : len(vector)]
+        open_ = np.ones(vector.shape[:2], bool)
+        for n in range(rows.end.shape[1]):
+            hit = np.flatnonzero(rows.response[:, n] & np.isin(rows.start[:, n], self.groups[level]))
+            open_[:, hit] &= above[rows.end[hit, n]].T
+        return vector * open_[:, :, None]
+
+    def _bottom(self, lowest: np.ndarray) -> tuple[np.ndarray, int]:
+        """F below the lowest external time, (S, R, 1 or M)."""
+        level = len(self.groups) - 1
+        rates = self.rates(level)
+        if not self.stationary:
+            full = np.zeros((*rates.shape, 1))
+            full[-1] = 1.0
+            return self._down(level, lowest, full)
+        allowed = self.allowed(level)
+        value = np.zeros_like(rates)
+        value[-1] = 1.0
+        # Sets are sorted by size: fill them from the largest down.
+        counts = self.states.inside.sum(axis=0)
+        for count in range(self.states.points - 1, -1, -1):
+            total = np.zeros_like(rates)
+            for p, (source, target) in enumerate(self.states.grown):
+                pick = counts[source] == count
+                total[source[pick]] += allowed[p][pick] * value[target[pick]]
+            here = counts == count
+            np.divide(total, rates, out=value, where=here[:, None] & (total > 0))
+        return value[:, :, None], self.states.points
+
+    def _down(self, level: int, lengths: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, int]:
+        """e^{M·length} vector below group `level`, for each of M lengths: (S, R, 1) → (S, R, M)."""
+        rates, allowed = self.rates(level), self.allowed(level)
+        scale = float(rates.max()) or 1.0
+        weights = _poisson(scale * lengths)
+        stay = (1.0 - rates / scale)[:, :, None]
+        total = np.zeros((*rates.shape, len(lengths)))
+        for k in range(len(weights)):
+            total += weights[k] * vector
+            grown = stay * vector
+            for p, (source, target) in enumerate(self.states.grown):
+                grown[source] += allowed[p][:, :, None] * vector[target] / scale
+            vector = grown
+        return total, len(weights)
+
+    def _top(self, lengths: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, int]:
+        """The component of the empty set of e^{M·length} vector below the first group, (R, M).
+
+        The row of the exponential is built instead of its action on the vector, so that all lengths share it.
+        """
+        rates, allowed = self.rates(0), self.allowed(0)
+        scale = float(rates.max()) or 1.0
+        weights = _poisson(scale * lengths)
+        stay = 1.0 - rates / scale
+        row = np.zeros_like(rates)
+        row[0] = 1.0
+        total = np.zeros((rates.shape[1], len(lengths)))
+        for k in range(len(weights)):
+            total += weights[k] * np.einsum("sr,srm->rm", row, vector)
+            grown = stay * row
+            for p, (source, target) in enumerate(self.states.grown):
+                grown[target] += allowed[p] * row[source] / scale
+            row = grown
+        return total, len(weights)
+
+
+def _poisson(means: np.ndarray) -> np.ndarray:
+    """(K, M) weights e^{−x} x^k/k!, as far as any of them matters.
+
+    Built outwards from the largest by ratios x/k and normalised, which keeps all digits where logarithms would not.
+    """
+    largest = float(means.max())
+    steps = int(largest + 12 * math.sqrt(largest) + 40)
+    weights = np.zeros((steps, len(means)))
+    for m, x in enumerate(means.tolist()):
+        mode = int(x)
+        weights[mode, m] = 1.0
+        weights[mode + 1 :, m] = np.cumprod(x / np.arange(mode + 1, steps))
+        if mode:
+            weights[:mode, m] = np.cumprod(np.arange(mode, 0, -1) / x)[::-1]
+    return weights / weights.sum(axis=0)

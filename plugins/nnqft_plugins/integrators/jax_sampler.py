@@ -1,0 +1,143 @@
+"""The same integrand on the same frozen VEGAS map, compiled by JAX: on a GPU where there is one, else on the CPU.
+
+Sampling and summing stay on the device, in blocks, so that a chunk of any size takes the same memory. Code is
+compiled once for a shape of integrals (`nnqft.integrals.shape`) and number of times; which diagram it is comes as data.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from nnqft import AbstractIntegrator, Estimate, ExecutorError, TimeIntegral
+from nnqft.host import default_host
+from nnqft.integrals.integrand import Evaluation
+from nnqft.integrals.shape import Shape
+from nnqft_plugins.integrators.strata import strata_of
+
+_BLOCK = 1 << 9
+"""Strata that share one key of random numbers: these depend on it, and not on the device."""
+_VALUES = {"cpu": 1 << 18, "gpu": 1 << 25}
+"""Values of the integrand, samples × times, that are computed at once."""
+_COMPILED = 256
+"""Compiled shapes that are kept."""
+_ROUNDING = 1e-12
+_BELOW_ONE = np.nextafter(1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class JaxIntegrator(AbstractIntegrator):
+    """VEGAS with its samples drawn and summed by JAX, in float64.
+
+    The map is learnt by the integrator "vegas". Numbers from a GPU and from a CPU agree to rounding, not to the last
+    bit.
+    """
+
+    name = "jax"
+    summary = "VEGAS samples compiled by JAX, on a GPU where there is one; needs nnqft[gpu]"
+    accelerated = "jax"
+
+    def supports(self, integral: TimeIntegral) -> bool | str:
+        """Any integral whose lines and factors have parameters that can be hashed, if JAX is installed."""
+        if find_spec("jax") is None:
+            return "JAX is not installed; pip install 'nnqft[gpu]'"
+        try:
+            hash(integral.shape_and_wires[0])
+        except TypeError:
+            return "the parameters of a line or factor cannot be hashed; make them tuples"
+        return True
+
+    def prepare(self, integral: TimeIntegral, seed: np.random.SeedSequence) -> Any:
+        """The map, as "vegas" learns it."""
+        return default_host().get("integrator", "vegas").prepare(integral, seed)
+
+    def sample(
+        self, integral: TimeIntegral, state: np.ndarray | None, neval: int, seed: np.random.SeedSequence
+    ) -> Estimate:
+        """Two samples in each stratum of the frozen map, as "vegas" takes them, from JAX's own random numbers."""
+        began = time.process_time()
+        if state is None:
+            return Estimate.exact(np.array(integral(np.empty((1, 0)))[0]), time.process_time() - began)
+        jax = _jax()
+        strata = strata_of(neval, integral.dim)
+        pairs = int(np.prod(strata))
+        shape, wires = integral.shape_and_wires
+        # The caller's own precision stays as it is.
+        with jax.enable_x64(True):
+            most = _VALUES["cpu" if jax.default_backend() == "cpu" else "gpu"] // (2 * _BLOCK * len(integral.times))
+            # Small samples would pay for a large block that is mostly empty.
+            at_once = max(1, most) if pairs > 64 * _BLOCK else 1
+            sampler = _compiled(shape, len(integral.times), at_once)
+            words = seed.generate_state(2, np.uint32)
+            total, cov = sampler(np.array(wires, np.int32), integral.times, state, np.array(strata), pairs, words)
+            mean, cov = np.array(total) / (2 * pairs), np.array(cov) / pairs**2
+        cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
+        return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began)
+
+
+@cache
+def _jax() -> ModuleType:
+    """JAX, asked for memory as it needs it: several workers may share a GPU with others."""
+    import os
+
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    try:
+        import jax
+    except ImportError as error:
+        raise ExecutorError(f"integrator 'jax': {error}; pip install 'nnqft[gpu]' on every worker") from error
+    return jax
+
+
+@lru_cache(maxsize=_COMPILED)
+def _compiled(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
+    """Sums over all strata of an integral of this shape: of the values, (M,), and of products of half differences.
+
+    `at_once` blocks of strata are computed together.
+    """
+    jax = _jax()
+    xp, lax = jax.numpy, jax.lax
+    dim = len(shape.branches)
+
+    def block(number: Any, strata: Any, words: Any) -> Any:
+        """Two uniform points in each of the block's strata, (2, strata, dim), and the numbers of these strata."""
+        key = jax.random.fold_in(jax.random.wrap_key_data(words), number)
+        inside = jax.random.uniform(key, (2, _BLOCK, dim), xp.float64)
+        which = number * _BLOCK + xp.arange(_BLOCK)
+        corner = xp.stack(xp.unravel_index(which, [strata[axis] for axis in range(dim)]), axis=1)
+        return (corner + inside) / strata, which
+
+    def values(u: Any, grid: Any, wires: Any, grid_of_times: Any) -> Any:
+        """Integrand × Jacobian at points of the map, (n, M)."""
+        increments = grid.shape[1] - 1
+        place = u * increments
+        left = xp.minimum(place.astype(xp.int32), increments - 1)
+        axis = xp.arange(dim)
+        width = grid[axis, left + 1] - grid[axis, left]
+        x = xp.clip(grid[axis, left] + (place - left) * width, np.finfo(float).tiny, _BELOW_ONE)
+        jacobian = xp.prod(width * increments, axis=1)
+        wire = [wires[n] for n in range(wires.shape[0])]
+        return Evaluation(shape, wire, grid_of_times, x, xp).value() * jacobian[:, None]
+
+    def sums(wires: Any, grid_of_times: Any, grid: Any, strata: Any, pairs: Any, words: Any) -> Any:
+        def step(n: Any, so_far: Any) -> Any:
+            numbers = n * at_once + xp.arange(at_once)
+            u, which = jax.vmap(lambda number: block(number, strata, words))(numbers)
+            found = values(u.reshape(-1, dim), grid, wires, grid_of_times).reshape(at_once, 2, _BLOCK, times)
+            # The last block may hold more strata than there are.
+            found = xp.where((which < pairs)[:, None, :, None], found, 0.0)
+            gap = ((found[:, 0] - found[:, 1]) / 2).reshape(-1, times)
+            total, cov = so_far
+            return total + found.sum(axis=(0, 1, 2)), cov + xp.matmul(gap.T, gap, precision="highest")
+
+        steps = (pairs + at_once * _BLOCK - 1) // (at_once * _BLOCK)
+        return lax.fori_loop(0, steps, step, (xp.zeros(times), xp.zeros((times, times))))
+
+    compiled: Callable[..., Any] = jax.jit(sums)
+    return compiled

@@ -1,0 +1,1 @@
+"""All orders of the linear network, in closed form."""

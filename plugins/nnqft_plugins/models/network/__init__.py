@@ -1,0 +1,1 @@
+"""What the models of random networks share: fields, lines, vertices, activations, expansions."""

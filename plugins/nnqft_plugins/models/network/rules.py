@@ -1,0 +1,268 @@
+"""What every random recurrent network shares: its fields, its lines, and how an activation makes vertices.
+
+    dh_i = [−γ h_i + Σ_j W_ij φ(h_j) + Σ_k U_ik φ(x_k) + b_i] dt + √κ dB_i,   i = 1…N
+
+averaged over W_ij ~ N(0, σ_w²/N), U_ik ~ N(0, σ_u²/N_x), b_i ~ N(0, σ_b²). Grosvenor & Jefferson, arXiv:2109.13247.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Theory, Vertex, finite_number, short
+from nnqft_plugins.models.network.averages import polynomial_average
+from nnqft_plugins.models.network.lines import DELTA_LINE, correlator_line, response_line
+from nnqft_plugins.models.network.saddle import (
+    BARE_REMARK,
+    SADDLE,
+    SADDLE_FIRST,
+    Saddle,
+    curve_line,
+    mean_field_line,
+    one_of,
+    optional,
+    saddle_of,
+    saddle_remarks,
+    solve_from_rest,
+    stationary_curve,
+)
+from nnqft_plugins.models.network.wick_ordered import Chaos, NothingMovesError, rest_chaos, stationary_chaos
+
+HALF = Fraction(1, 2)
+
+
+def input_correlation(name: str, value: Any) -> float | tuple[tuple[float, float], ...]:
+    """The input's correlation q(t1,t2): a number, or rates and weights of Σ weight·e^{−rate·|t1−t2|}.
+
+    Returns the number, or (rate, weight) pairs sorted by rate.
+    """
+    if not isinstance(value, Mapping | tuple | list):
+        pairs = [(0.0, finite_number(name, value))]
+    else:
+        given = value.items() if isinstance(value, Mapping) else value
+        try:
+            pairs = sorted((finite_number(f"{name} rate", r), finite_number(f"{name} weight", w)) for r, w in given)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{name}={short(value)}: wanted rates and weights, write {name}={{0.5: 1.0}}") from None
+    if any(not 0 <= number <= 1e9 for pair in pairs for number in pair):
+        raise InputError(f"{name}={short(value)}: wanted numbers from 0 to 1e9")
+    return tuple(pairs) if isinstance(value, Mapping | tuple | list) else pairs[0][1]
+
+
+SLOWEST = 1e-9
+"""Smallest leak rate: a network that never forgets has no stationary state."""
+
+PARAMETERS: dict[str, Parameter] = {
+    "gamma": Parameter(1.0, "leak rate γ, 1/time", low=SLOWEST),
+    "kappa": Parameter(1.0, "noise strength κ, 1/time", low=0.0),
+    "sigma_w": Parameter(0.5, "recurrent weights σ_w, 1/time", low=0.0),
+    "sigma_b": Parameter(0.0, "bias σ_b, 1/time", low=0.0),
+    "sigma_u": Parameter(0.0, "input weights σ_u, 1/time", low=0.0),
+    "q": Parameter(0.0, "input correlation q, a number or {rate: weight}", check=input_correlation),
+    "N": Parameter(100, "width", low=1, high=1e15, integer=True),
+    **SADDLE,
+}
+
+NONLINEAR: dict[str, Parameter] = PARAMETERS | SADDLE_FIRST
+"""Of networks with a nonlinear φ, which are expanded about the saddle unless told otherwise."""
+
+AVERAGES: dict[str, Parameter] = {
+    "averages": Parameter(
+        None,
+        "saddle: Gaussian averages of the activation itself (unless tadpoles are kept), or of φ's polynomial",
+        check=optional(one_of("polynomial", "activation")),
+    )
+}
+
+FIELDS = (
+    Field("h", "h_i(t)", "hidden state"),
+    Field("z", "z̃_i(t)", "response field", response=True),
+    Field("W", "𝔚(t1,t2)", "σ_w N^(-1/2) Σ_j φ(h_j(t1)) φ(h_j(t2))", bilocal=True),
+    Field("W~", "𝔚̃(t1,t2)", "its conjugate", bilocal=True),
+)
+
+WEIGHTS = Vertex("W z z", (Leg("W", (0, 1)), Leg("z", 0, "i"), Leg("z", 1, "i")), HALF, (("sigma_w", 1),), HALF, HALF)
+
+
+def phi_phi_of(phi: Mapping[int, Fraction | float]) -> dict[tuple[int, int], Fraction | float]:
+    """φ(h1) φ(h2) for φ(h) = Σ phi[p] h^p, over pairs p ≤ q."""
+    return {(p, q): phi[p] * phi[q] for p in sorted(phi) for q in sorted(phi) if p <= q}
+
+
+def averages_of(values: Mapping[str, Any]) -> str | None:
+    """What averages the vertices hold: None in the bare expansion, which has none.
+
+    Raises
+    ------
+    InputError
+        If the parameters contradict each other.
+    """
+    given, kept = values["averages"], values["tadpoles"] == "kept"
+    if values["expansion"] == "bare":
+        if given is not None:
+            raise InputError(
+                f"averages={given!r} belongs to expansion='saddle'; write that, too, or leave averages out"
+            )
+        return None
+    if given == "activation" and kept:
+        raise InputError(
+            "averages='activation' has no tadpoles to keep: they are in its vertices; write tadpoles='cancelled'"
+        )
+    return given or ("polynomial" if kept else "activation")
+
+
+def network_theory(
+    model: str,
+    start: str,
+    values: Mapping[str, Any],
+    phi_phi: Mapping[tuple[int, int], Fraction | float],
+    activation: Activation | None = None,
+    degree: int | None = None,
+) -> Theory:
+    """Rules of a network whose φ(h(t1)) φ(h(t2)) expands into Σ phi_phi[p, q] h(t1)^p h(t2)^q over p ≤ q.
+
+    A pair with p < q stands for both (p, q) and (q, p), each with the coefficient given. `activation` is the polynomial
+    φ itself: an expansion about mean-field theory solves for its correlator. `degree` is the power where the true φ was
+    cut off, None if it was not.
+    """
+    saddle = saddle_of(start, values)
+    linear = all(p <= 1 and q <= 1 for p, q in phi_phi)
+    if saddle is None:
+        own = {n: v for n, v in values.items() if n not in SADDLE and n != "averages" and v is not None}
+        remarks = _remarks(start, values, float(phi_phi.get((1, 1), 0)))
+        return Theory(
+            model=model,
+            start=start,
+            parameters=own if linear and model == "linear" else own | {"expansion": "bare"},
+            fields=FIELDS,
+            propagators=(correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE),
+            vertices=network_vertices(phi_phi),
+            remarks=remarks if linear else (*remarks, BARE_REMARK),
+            degree=degree,
+        )
+    average = polynomial_average(phi_phi)
+    line = mean_field_line(start, values, average, activation, saddle.horizon)
+    gain = values["sigma_w"] ** 2 * average.slope(float(line(0.0, 0.0))) if start == "stationary" else 0.0
+    chaos = Chaos(network_vertices(phi_phi, saddle.subtraction)[1:], degree, False)
+    return _saddle_theory(model, start, values, saddle, line, chaos, gain)
+
+
+def activation_theory(
+    model: str,
+    start: str,
+    values: Mapping[str, Any],
+    activation: Activation,
+    degree: int | None,
+    by_powers: Callable[[Mapping[str, Any]], Theory],
+) -> Theory:
+    """Rules of a network with φ itself about the saddle, or what `by_powers` makes of its powers if these are wanted.
+
+    A network that nothing drives is at its saddle where the bare expansion starts: then that is it.
+    """
+    averages = averages_of(values)
+    if averages != "activation":
+        return by_powers({**values, "averages": averages})
+    try:
+        return wick_theory(model, start, values, activation, degree)
+    except NothingMovesError:
+        if values["averages"] is not None or getattr(activation, "kinks", None):
+            raise
+        theory = by_powers({**values, "expansion": "bare", "T": None})
+        still = "nothing drives this network: mean-field theory is h = 0, where both expansions are one"
+        return replace(theory, remarks=(*theory.remarks, still))
+
+
+def wick_theory(
+    model: str, start: str, values: Mapping[str, Any], activation: Activation, degree: int | None = None
+) -> Theory:
+    """Rules of a network about mean-field theory, φφ in Wick-ordered powers with averages of φ itself.
+
+    `degree` is the highest p + q of a vertex; None keeps all of a polynomial, and of another φ as many as may matter,
+    of which a computation then chooses.
+    """
+    saddle = saddle_of(start, values)
+    assert saddle is not None
+    values = {**values, "averages": "activation"}
+    if start == "rest":
+        line, grid = solve_from_rest(values, activation, saddle.horizon)
+        chaos = rest_chaos(activation, degree, grid, values["kappa"] > 0)
+    else:
+        curve = stationary_curve(values, activation)
+        line = curve_line(values, curve)
+        chaos = stationary_chaos(activation, degree, curve, values["gamma"], values["kappa"] > 0)
+    said = f"expansion='saddle': Gaussian averages of φ = {activation.name} itself"
+    if chaos.degree is not None:
+        how = "as far as they matter, at most" if chaos.chosen else "up"
+        said += f", vertices :h^p h^q: {how} to p + q = {chaos.degree}"
+    chaos = replace(chaos, remarks=(said, *chaos.remarks))
+    return _saddle_theory(model, start, values, saddle, line, chaos, values["sigma_w"] ** 2 * chaos.slope)
+
+
+def _saddle_theory(
+    model: str,
+    start: str,
+    values: Mapping[str, Any],
+    saddle: Saddle,
+    line: Propagator,
+    chaos: Chaos,
+    gain: float,
+) -> Theory:
+    """The theory with these mean-field lines and vertices; `gain` is σ_w² ⟨φ'²⟩."""
+    if start == "rest":
+        values = {**values, "T": saddle.horizon}
+    return Theory(
+        model=model,
+        start=start,
+        parameters={name: value for name, value in values.items() if value is not None},
+        fields=FIELDS,
+        propagators=(line, response_line(values["gamma"], saddle.theta0, chaos.sharp), DELTA_LINE),
+        vertices=(WEIGHTS, *chaos.vertices),
+        remarks=(*saddle_remarks(saddle, gain / values["gamma"] ** 2), *chaos.remarks),
+        theta0=saddle.theta0,
+        horizon=saddle.horizon,
+        degree=chaos.degree,
+        adaptive=chaos.chosen,
+    )
+
+
+def network_vertices(
+    phi_phi: Mapping[tuple[int, int], Fraction | float], subtraction: str = "none"
+) -> tuple[Vertex, ...]:
+    """𝔚 z̃ z̃ and one 𝔚̃ h^p h^q for each pair, of which the average is subtracted if wanted."""
+    activations = [
+        Vertex(
+            f"({p},{q})",
+            (Leg("W~", (0, 1)), *(Leg("h", n, "j", power) for n, power in enumerate((p, q)) if power)),
+            (HALF if p == q else 1) * coefficient,
+            (("sigma_w", 1),),
+            HALF,
+            HALF,
+            subtraction=subtraction,
+            degree=max(p, q),
+        )
+        for (p, q), coefficient in phi_phi.items()
+        if q > 0
+    ]
+    if (0, 0) in phi_phi and subtraction == "none":
+        # φ(0)² has no field left to carry the index j: its sum cancels the 1/N. It is nothing but its average.
+        legs = (Leg("z", 0, "i"), Leg("z", 1, "i"))
+        activations.append(Vertex("(0,0)", legs, HALF * phi_phi[0, 0], (("sigma_w", 2),)))
+    return (WEIGHTS, *activations)
+
+
+def _remarks(start: str, values: Mapping[str, Any], gain: float) -> tuple[str, ...]:
+    """`gain` is φ'(0)²."""
+    coupling, limit = values["sigma_w"] ** 2 * gain, values["gamma"] ** 2
+    if coupling < limit:
+        return ()
+    name = "σ_w²" if gain == 1 else "σ_w² φ'(0)²"
+    where = "" if start == "stationary" else " as t → ∞"
+    return (
+        f"{name} = {coupling:g} ≥ γ² = {limit:g}: the series in σ_w² diverges{where};"
+        " each order is computed, their sum means nothing by itself",
+    )

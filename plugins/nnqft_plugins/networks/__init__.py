@@ -1,0 +1,1 @@
+"""The network itself, beside its diagrams: at infinite width, simulated, and as published."""

@@ -1,0 +1,91 @@
+"""``nnqft meanfield`` and ``nnqft phase-diagram``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+import nnqft
+from nnqft.cli.options import (
+    ACCURACY,
+    QUESTION,
+    Model,
+    Output,
+    Param,
+    Place,
+    Rtol,
+    Start,
+    Tau,
+    parse_numbers,
+    parse_parameters,
+)
+from nnqft.cli.output import check_outputs, finish, show
+from nnqft_plugins.networks.meanfield import phase_diagram as draw
+from nnqft_plugins.networks.meanfield import solve
+
+Layer = Annotated[
+    float | None,
+    Parameter(group=QUESTION, help="Depth of a layer of a stack; 1 for h = W φ(h) + b. Thin if absent."),
+]
+
+
+def meanfield(
+    model: Model,
+    *,
+    param: Param = None,
+    start: Start = "stationary",
+    tau: Tau = None,
+    layer: Layer = None,
+    horizon: Annotated[float | None, Parameter(group=ACCURACY, help="From rest: the last time.")] = None,
+    rtol: Rtol = None,
+    output: Output = Output(),
+) -> int:
+    """Solve the network at infinite width: correlator, Lyapunov exponent, fixed point of layers.
+
+    Examples:
+
+        nnqft meanfield taylor -p activation=tanh -p sigma_w=1.5 --plot mf.png
+
+        nnqft meanfield feedforward -p activation=tanh -p kappa=0 -p sigma_w=1.5 --layer 1
+    """
+    check_outputs(output)
+    theory = nnqft.theory(model, start=start, **parse_parameters(param))
+    solution = solve(theory, tau=None if tau is None else parse_numbers("tau", tau), horizon=horizon, rtol=rtol)
+    fixed = None if layer is None else solution.layers(layer)
+    status = finish(lambda: solution, output)
+    if fixed is not None:
+        print(f"\nlayers of depth {layer:g}")
+        print(f"  variance q*         {fixed.variance:.10g}")
+        print(f"  overlap c*/q*       {fixed.overlap:.10g}")
+        print(f"  χ_1                 {fixed.chi:.10g}  ({'ordered' if fixed.ordered else 'chaotic'})")
+        print(f"  depth scales        ξ_q = {fixed.variance_depth:.6g}, ξ_c = {fixed.overlap_depth:.6g}")
+    return status
+
+
+def phase_diagram(
+    model: Model,
+    *,
+    param: Param = None,
+    sigma_w: Annotated[str, Parameter(group=QUESTION, help="Values of σ_w: 0.5,1,2 or start:stop:count.")] = "0.1:4:40",
+    sigma_b: Annotated[str, Parameter(group=QUESTION, help="Values of σ_b, likewise.")] = "0:1.5:16",
+    layer: Layer = None,
+    place: Place = Place(),
+    output: Output = Output(),
+) -> int:
+    """Order and chaos at infinite width: the largest Lyapunov exponent over (σ_w, σ_b), and where it is zero.
+
+    Examples:
+
+        nnqft phase-diagram taylor -p activation=tanh --plot edge.png
+    """
+    check_outputs(output)
+    found = draw(
+        nnqft.theory(model, **parse_parameters(param)),
+        sigma_w=parse_numbers("sigma-w", sigma_w),
+        sigma_b=parse_numbers("sigma-b", sigma_b),
+        layer=layer,
+        **place.options,
+    )
+    show(found, output)
+    return 0

@@ -1,0 +1,195 @@
+"""Order and chaos at infinite width: the edge between them, and the plane around it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnqft import AbstractExecutor, Activation, InputError, Theory
+from nnqft.files import write_json
+from nnqft.host import running
+from nnqft.show.chart import new_axes
+from nnqft.show.page import Page, Table
+from nnqft.show.progress import progress_bar
+from nnqft_plugins.networks.meanfield.edge import axis, edge_at, exponent, layer_depth
+from nnqft_plugins.networks.network import Network, network_of
+from nnqft_plugins.networks.threads import one_thread
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PhaseDiagram:
+    """The largest Lyapunov exponent over the plane of σ_w and σ_b.
+
+    Attributes
+    ----------
+    model : str
+    parameters : mapping
+        The others; σ_w, σ_b and N play no part.
+    activation : str
+    layer : float or None
+        Depth of a layer, of a stack.
+    sigma_w, sigma_b : (A,) and (B,) arrays
+    lyapunov, variance, plateau : (B, A) arrays
+        λ, C(0) and C(∞); nan where there is no stationary state.
+    edge : (B,) array
+        σ_w at which λ = 0; nan where that does not happen.
+    """
+
+    model: str
+    parameters: Mapping[str, Any]
+    activation: str
+    layer: float | None
+    sigma_w: np.ndarray
+    sigma_b: np.ndarray
+    lyapunov: np.ndarray
+    variance: np.ndarray
+    plateau: np.ndarray
+    edge: np.ndarray
+
+    @property
+    def title(self) -> str:
+        """What it shows, in a line."""
+        names = {"gamma": "γ", "kappa": "κ", "sigma_u": "σ_u"}
+        shown = [f"{names[name]}={value:g}" for name, value in self.parameters.items() if name in names and value]
+        if self.layer is not None:
+            shown.append(f"η={self.layer:g}")
+        return f"{self.model}, φ = {self.activation}, N → ∞: " + ", ".join(shown)
+
+    @property
+    def converged(self) -> bool:
+        """Always: what has no stationary state is a cell of the diagram, too."""
+        return True
+
+    def table(self) -> str:
+        """The edge as plain text."""
+        rows = []
+        for bias, weight in zip(self.sigma_b, self.edge, strict=True):
+            found = ("none", "") if math.isnan(weight) else (f"{weight:.8g}", f"{weight**2:.8g}")
+            rows.append((f"{bias:.5g}", found[0], f"{bias**2:.5g}", found[1]))
+        table = Table(("σ_b", "σ_w", "σ_b²", "σ_w²"), rows)
+        unstable = int(np.isnan(self.lyapunov).sum())
+        notes = [f"{unstable} of {self.lyapunov.size} cells have no stationary state"] if unstable else []
+        return Page((f"edge of chaos of {self.title}",), (table,), notes).text()
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        return f"PhaseDiagram({self.title}: {len(self.sigma_w)} × {len(self.sigma_b)} cells)"
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Colour the plane by λ and draw the edge; returns the axes."""
+        from matplotlib.colors import TwoSlopeNorm
+
+        ax = new_axes(height=4.8) if ax is None else ax
+        known = self.lyapunov[np.isfinite(self.lyapunov)]
+        # Each side has its own scale: order reaches far below zero where chaos stays close to it.
+        low, high = float(known.min(initial=0.0)), float(known.max(initial=0.0))
+        least = 1e-3 * max(-low, high, 1e-9)
+        ax.set_facecolor("0.85")
+        colours = ax.pcolormesh(
+            self.sigma_w, self.sigma_b, np.ma.masked_invalid(self.lyapunov), shading="nearest", cmap="RdBu_r",
+            norm=TwoSlopeNorm(0.0, min(low, -least), max(high, least)), rasterized=True,
+        )  # fmt: skip
+        unit = "unit of depth" if self.layer is not None or self.model == "feedforward" else "unit of time"
+        assert ax.figure is not None
+        bar = ax.figure.colorbar(colours, ax=ax, label=f"largest Lyapunov exponent per {unit}", format="%.2g")
+        bar.set_ticks([low, low / 2, 0.0, high / 2, high] if low < 0.0 < high else [low, 0.0, high])
+        if np.isfinite(self.edge).any():
+            ax.plot(self.edge, self.sigma_b, color="black", label="edge of chaos")
+        if np.isnan(self.lyapunov).any():
+            ax.plot([], [], "s", color="0.85", markeredgecolor="0.6", label="no stationary state")
+        ax.set_xlim(self.sigma_w.min(), self.sigma_w.max())
+        ax.set_ylim(self.sigma_b.min(), self.sigma_b.max())
+        ax.set_xlabel("σ_w")
+        ax.set_ylabel("σ_b")
+        ax.set_title(self.title, fontsize="medium")
+        if ax.get_legend_handles_labels()[1]:
+            ax.legend(loc="upper left", framealpha=0.8)
+        return ax
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a JSON file."""
+        write_json(path, {"kind": "phase diagram", **vars(self)})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One σ_b of a phase diagram: an item of work."""
+
+    network: Network
+    sigma_w: tuple[float, ...]
+    thickness: float
+
+
+def solve_row(row: Row) -> tuple[np.ndarray, float]:
+    """(3, A) of λ, C(0) and C(∞), and the edge."""
+    found = np.full((3, len(row.sigma_w)), math.nan)
+    with one_thread():
+        for n, sigma_w in enumerate(row.sigma_w):
+            try:
+                found[:, n] = exponent(replace(row.network, sigma_w=sigma_w), row.thickness, 1e-6)
+            except InputError:
+                continue
+        return found, edge_at(row.network, row.thickness)
+
+
+def phase_diagram(
+    theory: Theory,
+    *,
+    sigma_w: Any,
+    sigma_b: Any,
+    layer: float | None = None,
+    executor: str | AbstractExecutor = "local",
+    workers: int | None = None,
+    address: str | None = None,
+    activation: Activation | None = None,
+    progress: bool = False,
+) -> PhaseDiagram:
+    """λ, C(0) and C(∞) over a grid of σ_w and σ_b, and the edge of chaos.
+
+    Parameters
+    ----------
+    theory
+        Everything but σ_w, σ_b and N.
+    sigma_w, sigma_b : (A,) and (B,) arrays
+    layer, activation
+        As for `edge_of_chaos`.
+    executor, workers, address, progress
+        As for `nnqft.compute`; a row of the grid is an item of work.
+
+    Raises
+    ------
+    InputError
+        If the model has no activation or the grid makes no sense.
+    """
+    network = network_of(theory, activation)
+    thickness = layer_depth(network, layer)
+    weights, biases = axis("sigma_w", sigma_w), axis("sigma_b", sigma_b)
+    rows = [Row(replace(network, sigma_b=bias), tuple(weights), thickness) for bias in biases]
+    found = []
+    with running(executor, workers, address) as place, progress_bar(progress, "solving", "rows") as report:
+        for row in place.map(solve_row, rows):
+            found.append(row)
+            report({"samples": len(found), "expected": len(rows), "error": math.inf})
+    planes = np.array([cells for cells, _ in found]).swapaxes(0, 1)
+    return PhaseDiagram(
+        model=theory.model,
+        parameters={k: v for k, v in theory.parameters.items() if k not in ("sigma_w", "sigma_b", "N")},
+        activation=network.activation.name,
+        layer=thickness or None,
+        sigma_w=np.array(weights),
+        sigma_b=np.array(biases),
+        lyapunov=planes[0],
+        variance=planes[1],
+        plateau=planes[2],
+        edge=np.array([edge for _, edge in found]),
+    )

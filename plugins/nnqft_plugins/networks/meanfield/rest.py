@@ -1,0 +1,141 @@
+"""The correlator at infinite width from rest, on a grid of two times.
+
+    C(t,s) = C_κ(t,s) + D(t,s) ,     C_κ = (κ/2γ)(e^{−γ|t−s|} − e^{−γ(t+s)})
+    (∂_t+γ)(∂_s+γ) D = σ_w² ⟨φ(t)φ(s)⟩_C + S(t−s) ,     D(0,s) = D(t,0) = 0
+
+Only the past enters, so iterating from D = 0 converges faster than any power (Picard). The white noise is in C_κ; D is
+smooth but for a kink in its second derivatives on the diagonal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import RectBivariateSpline
+
+from nnqft import InputError
+from nnqft_plugins.networks.meanfield.gaussian import hermite, overlap
+from nnqft_plugins.networks.network import Network
+
+MAX_STEPS = 1024
+_SWEEPS = 400
+
+
+@dataclass(frozen=True)
+class TimeGrid:
+    """C(t,s) on a square grid of times.
+
+    Attributes
+    ----------
+    times : (T,) array, from 0 on
+    C : (T, T) array
+    smooth : (T, T) array
+        D, the part without the white noise of the units themselves.
+    error : float
+        Estimate of the largest error.
+    """
+
+    times: np.ndarray
+    C: np.ndarray
+    smooth: np.ndarray
+    error: float
+
+    def correlator(self, network: Network, t: np.ndarray, s: np.ndarray) -> np.ndarray:
+        """C at any times within the grid: C_κ as it is, D by a bicubic spline."""
+        t, s = np.broadcast_arrays(np.asarray(t, dtype=float), np.asarray(s, dtype=float))
+        spline = RectBivariateSpline(self.times, self.times, self.smooth)
+        return white(network, t, s) + spline(t.ravel(), s.ravel(), grid=False).reshape(t.shape)
+
+
+def white(network: Network, t: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """C_κ, what a unit's own white noise gives."""
+    gamma = network.gamma
+    return network.kappa / (2 * gamma) * (np.exp(-gamma * np.abs(t - s)) - np.exp(-gamma * (t + s)))
+
+
+def solve_rest(network: Network, horizon: float, rtol: float) -> TimeGrid:
+    """C on [0, horizon]², by grids of which each halves the steps of the one before, until two agree.
+
+    Richardson's extrapolation takes out the error that is quadratic in the step.
+
+    Raises
+    ------
+    InputError
+        If C grows beyond all bounds before the horizon.
+    """
+    steps = max(32, 2 * int(np.ceil(2 * network.gamma * horizon)))
+    if steps > MAX_STEPS // 2:
+        raise InputError(
+            f"horizon={horizon:g}: wanted at most {MAX_STEPS / 8 / network.gamma:g}; late times are stationary"
+        )
+    settled = max(1e-3 * rtol, 1e-13)
+    coarse, best = _picard(network, horizon, steps, None, settled), None
+    while True:
+        steps *= 2
+        fine = _picard(network, horizon, steps, coarse, settled)
+        extrapolated = fine[::2, ::2] + (fine[::2, ::2] - coarse) / 3
+        times = np.linspace(0.0, horizon, len(extrapolated))
+        C = white(network, times[:, None], times) + extrapolated
+        error = np.inf
+        if best is not None:
+            # Halving the step divides the error of the grid by four at least, that of the spline, whose third
+            # derivatives jump on the diagonal, by eight.
+            spline = RectBivariateSpline(times[::2], times[::2], best)
+            between = np.abs(spline(times, times) - extrapolated).max() / 8
+            error = float(np.abs(extrapolated[::2, ::2] - best).max() / 4 + between)
+        best, coarse = extrapolated, fine
+        if error <= rtol * np.abs(C).max() or 2 * steps > MAX_STEPS:
+            return TimeGrid(times, C, best, error)
+
+
+def _picard(network: Network, horizon: float, steps: int, guess: np.ndarray | None, settled: float) -> np.ndarray:
+    """D on a grid of that many steps, iterated until it changes by that little, relative to C."""
+    t = np.linspace(0.0, horizon, steps + 1)
+    noise = white(network, t[:, None], t)
+    drive = sum(
+        (weight * np.exp(-rate * np.abs(t[:, None] - t)) for rate, weight in network.sources), np.zeros_like(noise)
+    )
+    D = np.zeros_like(noise)
+    if guess is not None:
+        coarse = np.linspace(0.0, horizon, len(guess))
+        D = RectBivariateSpline(coarse, coarse, guess, kx=1, ky=1)(t, t)
+    for _ in range(_SWEEPS):
+        with np.errstate(all="ignore"):
+            C = noise + D
+            source = network.sigma_w**2 * _phi_phi(network, C, settled) + drive
+            new = _driven(_driven(source, network, t[1]).T, network, t[1]).T
+        if not np.isfinite(new).all() or np.abs(new).max() > 1e12:
+            break
+        change, D = np.abs(new - D).max(), new
+        if change <= settled * np.abs(noise + D).max():
+            return D
+    raise InputError(
+        f"C grows beyond all bounds before t={horizon:g} at σ_w={network.sigma_w:g}, or too fast to follow;"
+        " write a smaller horizon"
+    )
+
+
+def _phi_phi(network: Network, C: np.ndarray, accuracy: float) -> np.ndarray:
+    """⟨φφ⟩ for all pairs of times."""
+    variance = np.maximum(np.diagonal(C), 0.0)
+    b, _ = hermite(network.activation.value, variance, accuracy)
+    size = np.sqrt(np.outer(variance, variance))
+    rho = np.divide(C, size, out=np.zeros_like(C), where=size > 0)
+    return overlap(b, np.clip(rho, -1.0, 1.0))
+
+
+def _driven(source: np.ndarray, network: Network, step: float) -> np.ndarray:
+    """∫_0^t e^{−γ(t−u)} source(u) du along the first axis, exact for a source linear between the grid points."""
+    x = network.gamma * step
+    decay = np.exp(-x)
+    if x < 1e-2:
+        early, late = step * (0.5 - x / 3 + x**2 / 8), step * (0.5 - x / 6 + x**2 / 24)
+    else:
+        late = step * (1 - (1 - decay) / x) / x
+        early = step * ((1 - decay) / x - decay) / x
+    first = source[0] * late  # so that the integral begins at 0
+    from scipy.signal import lfilter  # slow to import, and needed only from rest
+
+    out, _ = lfilter([late, early], [1.0, -decay], source, axis=0, zi=-first[None])
+    return out

@@ -1,0 +1,277 @@
+"""The stationary correlator at infinite width, by the motion of a particle in a potential.
+
+    (γ² − ∂_τ²) C = κ δ(τ) + σ_w² ⟨φφ⟩_C + S
+
+with a static drive S is Newton's equation C'' = −V'(C), V'(C) = σ_w² f(C; C(0)) + S − γ² C, f = ⟨φφ⟩ at variance C(0)
+and covariance C. The particle starts at C(0) with velocity −κ/2 and comes to rest on the top of V, at the plateau C_∞:
+
+    V'(C_∞) = 0 ,     V(C_∞) − V(C(0)) = κ²/8 .
+
+f is a power series with positive coefficients in ρ = C/C(0) (module `gaussian`), so V' is convex, its first zero is
+the only top of V, and one unknown remains, C(0). Sompolinsky, Crisanti & Sommers, Phys. Rev. Lett. 61, 259 (1988);
+with noise Schuecker, Goedeke & Helias, Phys. Rev. X 8, 041029 (2018).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
+
+from nnqft import InputError
+from nnqft_plugins.networks.meanfield.gaussian import average_of_square, hermite
+from nnqft_plugins.networks.network import Network
+
+_LARGEST = 1e6
+"""Largest C(0) that is looked for, times the scale set by γ."""
+
+
+@dataclass(frozen=True)
+class Potential:
+    """V at one C(0): `slope` are the coefficients of V' in powers of ρ = C/C(0)."""
+
+    variance: float
+    slope: np.ndarray
+
+    @classmethod
+    def at(cls, network: Network, variance: float, accuracy: float = 1e-13) -> Potential:
+        """For a trial C(0)."""
+        b, _ = hermite(network.activation.value, np.array([variance]), accuracy)
+        slope = np.zeros(max(2, b.shape[1]))
+        slope[: b.shape[1]] = network.sigma_w**2 * b[0] ** 2
+        slope[0] += network.static
+        slope[1] -= network.gamma**2 * variance
+        return cls(variance, slope)
+
+    def __call__(self, rho: float) -> float:
+        """V'(C) at C = ρ C(0)."""
+        return float(self.slope @ rho ** np.arange(len(self.slope)))
+
+    def derivative(self, rho: float) -> float:
+        """dV'/dρ."""
+        powers = np.arange(1, len(self.slope))
+        return float((self.slope[1:] * powers) @ rho ** (powers - 1))
+
+    def top(self) -> float:
+        """First zero ρ of V' in [0, 1]; where there is none, the place of its smallest value."""
+        rho = 0.0
+        for _ in range(100):
+            value, slope = self(rho), self.derivative(rho)
+            if value <= 0.0:
+                return rho
+            # V' is convex: its first zero cannot lie before the place that Newton's step leads to.
+            step = -value / slope if slope < 0.0 else math.inf
+            if rho + step >= 1.0:
+                break
+            rho += step
+            if step < 1e-15:
+                return rho
+        if self.derivative(1.0) <= 0.0:
+            return 1.0
+        return brentq(self.derivative, rho, 1.0) if self.derivative(rho) < 0.0 else rho
+
+    def height(self, rho: float) -> float:
+        """V at ρ minus V at 1, that is at C(0)."""
+        powers = np.arange(1, len(self.slope) + 1)
+        return float(self.variance * ((self.slope / powers) @ (rho**powers - 1.0)))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """C(τ) of one solution.
+
+    Attributes
+    ----------
+    variance, plateau : float
+        C(0) and C(∞).
+    rate : float
+        C(τ) − C(∞) falls as e^{−rate·τ} in the end; 0 for a constant.
+    end : float
+        From here on it is that exponential to rounding.
+    C : callable
+        C at an array of lags ≥ 0.
+    """
+
+    variance: float
+    plateau: float
+    rate: float
+    end: float
+    C: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A C that does not decay."""
+
+    value: float
+
+    def __call__(self, tau: np.ndarray) -> np.ndarray:
+        """The value, in the shape of the lags."""
+        return np.full(np.shape(tau), self.value)
+
+
+def solve_static(network: Network, accuracy: float = 1e-12) -> Curve:
+    """The stationary solution under a static drive.
+
+    Of several solutions that with the smallest C(0), which weak coupling leads to. Without noise it is the fixed point
+    C = C(0) while that is stable, else the decaying, chaotic one.
+
+    Raises
+    ------
+    InputError
+        If there is no stationary solution.
+    """
+    hermite_accuracy = max(0.1 * accuracy, 1e-14)
+    if network.kappa == 0.0:
+        fixed = fixed_point(network)
+        if gain(network, fixed) <= network.gamma**2:
+            return Curve(fixed, fixed, 0.0, 0.0, Constant(fixed))
+    potential = Potential.at(network, _start_variance(network, hermite_accuracy), hermite_accuracy)
+    return _roll(network, potential, potential.top(), accuracy)
+
+
+def gain(network: Network, variance: float) -> float:
+    """σ_w² ⟨φ'(h)²⟩ at that variance of h."""
+    return network.sigma_w**2 * float(average_of_square(network.activation.slope, np.array(variance)))
+
+
+def fixed_point(network: Network) -> float:
+    """The q with γ² q = σ_w² ⟨φ²⟩_q + S that a small variance grows to: h of a network that does not move.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+
+    def excess(q: np.ndarray) -> np.ndarray:
+        return (
+            network.sigma_w**2 * average_of_square(network.activation.value, q) + network.static - network.gamma**2 * q
+        )
+
+    start = network.static / network.gamma**2
+    if excess(np.array(start)) <= 0.0 and gain(network, start) <= network.gamma**2:
+        return start
+    low, above = start, 1e-9
+    while start + above < _LARGEST:
+        high = start + above
+        if excess(np.array(high)) <= 0.0:
+            return float(brentq(lambda q: float(excess(np.array(q))), low, high, xtol=1e-15, rtol=1e-14))
+        low, above = high, 1.3 * above
+    raise _none(network)
+
+
+def _start_variance(network: Network, accuracy: float) -> float:
+    """The smallest C(0) where V(C_∞) − V(C(0)) rises through κ²/8."""
+    wanted = network.kappa**2 / 8
+
+    def excess(variance: float) -> float:
+        potential = Potential.at(network, variance, accuracy)
+        if not np.isfinite(potential.slope).all():  # φ grows too fast for an average at this variance
+            return -math.inf
+        return potential.height(potential.top()) - wanted
+
+    # All of f is positive: no C(0) is below that of the free theory.
+    free = network.kappa / (2 * network.gamma) + network.static / network.gamma**2
+    trial = free * (1 - 1e-9) if free else 1e-9
+    growth = 1.1 if free else 1.5
+    last, before = trial, math.inf
+    while trial < _LARGEST * max(1.0, free):
+        value = excess(trial)
+        if before < 0.0 <= value:
+            return float(brentq(excess, last, trial, xtol=1e-300, rtol=1e-14))
+        if value == -math.inf:
+            break
+        last, before, trial = trial, value, growth * trial
+    raise _none(network)
+
+
+def _none(network: Network) -> InputError:
+    return InputError(
+        f"no stationary state at infinite width: σ_w={network.sigma_w:g}, γ={network.gamma:g} and"
+        f" φ = {network.activation.name} drive C(0) beyond all bounds; write a smaller sigma_w or start='rest'"
+    )
+
+
+def _roll(network: Network, potential: Potential, rho_end: float, accuracy: float) -> Curve:
+    """Follow the particle from C(0) to the top, each part of the way in a variable in which it is stable."""
+    scale = 2 / potential.variance  # dρ/dτ = −√(2E)/C(0), and E is in units of C
+    kinetic = _over_square(potential, rho_end)
+    powers = np.arange(len(kinetic))
+
+    def speed(y: float) -> float:
+        """−d ln(ρ − ρ_∞)/dτ, which tends to the rate of the tail."""
+        rho = rho_end + math.exp(y)
+        return math.sqrt(max(scale * float(kinetic @ rho**powers), 0.0) / potential.variance)
+
+    options: dict[str, Any] = {
+        "method": "DOP853",
+        "dense_output": True,
+        "rtol": max(0.1 * accuracy, 1e-12),
+        "atol": 1e-14,
+    }
+    rate = speed(-math.inf)
+    span = 1 - rho_end
+    first = None
+    turn, y_start = 0.0, math.log(span)
+    if potential(1.0) > 0.0:
+        # Around its start the particle moves slowly and turns: there Newton's equation is the better one.
+        first, turn, y_start = _around_the_start(network, potential, rho_end, options)
+    stop = math.log(1e-14)
+    length = (y_start - stop) / rate
+    limit = turn + 4 * length + 40 / rate
+
+    def arrived(_: float, y: np.ndarray) -> float:
+        return float(y[0]) - stop
+
+    arrived.terminal = True  # type: ignore[attr-defined]
+    tail = solve_ivp(lambda _, y: [-speed(y[0])], (turn, limit), [y_start], events=arrived, **options)
+    course = tail.sol
+    assert course is not None
+    end = float(tail.t[-1])
+    y_end = float(tail.y[0, -1])
+
+    def C(tau: np.ndarray) -> np.ndarray:
+        lag = np.abs(np.asarray(tau, dtype=float)).ravel()
+        y = np.where(lag < end, course(np.clip(lag, turn, end))[0], y_end - rate * (lag - end))
+        rho = rho_end + np.exp(y)
+        if first is not None:
+            rho = np.where(lag < turn, first.sol(np.clip(lag, 0.0, turn))[0], rho)
+        return (potential.variance * rho).reshape(np.shape(tau))
+
+    return Curve(potential.variance, potential.variance * rho_end, rate, end, C)
+
+
+def _over_square(potential: Potential, rho_end: float) -> np.ndarray:
+    """Coefficients in ρ of [V(C_∞) − V(C)]/(ρ − ρ_∞)², by dividing the polynomial twice (Horner, stable for ρ ≤ 1)."""
+    powers = np.arange(1, len(potential.slope) + 1)
+    quotient = np.concatenate([[0.0], -potential.variance * potential.slope / powers])
+    for _ in range(2):
+        divided = np.empty(len(quotient) - 1)
+        carry = 0.0
+        for r in range(len(quotient) - 1, 0, -1):
+            carry = quotient[r] + rho_end * carry
+            divided[r - 1] = carry
+        quotient = divided
+    return quotient
+
+
+def _around_the_start(network: Network, potential: Potential, rho_end: float, options: dict[str, Any]):  # type: ignore[no-untyped-def]
+    """Newton's equation from τ = 0 until V' = 0, where the particle is fastest."""
+
+    def fastest(_: float, state: np.ndarray) -> float:
+        return potential(state[0])
+
+    fastest.terminal = True  # type: ignore[attr-defined]
+
+    def motion(_: float, state: np.ndarray) -> list[float]:
+        return [state[1], -potential(state[0]) / potential.variance]
+
+    begin = [1.0, -network.kappa / 2 / potential.variance]
+    first = solve_ivp(motion, (0.0, 1e6 / network.gamma), begin, events=fastest, **options)
+    return first, float(first.t[-1]), math.log(first.y[0, -1] - rho_end)

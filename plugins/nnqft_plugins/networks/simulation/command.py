@@ -1,0 +1,74 @@
+"""``nnqft simulate``."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from cyclopts import Parameter
+
+import nnqft
+from nnqft.cli.options import (
+    ACCURACY,
+    OUTPUT,
+    QUESTION,
+    WHOLE,
+    Model,
+    Output,
+    Param,
+    Place,
+    Rtol,
+    Seed,
+    Start,
+    Tau,
+    Times,
+    parse_parameters,
+    parse_times,
+)
+from nnqft.cli.output import check_outputs, finish
+from nnqft_plugins.networks import simulation
+
+Networks = Annotated[
+    int | None, WHOLE, Parameter(group=ACCURACY, help="How many to draw; the most, if --rtol is given, too.")
+]
+
+
+def _length(words: str) -> Parameter:
+    return Parameter(group=ACCURACY, help=words)
+
+
+def simulate(
+    model: Model,
+    *,
+    param: Param = None,
+    start: Start = "stationary",
+    observable: Annotated[
+        str, Parameter(name=["--observable", "-O"], group=QUESTION, help="two_point or response.")
+    ] = "two_point",
+    tau: Tau = None,
+    times: Times = None,
+    networks: Networks = None,
+    rtol: Rtol = None,
+    method: Annotated[str, Parameter(group=ACCURACY, help="auto, exact, heun, euler or layers.")] = "auto",
+    step: Annotated[float | None, _length("Longest step of a path.")] = None,
+    layer: Annotated[float | None, _length("Depth of a layer of a stack; thin layers if absent.")] = None,
+    burn: Annotated[float | None, _length("Time before a stationary path is measured.")] = None,
+    window: Annotated[float | None, _length("Time over which a stationary path is measured.")] = None,
+    kernel: Annotated[bool, Parameter(negative=(), group=OUTPUT, help="The variance of (1/N) Σ h h, too.")] = False,
+    seed: Seed = 0,
+    place: Place = Place(),
+    output: Output = Output(),
+) -> int:
+    """Simulate an ensemble of networks and average their correlator, with its error.
+
+    Examples:
+
+        nnqft simulate taylor -p activation=tanh -p N=50 --tau 0:5:11 --networks 500
+    """
+    check_outputs(output)
+    theory = nnqft.theory(model, start=start, **parse_parameters(param))
+    result = partial(
+        simulation.simulate, theory, observable=observable, networks=networks, rtol=rtol, method=method, step=step,
+        layer=layer, burn=burn, window=window, kernel=kernel, seed=seed, **parse_times(tau, times), **place.options,
+    )  # fmt: skip
+    return finish(result, output)

@@ -1,0 +1,286 @@
+"""From a theory to the average over an ensemble of simulated networks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nnqft import AbstractExecutor, Activation, InputError, Theory, finite_number, short, whole_number
+from nnqft.host import running
+from nnqft.show.progress import progress_bar
+from nnqft.stages.times import check_times
+from nnqft_plugins.networks.network import network_of
+from nnqft_plugins.networks.simulation.choices import choose
+from nnqft_plugins.networks.simulation.layers import layer_batch
+from nnqft_plugins.networks.simulation.linear import linear_batch
+from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch, concatenate
+from nnqft_plugins.networks.simulation.paths import ORDER, path_batch
+from nnqft_plugins.networks.simulation.result import Simulation
+from nnqft_plugins.networks.simulation.schedule import Schedule
+from nnqft_plugins.networks.simulation.statistics import Summary, summarise
+from nnqft_plugins.networks.threads import one_thread
+
+MOST_NETWORKS = 10_000_000
+_FIRST = 64
+"""Networks before the first look at the error."""
+
+
+def simulate(
+    theory: Theory,
+    *,
+    observable: str = "two_point",
+    times: Any = None,
+    tau: Any = None,
+    networks: int | None = None,
+    rtol: float | None = None,
+    method: str = "auto",
+    step: float | None = None,
+    layer: float | None = None,
+    burn: float | None = None,
+    window: float | None = None,
+    kernel: bool = False,
+    executor: str | AbstractExecutor = "local",
+    workers: int | None = None,
+    address: str | None = None,
+    seed: int = 0,
+    progress: bool = False,
+    activation: Activation | None = None,
+) -> Simulation:
+    """Average (1/N) Σ_i h_i(t) h_i(s) over simulated networks with the parameters of a theory.
+
+    Parameters
+    ----------
+    theory
+        Its model must have an activation; the true function is used, not its Taylor series.
+    observable
+        ``"two_point"``, or for linear networks ``"response"``.
+    times : (M, 2) array, or tau : (M,) array
+        Pairs (t, s), or lags of a stationary process; τ = 0 if neither is given.
+    networks
+        How many to draw; the most, if `rtol` is given, too.
+    rtol
+        Stop when the error, statistical and of the step, is at most that times |mean| at every time.
+    method
+        ``"exact"`` (linear networks: covariances, no paths), ``"heun"`` (paths, means converge as step²),
+        ``"euler"`` (Euler–Maruyama), ``"layers"`` (feedforward); ``"auto"`` chooses.
+    step
+        Longest step of a path, in units of time. Paths are also followed by steps twice as long under the same noise,
+        and the mean is extrapolated. With `rtol` a step that is too long is halved.
+    layer
+        Depth η of one layer of a stack as it stands; without it thin layers are meant, extrapolated to η → 0.
+    burn, window
+        Stationary paths: time that passes before the measurement, and time over which it is repeated. Chosen from
+        the mean-field solution if not given.
+    kernel
+        Measure the variance of (1/N) Σ_i h_i(t) h_i(s) over the ensemble, too.
+    executor, workers, address
+        As for `nnqft.compute`; the numbers are the same on each.
+    seed
+        All randomness follows from it.
+    progress
+        Show a progress bar on stderr.
+    activation
+        Instead of the model's own.
+
+    Returns
+    -------
+    Simulation
+        Ctrl-C ends it early, with what there is.
+
+    Raises
+    ------
+    InputError
+        If something makes no sense, or fewer than two networks could be used.
+    ExecutorError
+        If the executor cannot be reached.
+    """
+    began = time.monotonic()
+    network = network_of(theory, activation)
+    goal = Goal.checked(networks, rtol)
+    pairs = check_times(theory, 2, times, tau)
+    ensemble = choose(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
+    bar = progress_bar(progress, "first networks", "networks")
+    with running(executor, workers, address) as place, bar as report:
+        run = _run(place, ensemble, goal, report, fixed=step is not None or layer is not None)
+    if run.summary is None:
+        raise InputError(
+            f"{run.discarded} of {run.discarded} networks had no stationary state or ran away, wanted at least 2;"
+            " write a smaller sigma_w, or start='rest'"
+        )
+    summary, measured = run.summary, run.measured
+    return Simulation(
+        model=theory.model,
+        start=theory.start,
+        observable=observable,
+        parameters=dict(theory.parameters),
+        times=np.array(pairs),
+        mean=summary.mean,
+        cov=summary.total,
+        discretisation=np.abs(summary.change),
+        networks=int(measured.members.sum()),
+        discarded=measured.discarded,
+        method=run.ensemble.scheme,
+        step=run.ensemble.step,
+        seed=ensemble.seed,
+        converged=run.converged,
+        reason=run.reason,
+        notes=tuple(_findings(run.ensemble, measured, summary)),
+        kernel=summary.kernel,
+        kernel_error=summary.kernel_sdev,
+        seconds=time.monotonic() - began,
+        units=summary.units,
+    )
+
+
+@dataclass(frozen=True)
+class Goal:
+    """When to stop."""
+
+    networks: int
+    rtol: float | None
+
+    @classmethod
+    def checked(cls, networks: Any, rtol: Any) -> Goal:
+        """From what the user wrote."""
+        if networks is None and rtol is None:
+            raise InputError("no target: wanted networks or rtol, write for example networks=1000 or rtol=1e-2")
+        if rtol is not None and not 0.0 < finite_number("rtol", rtol) < 1.0:
+            raise InputError(f"rtol={short(rtol)}: wanted a number between 0 and 1, write for example rtol=1e-2")
+        most = MOST_NETWORKS if networks is None else whole_number("networks", networks, 2)
+        return cls(most, None if rtol is None else float(rtol))
+
+    def excess(self, summary: Summary) -> float:
+        """Largest error over what is allowed; inf without a relative target."""
+        if self.rtol is None:
+            return math.inf
+        error = np.sqrt(np.diagonal(summary.total))
+        return float((error / np.maximum(self.rtol * np.abs(summary.mean), 1e-300)).max())
+
+
+@dataclass
+class Run:
+    """Where a simulation stands."""
+
+    ensemble: Ensemble
+    measured: Measured
+    summary: Summary | None
+    converged: bool
+    reason: str
+
+    @property
+    def discarded(self) -> int:
+        """Networks that do not count."""
+        return self.measured.discarded
+
+
+def run_batch(batch: NetworkBatch) -> Measured:
+    """One item of work, on one thread, so that its bits do not depend on the machine's cores."""
+    with one_thread():
+        if batch.ensemble.scheme == "exact":
+            return linear_batch(batch)
+        return layer_batch(batch) if batch.ensemble.scheme == "layers" else path_batch(batch)
+
+
+def _run(
+    place: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Callable[[dict[str, Any]], None], *, fixed: bool
+) -> Run:
+    """Draw networks in growing rounds until the goal is met; halve a step that spoils it."""
+    while True:
+        run = _rounds(place, ensemble, goal, report)
+        if run.reason != "step too long" or fixed or ensemble.step < 1e-4 / ensemble.network.gamma:
+            return run
+        ensemble = replace(ensemble, step=ensemble.step / 2)
+
+
+def _rounds(place: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Callable[[dict[str, Any]], None]) -> Run:
+    size = _batch_size(ensemble, goal.networks)
+    members = 2 if ensemble.scheme == "exact" else 1
+    most = math.ceil(goal.networks / members)
+    parts: list[Measured] = []
+    done, number, wanted = 0, 0, most if goal.rtol is None else min(most, max(_FIRST, size))
+    summary, excess, interrupted = None, math.inf, False
+    while done < wanted and not interrupted:
+        batches = []
+        while done < wanted:
+            units = min(size, most - done)
+            batches.append(NetworkBatch(ensemble, number, units))
+            done, number = done + units, number + 1
+        try:
+            for part in place.map(run_batch, batches):
+                parts.append(part)
+                seen = sum(len(p.members) for p in parts) * members
+                report({"samples": seen, "expected": wanted * members, "error": excess})
+        except KeyboardInterrupt:
+            interrupted = True
+        summary = _summary(ensemble, parts)
+        if goal.rtol is None or summary is None:
+            continue
+        excess = goal.excess(summary)
+        if excess <= 1.0:
+            break
+        allowed = goal.rtol * np.abs(summary.mean)
+        if ensemble.step and ensemble.refined and (np.abs(summary.change) > 0.7 * allowed).any():
+            return Run(ensemble, concatenate(parts), summary, False, "step too long")
+        noise = np.diagonal(summary.cov) / np.maximum(allowed**2 - summary.change**2, 1e-300)
+        wanted = min(most, max(done + 1, math.ceil(done * min(1.1 * float(noise.max()), 8.0))))
+    if not parts:
+        raise KeyboardInterrupt
+    if goal.rtol is None:
+        converged, reason = not interrupted, "all networks done"
+    else:
+        converged, reason = excess <= 1.0, f"error {excess:.2g} of what rtol={goal.rtol:g} allows"
+    return Run(ensemble, concatenate(parts), summary, converged, "interrupted" if interrupted else reason)
+
+
+def _summary(ensemble: Ensemble, parts: list[Measured]) -> Summary | None:
+    if sum(p.members.sum() for p in parts) < 2 or sum(len(p.members) for p in parts) < 2:
+        return None
+    return summarise(concatenate(parts), ORDER[ensemble.scheme], ensemble.kernel, ensemble.network.N)
+
+
+def _batch_size(ensemble: Ensemble, networks: int) -> int:
+    """Units a batch: a few megabytes of weights, and several batches even of a small ensemble."""
+    N = ensemble.network.N
+    fits = 400_000 // N ** (1 if ensemble.scheme == "layers" else 2)
+    if ensemble.scheme != "exact":  # paths are kept at every moment of their schedule
+        fits = min(fits, 4_000_000 // (N * len(Schedule.of(ensemble).moments)))
+    return max(1, min(fits, 1000, math.ceil(networks / 16)))
+
+
+def _largest_share(units: np.ndarray) -> float:
+    """Part of the variance that comes from one unit; it would be small if the tails were not heavy."""
+    if len(units) < 100:
+        return 0.0
+    square = (units - units.mean(axis=0)) ** 2
+    return float((square.max(axis=0) / np.maximum(square.sum(axis=0), 1e-300)).max())
+
+
+def _findings(ensemble: Ensemble, measured: Measured, summary: Summary) -> Iterator[str]:
+    total = measured.discarded + int(measured.members.sum())
+    if measured.discarded and ensemble.scheme == "exact":
+        yield (
+            f"{measured.discarded} of {total} networks have no stationary state (an eigenvalue of W beyond γ) and were"
+            " left out; networks close to that edge dominate, and the average over all has no limit"
+        )
+    elif measured.discarded:
+        yield (
+            f"{measured.discarded} of {total} networks ran away (|h| > 10⁶) and were left out: the average is over the"
+            " others"
+        )
+    if (share := _largest_share(summary.units)) > max(0.1, 25 / len(summary.units)):
+        yield f"one network brings {share:.0%} of the variance: a heavy tail, errors are not to be trusted"
+    if measured.residual > 1e-8:
+        yield f"eigenvectors close to parallel: relative rounding error up to {measured.residual:.1e} in a network"
+    if measured.drift is not None and len(measured.drift) > 1:
+        drift = measured.drift[measured.members > 0]
+        error = drift.std(ddof=1) / math.sqrt(len(drift)) if len(drift) > 1 else 0.0
+        if error and abs(drift.mean()) > 4 * error:
+            yield (
+                f"not stationary yet: the second half of the paths differs from the first by {drift.mean():.2g}"
+                f" ± {error:.1g}; write a larger burn"
+            )

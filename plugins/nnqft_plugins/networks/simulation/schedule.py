@@ -1,0 +1,87 @@
+"""When a path is looked at: at the times themselves, or again and again along a stationary path."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnqft_plugins.networks.simulation.measurement import Ensemble
+
+RUN_AWAY = 1e6
+"""Nothing that stays bounded comes here."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Moments of a path, and which two of them make each measurement.
+
+    Attributes
+    ----------
+    moments : (R,) array, increasing
+    later, earlier : (M, K) arrays
+        Positions in `moments`, for each pair of times and each of K repetitions.
+    """
+
+    moments: np.ndarray
+    later: np.ndarray
+    earlier: np.ndarray
+
+    @classmethod
+    def of(cls, ensemble: Ensemble) -> Schedule:
+        """For the times of a ensemble."""
+        pairs = np.array(ensemble.times)
+        if ensemble.network.stationary:
+            lags = np.abs(pairs[:, 0] - pairs[:, 1])
+            bases = ensemble.burn + np.arange(max(1, round(ensemble.window / ensemble.spacing))) * ensemble.spacing
+            one, other = bases + lags[:, None], np.broadcast_to(bases, (len(lags), len(bases)))
+        else:
+            one, other = pairs[:, :1], pairs[:, 1:]
+        # Moments that differ by rounding only are one.
+        grain = 1e-9 * max(1.0, float(one.max()))
+        ticks, places = np.unique(np.rint(np.stack([one, other]) / grain), return_inverse=True)
+        later, earlier = places.reshape(2, *one.shape)
+        return cls(ticks * grain, later, earlier)
+
+
+def spacing_for(lags: np.ndarray, wanted: float) -> float:
+    """A spacing of repetitions near the one wanted, so that lags on a regular grid fall on other repetitions."""
+    gaps = np.diff(np.unique(np.append(np.abs(lags), 0.0)))
+    if not gaps.size:
+        return wanted
+    unit = float(gaps.min())
+    regular = np.allclose(lags / unit, np.rint(lags / unit), atol=1e-6)
+    if not regular or unit < 0.02 * wanted:
+        return wanted
+    return unit * math.ceil(wanted / unit - 1e-9)
+
+
+def kernels(schedule: Schedule, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """K = (1/N) Σ_i h_i(t) h_i(s) of networks at the moments of a schedule.
+
+    Parameters
+    ----------
+    records : (walks, R, U, N) array
+        States of U networks, by each of several walks of theirs; the third, if there is one, is a control.
+
+    Returns
+    -------
+    kept : (U,) array of bool
+        Networks that stayed within bounds on all walks.
+    K : (walks, M, K, U) array
+        For each pair of times and repetition; 0 on the first two walks of networks that ran away.
+    """
+    kept = (np.abs(records[:2]) < RUN_AWAY).all(axis=(0, 1, 3))  # False for nan
+    records[:2, :, ~kept] = 0.0
+    found = [
+        [np.einsum("kun,kun->ku", walk[t], walk[s]) for t, s in zip(schedule.later, schedule.earlier, strict=True)]
+        for walk in records
+    ]
+    return kept, np.array(found) / records.shape[3]
+
+
+def drift(K: np.ndarray) -> np.ndarray | None:
+    """Second half minus first half of the repetitions of the first pair, (U,); None if there are none."""
+    half = K.shape[1] // 2
+    return K[0, half:].mean(axis=0) - K[0, :half].mean(axis=0) if half else None

@@ -1,0 +1,99 @@
+"""``nnqft study``: studies on the command line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from nnqft import InputError
+from nnqft.cli.options import WHOLE, Place, Seed, parse_numbers
+from nnqft_plugins.networks.study.cells import Cell, Store, run_all
+from nnqft_plugins.networks.study.plan import Settings, all_cells
+
+app = App(name="study", help="Run a study: many computations and simulations side by side, resumable.")
+
+
+@app.command(name="test-it")
+def run_test_it(
+    *,
+    out: Annotated[Path, Parameter(help="Folder of the report and of the finished cells.")] = Path("out/test-it"),
+    couplings: Annotated[str, Parameter(help="σ_w² of the linear networks, < γ² = 1.")] = "0.25,0.5,0.7",
+    widths: Annotated[str, Parameter(help="N of the linear networks.")] = "20,50,100,200",
+    tanh_couplings: Annotated[str, Parameter(help="σ_w² of the tanh networks; none leaves them out.")] = "0.25,0.5",
+    tanh_widths: Annotated[str, Parameter(help="N of the tanh networks.")] = "20,50,100",
+    tanh_kappa: Annotated[float, Parameter(help="Noise strength κ of the tanh networks.")] = 0.1,
+    rtol: Annotated[float, Parameter(help="Relative error of a simulated C to reach.")] = 1e-3,
+    networks: Annotated[int, WHOLE, Parameter(help="The most to simulate at one point of the grid.")] = 20_000,
+    horizon: Annotated[float, Parameter(help="T: when networks from rest are looked at, T of the formula.")] = 10.0,
+    seed: Seed = 0,
+    place: Place = Place(executor="processes"),
+) -> int:
+    """How big is O(1)? How big is O(1/N)? Loop-corrected ξ and simulated networks, side by side.
+
+    Finished cells stay in the folder, so that the same command goes on where it was interrupted.
+    """
+    settings = Settings(
+        couplings=_couplings("couplings", couplings), widths=_widths("widths", widths),
+        tanh_couplings=_couplings("tanh-couplings", tanh_couplings), tanh_widths=_widths("tanh-widths", tanh_widths),
+        tanh_kappa=_positive("tanh-kappa", tanh_kappa), rtol=_positive("rtol", rtol), networks=networks,
+        horizon=_positive("horizon", horizon), seed=seed,
+    )  # fmt: skip
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {str(out)!r} is a file; wanted a folder")
+    try:
+        data = _run(settings, out, place)
+    except KeyboardInterrupt:
+        print("nnqft: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    print(write_report(settings, data, out))
+    print(f"wrote {out / 'study.md'}")
+    return 0
+
+
+def write_report(settings: Settings, data: Mapping[Cell, Mapping[str, Any]], out: Path) -> str:
+    """Tables and pictures in a folder; returns the tables."""
+    from nnqft_plugins.networks.study.figures import draw_all
+    from nnqft_plugins.networks.study.report import markdown
+    from nnqft_plugins.networks.study.rows import make_rows, make_sizes
+
+    rows = make_rows(settings, data)
+    out.mkdir(parents=True, exist_ok=True)
+    text = markdown(settings, rows, make_sizes(rows), draw_all(settings, data, rows, out))
+    (out / "study.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def _run(settings: Settings, out: Path, place: Place) -> dict[Cell, dict[str, Any]]:
+    cells = all_cells(settings)
+    began, data = time.monotonic(), {}
+    for cell, found, was_there in run_all(cells, Store(out / "cells"), place.executor, place.workers, place.address):
+        data[cell] = found
+        said = "was there" if was_there else f"{found['seconds']:.1f} s"
+        elapsed = time.monotonic() - began
+        print(f"{len(data):>3}/{len(cells)}  {elapsed:6.0f} s  {cell.name}: {said}", file=sys.stderr, flush=True)
+    return data
+
+
+def _couplings(name: str, text: str) -> tuple[float, ...]:
+    values = () if text.strip() in ("", "none") else tuple(parse_numbers(name, text))
+    if any(not 0 < g < 1 for g in values) or len(set(values)) < len(values):
+        raise InputError(f"--{name} {text}: wanted different σ_w² between 0 and γ² = 1, or none")
+    return values
+
+
+def _widths(name: str, text: str) -> tuple[int, ...]:
+    values = tuple(parse_numbers(name, text))
+    if any(N < 2 or int(N) != N for N in values) or len(set(values)) < len(values):
+        raise InputError(f"--{name} {text}: wanted different whole numbers ≥ 2")
+    return tuple(int(N) for N in values)
+
+
+def _positive(name: str, value: float) -> float:
+    if not value > 0:
+        raise InputError(f"--{name} {value:g}: wanted a number > 0")
+    return value

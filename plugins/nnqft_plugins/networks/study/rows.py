@@ -1,0 +1,217 @@
+"""One row of the study for each network: every way to know its correlation length, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+import nnqft
+from nnqft_plugins.networks.published.forms import published
+from nnqft_plugins.networks.study.cells import Cell
+from nnqft_plugins.networks.study.plan import Kind, Settings, kinds, series_cells, simulation_cell
+from nnqft_plugins.networks.study.sums import Sum, Table, combine, evaluate
+
+
+@dataclass(frozen=True)
+class Row:
+    """ξ = 2 C/κ of one network, C at equal times, by every way; in units of 1/γ.
+
+    Attributes
+    ----------
+    kind : Kind
+    coupling, N
+        σ_w² and the width.
+    simulated, statistics, step : float
+        Mean over networks, its statistical error, and the error of the step (0 where there is none).
+    networks, discarded : int
+        How many were averaged, how many had no stationary state.
+    heavy : bool
+        The simulation says that single networks dominate: its error is not to be trusted.
+    free, infinite : float
+        Without interactions, and at N → ∞.
+    sum : Sum
+        The engine's, to the highest order.
+    resummed, resummed_error : float
+        N → ∞ plus all mushrooms; the error is that of their sum, without N^{−2}.
+    wider : Sum
+        The diagrams of width order 2 and more.
+    published, published_flat : float
+        The talk's formula at the horizon T, and at T/N = 0.
+    """
+
+    kind: Kind
+    coupling: float
+    N: int
+    simulated: float
+    statistics: float
+    step: float
+    networks: int
+    discarded: int
+    heavy: bool
+    free: float
+    infinite: float
+    sum: Sum
+    resummed: float
+    resummed_error: float
+    wider: Sum
+    published: float
+    published_flat: float
+
+    @property
+    def simulation_error(self) -> float:
+        """Statistics and step."""
+        return math.hypot(self.statistics, self.step)
+
+    @property
+    def best(self) -> float:
+        """Everything that is known: N → ∞, all mushrooms, and the Padé values of the wider diagrams."""
+        return self.resummed + self.wider.by_pade
+
+    @property
+    def best_error(self) -> float:
+        """What it leaves open."""
+        return self.resummed_error + self.wider.error
+
+    @property
+    def agrees(self) -> bool:
+        """The sum and the simulation, within three errors of the simulation and what the sum leaves open."""
+        return abs(self.sum.value - self.simulated) <= 3 * self.simulation_error + self.sum.error
+
+
+Data = Mapping[Cell, Mapping[str, Any]]
+
+
+def make_rows(settings: Settings, data: Data) -> list[Row]:
+    """All rows whose cells are known."""
+    rows = []
+    for kind in kinds(settings):
+        cells = series_cells(settings, kind)
+        if not all(cell in data for cell in cells):
+            continue
+        table = combine([data[cell] for cell in cells], at=0)
+        for coupling in kind.couplings:
+            for N in kind.widths:
+                cell = simulation_cell(settings, kind, coupling, N)
+                if cell in data:
+                    rows.append(_row(settings, kind, table, coupling, N, data[cell]))
+    return rows
+
+
+def _row(settings: Settings, kind: Kind, table: Table, coupling: float, N: int, found: Mapping[str, Any]) -> Row:
+    scale = 2 / kind.kappa
+    step = abs(found["step"][0])
+    infinite, mushrooms, error = width_parts(kind, table, coupling)
+    forms = published(kind.theory(coupling, N), settings.horizon)
+    flat = published(kind.theory(coupling, N), 0.0)
+    return Row(
+        kind=kind,
+        coupling=coupling,
+        N=N,
+        simulated=scale * found["mean"][0],
+        statistics=scale * math.sqrt(max(0.0, found["cov"][0][0] - step**2)),
+        step=scale * step,
+        networks=found["networks"],
+        discarded=found["discarded"],
+        heavy=any("heavy tail" in note for note in found["notes"]),
+        free=scale * table[0, 0].value,
+        infinite=infinite,
+        sum=evaluate(table, coupling, N).scaled(scale),
+        resummed=infinite + mushrooms / N,
+        resummed_error=error / N,
+        wider=evaluate(table, coupling, N, range(2, 100)).scaled(scale),
+        published=forms.xi,
+        published_flat=flat.xi,
+    )
+
+
+def width_parts(kind: Kind, table: Table, coupling: float, at: int = 0, lag: float = 0.0) -> tuple[float, float, float]:
+    """2 C/κ at N → ∞, the coefficient of 1/N, and the error of that coefficient.
+
+    Closed sums for linear networks; for others mean-field theory with the true φ, and the Padé value of the mushrooms.
+    """
+    scale = 2 / kind.kappa
+    if kind.model == "linear":
+        times = kind.times((lag,))
+        result = nnqft.compute(kind.theory(coupling, 1), "two_point", order="resummed", width_order=1, times=times)
+        zero, one = (float(result.contribution("resummed", k).mean[0]) for k in (0, 1))
+        return scale * zero, scale * one, 0.0
+    mushrooms = evaluate(table, coupling, 1.0, [1])
+    return (
+        scale * float(_mean_field(kind, coupling).correlator(lag)),
+        scale * mushrooms.by_pade,
+        scale * (mushrooms.pade + mushrooms.degree),
+    )
+
+
+@cache
+def _mean_field(kind: Kind, coupling: float) -> Any:
+    from nnqft_plugins.networks.meanfield import solve
+
+    return solve(kind.theory(coupling, 1))
+
+
+@dataclass(frozen=True)
+class Size:
+    """How big the corrections of one kind of network at one coupling are, relative to the free ξ or the N → ∞ one.
+
+    Attributes
+    ----------
+    kind, coupling
+    cacti : float
+        O(1): (ξ_∞ − ξ_free)/ξ_free.
+    mushrooms : float
+        O(1/N): its coefficient over ξ_∞.
+    fitted, fitted_error : float
+        The same coefficient from the simulations, ξ = ξ_∞ (1 + c/N + c₂/N²) through those that can be trusted, or
+        through all where fewer than two can.
+    published_cacti, published_depth : float
+        The talk's ξ at T/N = 0 over ξ_∞, minus 1; its O(T/N) coefficient times T, over its own value at T/N = 0.
+    trusted : bool
+        No simulation in the fit was dominated by single networks, and no network was left out.
+    """
+
+    kind: Kind
+    coupling: float
+    cacti: float
+    mushrooms: float
+    fitted: float
+    fitted_error: float
+    published_cacti: float
+    published_depth: float
+    trusted: bool
+
+
+def make_sizes(rows: Sequence[Row]) -> list[Size]:
+    """One for each kind and coupling with two widths or more."""
+    sizes = []
+    for kind, coupling in dict.fromkeys((row.kind, row.coupling) for row in rows):
+        group = [row for row in rows if (row.kind, row.coupling) == (kind, coupling)]
+        trusted = [row for row in group if not (row.heavy or row.discarded)]
+        group = trusted if len(trusted) > 1 else group
+        if len(group) < 2:
+            continue
+        one = group[0]
+        width = np.array([row.N for row in group], float)
+        excess = np.array([row.simulated / row.infinite - 1 for row in group])
+        error = np.array([row.simulation_error / row.infinite for row in group])
+        design = np.stack([1 / width, 1 / width**2], axis=1) / error[:, None]
+        cov = np.linalg.inv(design.T @ design)
+        fitted = cov @ design.T @ (excess / error)
+        sizes.append(
+            Size(
+                kind, coupling,
+                cacti=one.infinite / one.free - 1,
+                mushrooms=(one.resummed / one.infinite - 1) * one.N,
+                fitted=float(fitted[0]),
+                fitted_error=float(math.sqrt(cov[0, 0])),
+                published_cacti=one.published_flat / one.infinite - 1,
+                published_depth=(one.published / one.published_flat - 1) * one.N,
+                trusted=len(trusted) > 1,
+            )
+        )  # fmt: skip
+    return sizes

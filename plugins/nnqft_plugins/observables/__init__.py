@@ -1,0 +1,1 @@
+"""Observables, a file each."""

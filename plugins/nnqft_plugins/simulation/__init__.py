@@ -1,6 +1,0 @@
-"""Ensembles of networks with the parameters of a theory, simulated."""
-
-from nnqft_plugins.simulation.ensemble import simulate
-from nnqft_plugins.simulation.result import Simulation, load
-
-__all__ = ["Simulation", "load", "simulate"]
