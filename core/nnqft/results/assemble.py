@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
 from nnqft.results.result import Result
 
 
-def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outcome, seconds: float) -> Result:
+def make_result(
+    request: Request, diagrams: DiagramSet, job: Job, outcome: Outcome, seconds: float, notes: Sequence[str] = ()
+) -> Result:
     """Add up what an executor handed back; diagrams without an estimate are left out and noted."""
     estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
     have = np.flatnonzero(np.isin(job.which, list(estimates)))
     which, weights = job.which[have].tolist(), diagrams.weights[have].tolist()
     keys = list(zip(diagrams.orders[have].tolist(), diagrams.widths[have].tolist(), strict=True))
     monomials = [diagrams.monomials[n] for n in have]
-    notes = list(diagrams.theory.remarks)
+    notes = [*diagrams.theory.remarks, *notes]
     for why, numbers in job.passed_over.items():
         count = f"{len(numbers)} diagram{'s' * (len(numbers) > 1)}"
         notes.append(f"{count} ({number_ranges(numbers)}) left to another integrator; {why}")

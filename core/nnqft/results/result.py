@@ -27,7 +27,7 @@ from nnqft.results.truncation import Beyond, left_out
 from nnqft.show.numbers import value_with_error
 from nnqft.show.page import outcome_line
 from nnqft.stages.closed_forms import sum_closed_forms
-from nnqft.stages.generation import diagrams
+from nnqft.stages.generation import requested_diagrams
 from nnqft.stages.request import RESUMMED, Request
 from nnqft.stages.theories import make_theory
 
@@ -183,17 +183,8 @@ class Result:
         if isinstance(self.diagrams, DiagramRows):
             return self.diagrams.found
         request = self.request
-        assert isinstance(request.order, int)
         rules = make_theory(request.model, request.start, dict(request.parameters))
-        return diagrams(
-            rules,
-            request.observable,
-            order=request.order,
-            width_order=request.width_order,
-            arity=len(request.times[0]),
-            indices=request.indices,
-            max_diagrams=2**31,
-        )
+        return requested_diagrams(rules, request, max_diagrams=2**31)
 
     def table(self) -> str:
         """The result as plain text: by (order, width order), then the sum over the times with all its errors."""

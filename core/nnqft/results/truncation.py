@@ -130,7 +130,7 @@ def left_out(
     if width_order is not None and beyond.widths:
         total = total + _widths(terms, N, order, width_order, beyond)
     if beyond.degree is not None and by_degree:
-        total = total + _degrees({d: Term.of(part) for d, part in by_degree.items()})
+        total = total + degrees_left_out({d: Term.of(part) for d, part in by_degree.items()})
     alive = np.any([term.size > 0 for term in terms.values()], axis=0)
     return np.where(alive, _without_dips(total), 0.0)
 
@@ -193,7 +193,7 @@ def _widths(terms: Mapping[tuple[int, int], Term], N: int, order: int, width: in
     return sum((term.size * _wider(n, width, N) for n, term in rows.items()), after)
 
 
-def _degrees(sums: Mapping[int, Term]) -> np.ndarray:
+def degrees_left_out(sums: Mapping[int, Term]) -> np.ndarray:
     """What higher powers of the activation add, from the sums by degree, each taken for one term."""
     some = [term for degree, term in sorted(sums.items()) if degree]
     if not some:
