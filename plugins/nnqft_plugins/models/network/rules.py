@@ -218,7 +218,8 @@ def _saddle_theory(
     return Theory(
         model=model,
         start=start,
-        parameters={name: value for name, value in values.items() if value is not None},
+        # A degree that is still open stays among them: whoever chooses one writes it there.
+        parameters={n: value for n, value in values.items() if value is not None or (n == "degree" and chaos.chosen)},
         fields=FIELDS,
         propagators=(line, response_line(values["gamma"], saddle.theta0, chaos.sharp), DELTA_LINE),
         vertices=(WEIGHTS, *chaos.vertices),
