@@ -141,14 +141,14 @@ def network_theory(
             parameters=own if linear and model == "linear" else own | {"expansion": "bare"},
             fields=FIELDS,
             propagators=(correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE),
-            vertices=network_vertices(phi_phi),
+            vertices=network_vertices(phi_phi, cut=degree is not None),
             remarks=remarks if linear else (*remarks, BARE_REMARK),
             degree=degree,
         )
     average = polynomial_average(phi_phi)
     line = mean_field_line(start, values, average, activation, saddle.horizon)
     gain = values["sigma_w"] ** 2 * average.slope(float(line(0.0, 0.0))) if start == "stationary" else 0.0
-    chaos = Chaos(network_vertices(phi_phi, saddle.subtraction)[1:], degree, False)
+    chaos = Chaos(network_vertices(phi_phi, saddle.subtraction, degree is not None)[1:], degree, False)
     return _saddle_theory(model, start, values, saddle, line, chaos, gain)
 
 
@@ -232,9 +232,12 @@ def _saddle_theory(
 
 
 def network_vertices(
-    phi_phi: Mapping[tuple[int, int], Fraction | float], subtraction: str = "none"
+    phi_phi: Mapping[tuple[int, int], Fraction | float], subtraction: str = "none", cut: bool = False
 ) -> tuple[Vertex, ...]:
-    """𝔚 z̃ z̃ and one 𝔚̃ h^p h^q for each pair, of which the average is subtracted if wanted."""
+    """𝔚 z̃ z̃ and one 𝔚̃ h^p h^q for each pair, of which the average is subtracted if wanted.
+
+    `cut` says that there were higher powers: then a vertex tells its own.
+    """
     activations = [
         Vertex(
             f"({p},{q})",
@@ -244,7 +247,7 @@ def network_vertices(
             HALF,
             HALF,
             subtraction=subtraction,
-            degree=max(p, q),
+            degree=max(p, q) if cut else 0,
         )
         for (p, q), coefficient in phi_phi.items()
         if q > 0
