@@ -43,7 +43,7 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
         if not below[v] and len(parents[v]) == 1:
             kept.remove(parents[v][0])
     kept = [line._replace(end=new[line.end], start=new[line.start]) for line in kept]
-    lines = tuple(sorted(_oriented(line) for line in kept + memories))
+    lines = tuple(sorted([_oriented(line) for line in kept] + memories))
     return TimeIntegral(theory, times, branches, lines, factors, scale)
 
 
@@ -135,7 +135,8 @@ def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tup
         if vertex.kernel is not None:
             factors.append((vertex.name, tuple(p for _, p in sorted(where.items()))))
         for name, memory in memories_of(vertex):
-            memories.append(Line(name, where[memory.one], where[memory.two], False))
+            line = Line(name, where[memory.one], where[memory.two], False)
+            memories.append(_oriented(line) if memory.symmetric else line)
     return tuple(sorted(factors)), memories
 
 

@@ -47,7 +47,7 @@ def _check_bilocal(where: str, vertex: Vertex, legs: list[Leg]) -> None:
         raise TheoryError(f"{where}: the bilocal field {legs[0].field!r} needs two points, such as (0, 1)")
     if stray := [leg.point for leg in vertex.legs if leg is not legs[0] and leg.point not in points]:
         raise TheoryError(f"{where}: a leg at point {stray[0]}, wanted one of the bilocal field's points {points}")
-    if vertex.ordered:
+    if vertex.kernel is not None:
         raise TheoryError(f"{where} has a bilocal leg and a kernel; give the kernel to a vertex without one")
 
 

@@ -132,10 +132,11 @@ class Leg:
 
 @dataclass(frozen=True)
 class Memory:
-    """A factor of a vertex that depends on two of its points as a line does, symmetric in their times.
+    """A factor of a vertex that depends on two of its points as a line does.
 
-    Give `terms`, a sum of exponentials of |t_a − t_b|, or ``kernel(t, s, params, xp)`` with its `params`; `formula` is
-    how it is printed.
+    Give `terms`, a sum of exponentials of |t_a − t_b|, or ``kernel(t, s, params, xp)`` with its `params`, t the time of
+    point `one` and s that of point `two`; `formula` is how it is printed. A kernel that is not `symmetric` in its times
+    tells the two points apart.
     """
 
     one: int
@@ -144,6 +145,7 @@ class Memory:
     kernel: Callable[[Array, Array, Mapping[str, Any], ModuleType], Array] | None = None
     params: tuple[tuple[str, Any], ...] = ()
     formula: str = "f"
+    symmetric: bool = True
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,9 @@ class Vertex:
 
     @property
     def ordered(self) -> bool:
-        """Are its points told apart by a factor over their times? A memory of only two points does not."""
-        return self.kernel is not None or (bool(self.memory) and self.points != 2)
+        """Are its points told apart by a factor over their times? A symmetric memory of only two points does not."""
+        several = bool(self.memory) and self.points != 2
+        return self.kernel is not None or several or any(not memory.symmetric for memory in self.memory)
 
     @property
     def points(self) -> int:

@@ -103,7 +103,9 @@ def described(cell: Cell) -> dict[str, Any]:
 
 
 def _series(cell: SeriesCell) -> dict[str, Any]:
-    theory = nnqft.theory(cell.model, start=cell.start, N=1, sigma_w=1.0, **dict(cell.parameters))
+    theory = nnqft.theory(
+        cell.model, start=cell.start, expansion="bare", N=1, sigma_w=1.0, **dict(cell.parameters)
+    )  # fmt: skip
     result = nnqft.compute(
         theory, "two_point", order=cell.order, width_order=cell.width_order, times=cell.times,
         integrator=cell.integrator, neval=cell.neval, seed=cell.seed, max_diagrams=1_000_000,
@@ -118,7 +120,7 @@ def _series(cell: SeriesCell) -> dict[str, Any]:
 def _simulation(cell: SimulationCell) -> dict[str, Any]:
     from nnqft_plugins.networks.simulation import simulate
 
-    theory = nnqft.theory(cell.model, start=cell.start, **dict(cell.parameters))
+    theory = nnqft.theory(cell.model, start=cell.start, expansion="bare", **dict(cell.parameters))
     found = simulate(theory, times=cell.times, rtol=cell.rtol, networks=cell.networks, seed=cell.seed)
     return {
         "mean": found.mean.tolist(),

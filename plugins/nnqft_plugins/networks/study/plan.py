@@ -86,8 +86,8 @@ class Kind:
         return {"gamma": 1.0, "kappa": self.kappa, **dict(self.parameters), "sigma_w": coupling**0.5, "N": N}
 
     def theory(self, coupling: float, N: int) -> nnqft.Theory:
-        """The network that is simulated."""
-        return nnqft.theory(self.model, start=self.start, **self.values(coupling, N))
+        """The network that is simulated, and whose bare series is summed."""
+        return nnqft.theory(self.model, start=self.start, expansion="bare", **self.values(coupling, N))
 
 
 # Low width orders are few, all widths together are (2n+1)!!.
