@@ -46,7 +46,7 @@ def _contributions(request: Request, series: Series, counts: Counts) -> Table:
     rows = []
     for (n, k), part in series.items():
         order, count = ("all", "∞") if request.resummed else (str(n), str(counts.get((n, k), 0)))
-        samples = f"{part.samples:,}" if part.samples else "exact"
+        samples = f"{part.samples:,}" if part.samples else "none"
         rows.append((order, str(k), family_name(k) if indexed else "", count, *_cells(part), samples, _seconds(part)))
     total = series.total
     count = "∞" if request.resummed else str(sum(counts.values()))
