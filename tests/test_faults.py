@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from theories import bare_theory
 
 import nnqft
 from nnqft.host import open_executor
@@ -31,7 +30,9 @@ LONG = REQUEST | {"neval": 12_000_000}
 
 
 def compute(**more) -> nnqft.Result:
-    return nnqft.compute(bare_theory("cubic_tanh", N=5, sigma_w=0.5), "two_point", width_order=0, **more)
+    return nnqft.compute(
+        nnqft.theory("cubic_tanh", N=5, sigma_w=0.5, expansion="bare"), "two_point", width_order=0, **more
+    )
 
 
 @pytest.fixture(scope="module")
