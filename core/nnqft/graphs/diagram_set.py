@@ -88,6 +88,12 @@ class DiagramSet(Sequence[Diagram]):
         names = [_monomial(self.layout, row[:-1].tolist(), int(row[-1])) for row in rows]
         return [names[n] for n in inverse.ravel().tolist()]
 
+    @cached_property
+    def degrees(self) -> np.ndarray:
+        """(D,): the highest `Vertex.degree` among the vertices of each diagram, 0 without vertices."""
+        degree = np.array([v.rule.degree for v in self.layout.vertices], dtype=np.int64)
+        return ((self.vertex_counts > 0) * degree).max(axis=1, initial=0)
+
     def digest(self, n: int) -> str:
         """128 bits of the canonical form of diagram n; the seeds of its samples come from it."""
         used = int((self.kinds[n] > 0).sum())

@@ -8,6 +8,7 @@ between an external h and an external z̃ (the trunk) are confined to an interva
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,7 +92,8 @@ class TimeIntegral:
     def key(self) -> str:
         """Text that two integrals share when they are the same function on the same cube."""
         horizon = self.theory.horizon if any(branch.parent == FREE for branch in self.branches) else None
-        return repr((self.branches, self.lines, self.factors, self.scale, horizon))
+        # Seeds come from it, so no name of a class or field enters: plain lists of numbers and of the rules' own names.
+        return json.dumps([self.branches, self.lines, self.factors, self.scale, horizon])
 
     @cached_property
     def propagators(self) -> dict[str, Propagator]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,12 +15,10 @@ from nnqft.interfaces.model import AbstractModel
 from nnqft.results.assemble import versions
 from nnqft.results.result import Result
 from nnqft.results.series import Series
+from nnqft.results.truncation import Beyond
 from nnqft.rules.theory import Theory
 from nnqft.stages.request import RESUMMED, Request
 from nnqft.stages.theories import make_theory
-
-PROBED = 5
-"""Times at which the next width order is looked at."""
 
 
 def resum(request: Request, theory: Theory) -> Result:
@@ -50,6 +49,7 @@ def resum(request: Request, theory: Theory) -> Result:
     total = series.total
     wanted = Target(request.rtol, request.atol).tolerance(total.mean)
     missed = bool(((wanted >= 0) & (total.rounding > wanted)).any())
+    ahead = _next_width(model, theory, request)
     return Result(
         request=request,
         series=series,
@@ -57,33 +57,40 @@ def resum(request: Request, theory: Theory) -> Result:
         diagrams=(),
         converged=not missed,
         reason="the bound of the sum's error is larger than asked" if missed else "summed to all orders",
-        notes=(_what_is_left_out(model, theory, request, total.mean),),
+        notes=(_what_is_left_out(request, total.mean, ahead),),
         seconds=time.monotonic() - began,
         versions=versions(),
+        beyond=replace(Beyond.of(theory), next_width=None if ahead is None else tuple(ahead.tolist())),
     )
 
 
-def _what_is_left_out(model: AbstractModel, theory: Theory, request: Request, mean: np.ndarray) -> str:
-    """A note on the next width order: how much it would change the sum at a few of the times, if the model knows."""
+def _next_width(model: AbstractModel, theory: Theory, request: Request) -> np.ndarray | None:
+    """(M,) the next width order, if the model knows it."""
     assert request.width_order is not None
-    width = request.width_order + 1
-    chosen = np.unique(np.linspace(0, len(mean) - 1, PROBED).astype(int))
-    note = f"all orders in the coupling; order N^-{width} is left out"
+    times = np.array(request.times)
     try:
         with plugin_errors(f"model {theory.model!r}"):
-            values, _ = model.resummed(theory, request.observable, width, np.array(request.times)[chosen])
+            values, _ = model.resummed(theory, request.observable, request.width_order + 1, times)
     except InputError:
+        return None
+    values = np.asarray(values, float)
+    return values if values.shape == (len(times),) and np.isfinite(values).all() else None
+
+
+def _what_is_left_out(request: Request, mean: np.ndarray, ahead: np.ndarray | None) -> str:
+    """A note on the next width order: how much it would change the sum, if the model knows."""
+    assert request.width_order is not None
+    note = f"all orders in the coupling; order N^-{request.width_order + 1} is left out"
+    known = mean != 0
+    if ahead is None or not known.any():
         return note
-    known = mean[chosen] != 0
-    if not known.any():
-        return note
-    return f"{note}, it would change this by up to {np.abs(np.asarray(values)[known] / mean[chosen][known]).max():.1%}"
+    return f"{note}, it would change this by up to {np.abs(ahead[known] / mean[known]).max():.1%}"
 
 
 def _model_of(theory: Theory) -> AbstractModel:
     """The installed model whose rules these are."""
     try:
-        model: AbstractModel = default_host().get("model", theory.model)
+        model = default_host().model(theory.model)
     except UnknownNameError:
         message = f"model {theory.model!r} is not installed, so its sum is not known; write a whole number for order"
         raise InputError(message) from None

@@ -8,13 +8,14 @@ import numpy as np
 
 from nnqft.errors import InputError, IntegrationError, short
 from nnqft.interfaces.executor import AbstractExecutor, Target
+from nnqft.pipeline.degree import choose_degree
 from nnqft.pipeline.resummed import resum
 from nnqft.results.assemble import make_result
 from nnqft.results.result import Result
 from nnqft.rules.theory import Theory
 from nnqft.show.progress import progress_bar
 from nnqft.stages.effort import Effort
-from nnqft.stages.generation import diagrams
+from nnqft.stages.generation import requested_diagrams
 from nnqft.stages.jobs import make_job
 from nnqft.stages.request import Request
 
@@ -24,21 +25,17 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
     if isinstance(request.order, str):
         return resum(request, theory)
     began = time.monotonic()
+    notes: tuple[str, ...] = ()
+    if theory.adaptive:
+        theory, note = choose_degree(theory, request, effort)
+        request, notes = request.of_theory(theory), (note,)
     target = effort.target(request.to_json())
-    found = diagrams(
-        theory,
-        request.observable,
-        order=request.order,
-        width_order=request.width_order,
-        arity=len(request.times[0]),
-        indices=request.indices,
-        max_diagrams=effort.max_diagrams,
-    )
+    found = requested_diagrams(theory, request, effort.max_diagrams)
     job = make_job(found, np.array(request.times), request.integrator)
     with effort.running() as place, progress_bar(effort.progress) as report:
         _check_durable(place, target)
         outcome = place.evaluate(job.work, target, report)
-    result = make_result(request, found, job, outcome, time.monotonic() - began)
+    result = make_result(request, found, job, outcome, time.monotonic() - began, notes)
     if outcome.failure is not None:
         raise IntegrationError(str(outcome.failure), result) from outcome.failure
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from nnqft.integrals.estimate import Estimate, collect
 from nnqft.interfaces.executor import Outcome
 from nnqft.results.rows import DiagramRows
 from nnqft.results.series import Series
+from nnqft.results.truncation import Beyond, growing
 from nnqft.stages.jobs import Job, number_ranges
 from nnqft.stages.request import Request
 
@@ -21,14 +23,16 @@ if TYPE_CHECKING:
 from nnqft.results.result import Result
 
 
-def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outcome, seconds: float) -> Result:
+def make_result(
+    request: Request, diagrams: DiagramSet, job: Job, outcome: Outcome, seconds: float, notes: Sequence[str] = ()
+) -> Result:
     """Add up what an executor handed back; diagrams without an estimate are left out and noted."""
     estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
     have = np.flatnonzero(np.isin(job.which, list(estimates)))
     which, weights = job.which[have].tolist(), diagrams.weights[have].tolist()
     keys = list(zip(diagrams.orders[have].tolist(), diagrams.widths[have].tolist(), strict=True))
     monomials = [diagrams.monomials[n] for n in have]
-    notes = list(diagrams.theory.remarks)
+    notes = [*diagrams.theory.remarks, *notes]
     for why, numbers in job.passed_over.items():
         count = f"{len(numbers)} diagram{'s' * (len(numbers) > 1)}"
         notes.append(f"{count} ({number_ranges(numbers)}) left to another integrator; {why}")
@@ -40,19 +44,25 @@ def make_result(request: Request, diagrams: DiagramSet, job: Job, outcome: Outco
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
     if missing := len(diagrams) - len(have):
         notes.append(f"{missing} of {len(diagrams)} diagrams were not evaluated and are missing from the sum")
+    by_degree = {}
+    if diagrams.theory.degree is not None and which:
+        by_degree = collect(diagrams.degrees[have].tolist(), weights, which, estimates)
     if not which:
         keys, monomials, which, weights = [(0, 0)], ["1"], [-1], [0.0]
         estimates = {-1: Estimate.exact(np.zeros(len(request.times)))}
+    series = collect(keys, weights, which, estimates)
     return Result(
         request=request,
-        series=Series(collect(keys, weights, which, estimates), _coupling(diagrams), diagrams.theory.N),
+        series=Series(series, _coupling(diagrams), diagrams.theory.N),
         by_coupling=collect(monomials, weights, which, estimates),
         diagrams=DiagramRows(diagrams, job, outcome.estimates, have),
         converged=outcome.converged,
         reason=outcome.reason,
-        notes=tuple(notes),
+        notes=(*notes, *growing(series)),
         seconds=seconds,
         versions=versions(),
+        by_degree=by_degree,
+        beyond=Beyond.of(diagrams.theory, diagrams.layout.externals),
     )
 
 

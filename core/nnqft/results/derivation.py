@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +79,30 @@ def derive(
     mean[broken] = math.nan
     cov[broken, :] = cov[:, broken] = math.nan
     return tuple(str(name) for name in found), mean, cov
+
+
+def shifted_numbers(
+    plugin: AbstractDerivedObservable,
+    theory: Theory,
+    times: np.ndarray | None,
+    bases: Mapping[str, Result],
+    mean: np.ndarray,
+) -> np.ndarray:
+    """(K,) the largest change of the numbers when the base observables are shifted by what they leave out.
+
+    All times of one base observable are shifted together, because what is left out varies slowly with them; different
+    ones independently of each other, up to three of them.
+    """
+    free = min(len(bases), 3)
+    change = np.full(len(mean), math.nan)
+    for signs in product((1.0, -1.0), repeat=free):
+        shifts = zip(bases.items(), [*signs, *[1.0] * (len(bases) - free)], strict=True)
+        totals = {
+            label: Estimate.exact(result.total.mean + sign * result.truncation) for (label, result), sign in shifts
+        }
+        with suppress(PluginError):  # shifted numbers may be none that the plugin is made for
+            change = np.fmax(change, np.abs(derive(plugin, theory, times, bases, totals)[1] - mean))
+    return change
 
 
 def partial_numbers(

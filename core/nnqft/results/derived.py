@@ -53,6 +53,9 @@ class Derived:
     notes : tuple of str
     theory : Theory or None
         None for one that was loaded.
+    truncation : (K,) array
+        How much the numbers change when every base observable is shifted by its `Result.truncation`, up or down,
+        whichever changes them most; no bound. nan where a number does not exist, or no longer does when shifted.
     """
 
     observable: str
@@ -64,6 +67,7 @@ class Derived:
     by_order: np.ndarray
     notes: tuple[str, ...] = ()
     theory: Theory | None = field(default=None, repr=False)
+    truncation: np.ndarray = field(default_factory=lambda: np.full(1, math.nan))
 
     @property
     def sdev(self) -> np.ndarray:
@@ -119,11 +123,6 @@ class Derived:
         theory = self.theory or make_theory(request.model, request.start, dict(request.parameters))
         return partial_numbers(plugin, theory, self.times, self.bases, order, width_order)
 
-    @property
-    def truncation(self) -> np.ndarray:
-        """(K,) estimate of what the series leave out, nan where nothing is known."""
-        return np.full(len(self.names), math.nan)
-
     def table(self) -> str:
         """The numbers with their errors and, where there are orders, how they came about order by order."""
         made_of = ", ".join(f"{name} at {len(result.mean)} times" for name, result in self.bases.items())
@@ -160,6 +159,7 @@ class Derived:
             "names": list(self.names),
             "mean": to_plain(self.mean),
             "cov": to_plain(self.cov),
+            "truncation": to_plain(self.truncation),
             "by_order": to_plain(self.by_order),
             "bases": {name: result.to_data() for name, result in self.bases.items()},
             "notes": list(self.notes),
@@ -178,4 +178,6 @@ class Derived:
             bases={str(name): Result.from_data(each) for name, each in data["bases"].items()},
             by_order=np.array(data["by_order"], float).reshape(len(data["by_order"]), size),
             notes=tuple(str(note) for note in data["notes"]),
+            # Older files do not say.
+            truncation=np.array(data.get("truncation", [None] * size), float).reshape(size),
         )

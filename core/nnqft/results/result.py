@@ -23,10 +23,11 @@ from nnqft.results.charts import result_chart
 from nnqft.results.rows import DiagramRow, DiagramRows, row_from
 from nnqft.results.series import Series
 from nnqft.results.tables import result_page, time_label
+from nnqft.results.truncation import Beyond, left_out
 from nnqft.show.numbers import value_with_error
 from nnqft.show.page import outcome_line
 from nnqft.stages.closed_forms import sum_closed_forms
-from nnqft.stages.generation import diagrams
+from nnqft.stages.generation import requested_diagrams
 from nnqft.stages.request import RESUMMED, Request
 from nnqft.stages.theories import make_theory
 
@@ -56,6 +57,11 @@ class Result:
         From start to end, by the clock.
     versions : dict
         Of nnqft and of what it stands on.
+    by_degree : dict
+        Estimates of the sums of diagrams by the highest degree of their vertices, where the theory cuts the activation
+        at a degree; else empty.
+    beyond : Beyond
+        What there is beyond the terms, for `truncation`.
     """
 
     request: Request
@@ -67,6 +73,8 @@ class Result:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
+    by_degree: dict[int, Estimate] = field(default_factory=dict)
+    beyond: Beyond = field(default_factory=Beyond)
 
     @property
     def times(self) -> np.ndarray:
@@ -95,8 +103,16 @@ class Result:
 
     @cached_property
     def truncation(self) -> np.ndarray:
-        """(M,) estimate of what the series leaves out, nan where nothing is known."""
-        return np.full(len(self.request.times), math.nan)
+        """(M,) estimate of what the sum leaves out: higher orders, width orders and powers of a cut activation.
+
+        It is no bound: docs/truncation.md has the rule and how often it holds. Exactly 0 where nothing is left out, nan
+        where no diagram was found or evaluated, so that nothing is known.
+        """
+        request = self.request
+        if not request.resummed and not len(self.diagrams) and self.beyond.orders:
+            return np.full(len(request.times), math.nan)
+        widths = request.width_order
+        return left_out(self.series, self.series.N, request.order, widths, self.beyond, self.by_degree)
 
     def contribution(self, order: int | str, width: int) -> Estimate:
         """The σ_w^{2·order} N^{−width} part, couplings included; zero where no diagram has it.
@@ -167,17 +183,8 @@ class Result:
         if isinstance(self.diagrams, DiagramRows):
             return self.diagrams.found
         request = self.request
-        assert isinstance(request.order, int)
         rules = make_theory(request.model, request.start, dict(request.parameters))
-        return diagrams(
-            rules,
-            request.observable,
-            order=request.order,
-            width_order=request.width_order,
-            arity=len(request.times[0]),
-            indices=request.indices,
-            max_diagrams=2**31,
-        )
+        return requested_diagrams(rules, request, max_diagrams=2**31)
 
     def table(self) -> str:
         """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
@@ -216,8 +223,11 @@ class Result:
             "mean": self.mean.tolist(),
             "sdev": self.sdev.tolist(),
             "cov": self.cov.tolist(),
+            "truncation": to_plain(self.truncation),
             "series": parts_to_data(self.series),
             "by_coupling": {name: to_plain(asdict(e)) for name, e in self.by_coupling.items()},
+            "by_degree": {str(degree): to_plain(asdict(e)) for degree, e in self.by_degree.items()},
+            "beyond": to_plain(asdict(self.beyond)),
             "diagrams": [to_plain(asdict(row)) for row in self.diagrams],
         }
 
@@ -239,4 +249,6 @@ class Result:
             notes=tuple(str(note) for note in data["notes"]),
             seconds=finite_number("seconds", data["seconds"]),
             versions={str(name): str(v) for name, v in data["versions"].items()},
+            by_degree={int(name): estimate_from(e, times) for name, e in data.get("by_degree", {}).items()},
+            beyond=Beyond.from_data(data.get("beyond", {}), times),
         )

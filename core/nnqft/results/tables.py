@@ -74,7 +74,7 @@ def _sums(request: Request, total: Estimate, truncation: np.ndarray) -> list[Tab
             value_with_error(total.mean[m], total.sdev[m], rounding[m]),
             error_cell(total.sdev[m]),
             error_cell(rounding[m]),
-            error_cell(truncation[m]),
+            left_out_cell(truncation[m]),
         )
         for m in spread(count, _ROWS)
     ]
@@ -84,10 +84,13 @@ def _sums(request: Request, total: Estimate, truncation: np.ndarray) -> list[Tab
 
 
 def error_cell(size: float) -> str:
-    """An error to two digits; nothing for one that is not there, and a question mark for one that is unknown."""
-    if math.isnan(size):
-        return "?"
+    """An error to two digits, a dash for one that is not there."""
     return f"{size:.1e}" if size > 0 else "–"
+
+
+def left_out_cell(size: float) -> str:
+    """What a sum leaves out, as an order of magnitude; "nothing" if so, a question mark where it is not known."""
+    return "?" if math.isnan(size) else f"~{size:.1g}" if size else "nothing"
 
 
 def is_lag(request: Request) -> bool:
@@ -119,6 +122,6 @@ def derived_page(
     rows = []
     for n, each in enumerate(names):
         known = not math.isnan(mean[n])
-        errors = (error_cell(sdev[n]), error_cell(truncation[n])) if known else ("", "")
+        errors = (error_cell(sdev[n]), left_out_cell(truncation[n])) if known else ("", "")
         rows.append((each, value_with_error(mean[n], sdev[n]), *errors, *(f"{by_order[m, n]:.6g}" for m in orders)))
     return Page(heading(request, name), (Table(columns, rows, left=1), f"made of {made_of}"), notes, last)

@@ -72,9 +72,11 @@ class Theory:
         return self.rules
 
     def up_to(self, degree: int) -> Theory:
-        """The theory with its vertices of a higher degree left out."""
+        """The theory with its vertices of a higher degree left out; a parameter ``degree`` says so."""
         kept = tuple(vertex for vertex in self.vertices if vertex.degree <= degree)
-        return replace(self, vertices=kept, degree=degree, adaptive=False)
+        named = {"degree": degree} if "degree" in self.parameters else {}
+        parameters = {**self.parameters, **named}
+        return replace(self, parameters=parameters, vertices=kept, degree=degree, adaptive=False)
 
     @property
     def rules(self) -> str:

@@ -12,6 +12,7 @@ from nnqft.graphs.irreducible import irreducible as only_irreducible
 from nnqft.host import default_host, plugin_errors
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
 from nnqft.rules.theory import Theory
+from nnqft.stages.request import Request
 from nnqft.stages.theories import as_theory
 
 
@@ -27,6 +28,9 @@ def diagrams(
     max_diagrams: int = MAX_DIAGRAMS,
 ) -> DiagramSet:
     """All diagrams of an observable, of orders 0 to `order` and width orders 0 to `width_order` (None: all).
+
+    Of a theory that leaves the degree of its activation to a computation, the vertices to degree 2·order + 2 are taken;
+    ``theory.up_to(degree)`` takes others.
 
     Parameters
     ----------
@@ -58,6 +62,9 @@ def diagrams(
     if irreducible:
         theory, legs = amputate(theory, legs)
         observable = f"irreducible {observable}"
+    if theory.adaptive and theory.degree is not None:
+        # Nothing says yet how well φ is to be known: all that order 1 holds, and two degrees more an order.
+        theory = theory.up_to(min(theory.degree, 2 * whole_number("order", order, 0) + 2))
     found = generate(
         theory,
         observable,
@@ -68,6 +75,20 @@ def diagrams(
         max_diagrams=whole_number("max_diagrams", max_diagrams, 1),
     )
     return only_irreducible(found) if irreducible else found
+
+
+def requested_diagrams(theory: Theory, request: Request, max_diagrams: int) -> DiagramSet:
+    """The diagrams of a request that asks for orders one by one."""
+    assert isinstance(request.order, int)  # the others are summed by the model
+    return diagrams(
+        theory,
+        request.observable,
+        order=request.order,
+        width_order=request.width_order,
+        arity=len(request.times[0]),
+        indices=request.indices,
+        max_diagrams=max_diagrams,
+    )
 
 
 def _arity(plugin: AbstractObservable, arity: int | None, indices: str | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from nnqft.checks import whole_number
@@ -53,6 +53,10 @@ class Request:
         """Are all orders summed at once?"""
         return self.order == RESUMMED
 
+    def of_theory(self, theory: Theory) -> Request:
+        """The same request for a theory with other parameters."""
+        return replace(self, parameters=_pairs(theory))
+
     def to_json(self) -> str:
         """The request as JSON text."""
         return json.dumps(asdict(self))
@@ -84,6 +88,10 @@ class Request:
             raise InputError(f"not a request in JSON ({error}); write one with Request.to_json()") from None
 
 
+def _pairs(theory: Theory) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, _frozen(value)) for name, value in theory.parameters.items())
+
+
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
 
@@ -112,7 +120,7 @@ def make_request(
     return Request(
         model=theory.model,
         start=theory.start,
-        parameters=tuple((name, _frozen(value)) for name, value in theory.parameters.items()),
+        parameters=_pairs(theory),
         observable=observable,
         order=order,
         width_order=width_order,

@@ -1,0 +1,101 @@
+"""The degree at which an activation's expansion is cut, chosen by looking at what higher degrees would add.
+
+About the saddle the coefficients of an activation's expansion do not depend on where it is cut, so the diagrams of a
+degree are those of the degrees below and some more. They are looked at roughly, degree by degree, until what is left
+out no longer matters; then the one computation that counts begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nnqft.errors import InputError
+from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.integrals.distinct import column_of
+from nnqft.integrals.estimate import Estimate, add_all
+from nnqft.integrals.forest import time_integral
+from nnqft.results.continuation import Term
+from nnqft.results.truncation import degrees_left_out
+from nnqft.rules.theory import Theory
+from nnqft.show.numbers import spread
+from nnqft.stages.effort import DEFAULT_RTOL, Effort
+from nnqft.stages.generation import requested_diagrams
+from nnqft.stages.request import Request
+
+_TIMES = 3
+"""Times at which degrees are looked at."""
+_SAMPLES = 512
+"""Points of each integral's cube: what a degree adds is then known to some per cent."""
+_OF_CORRECTION = 0.05
+"""Part of the correction to order 0 that may be left out, however coarse the target is: the correction is what a finite
+width is computed for.
+"""
+_COSTLY = 20_000
+"""Diagrams that are too many to go one degree further on a guess."""
+
+
+def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[Theory, str]:
+    """The theory cut where higher degrees no longer matter to this request, and a note that says so.
+
+    Where the diagrams of the request hold no vertices of higher degrees at all, nothing is cut, and `Theory.degree` of
+    what is returned is None.
+    """
+    times = np.array(request.times)[spread(len(request.times), _TIMES)]
+    degrees = sorted({vertex.degree for vertex in theory.vertices if vertex.degree})
+    free = _rough_sum(requested_diagrams(theory.up_to(0), request, effort.max_diagrams), times, request.seed)
+    sums: dict[int, Estimate] = {}
+    chosen, empty = theory.up_to(degrees[0]), 0
+    for degree in degrees:
+        try:
+            known = requested_diagrams(theory.up_to(degree), request, effort.max_diagrams)
+        except InputError:
+            if not sums:
+                raise
+            return chosen, f"{_name(chosen)}; a higher one makes too many diagrams to be looked at"
+        added = known.subset(np.flatnonzero(known.degrees == degree))
+        empty = 0 if len(added) else empty + 1
+        if empty == 2:
+            # Vertices of even and of odd degree may alternate: two without a diagram are the end.
+            return replace(chosen, degree=None), f"{_name(chosen)}: diagrams of this order hold no higher one"
+        if len(added):
+            sums[degree] = _rough_sum(added, times, request.seed)
+            chosen = theory.up_to(degree)
+        if len(sums) > 1 and _matters_no_longer(free, sums, effort):
+            return chosen, f"{_name(chosen)}: what higher ones add no longer matters"
+        if len(known) > _COSTLY:
+            break
+    return chosen, f"{_name(chosen)}, the highest that was looked at: it may still matter, see what is left out"
+
+
+def _name(theory: Theory) -> str:
+    activation = theory.parameters.get("activation")
+    return f"φ{f' = {activation}' if activation else ''} to degree {theory.degree}, chosen"
+
+
+def _rough_sum(added: DiagramSet, times: np.ndarray, seed: int) -> Estimate:
+    """The weighted sum of these diagrams with its error, from a few points of each integral's cube."""
+    legs = times[:, [column_of(leg) for leg in added.layout.externals]]
+    parts = [Estimate.exact(np.zeros(len(times)))]
+    for number, weight in enumerate(added.weights.tolist()):
+        integral = time_integral(added[number], added.theory, legs)
+        if not integral.dim:
+            parts.append(Estimate.exact(weight * np.asarray(integral(np.empty((1, 0)))[0])))
+            continue
+        rng = np.random.default_rng(np.random.SeedSequence((seed, int(added.digest(number), 16))))
+        values = np.asarray(integral(rng.random((_SAMPLES, integral.dim))))
+        cov = np.atleast_2d(np.cov(values, rowvar=False)) / _SAMPLES
+        parts.append(Estimate.of_chunk(_SAMPLES, values.mean(axis=0), cov).scaled(weight))
+    return add_all(parts)
+
+
+def _matters_no_longer(free: Estimate, sums: dict[int, Estimate], effort: Effort) -> bool:
+    """Is what higher degrees add small beside the target, and beside the correction to what holds no vertex?"""
+    correction = add_all(sums.values()).mean
+    total = np.abs(free.mean + correction)
+    allowed = np.zeros(len(total)) if effort.atol is None else np.full(len(total), effort.atol)
+    if effort.rtol is not None or effort.atol is None:
+        allowed = np.maximum(allowed, (effort.rtol or DEFAULT_RTOL) * total)
+    further = degrees_left_out({degree: Term.of(part) for degree, part in sums.items()})
+    return bool((further <= np.minimum(allowed, _OF_CORRECTION * np.abs(correction).max())).all())
