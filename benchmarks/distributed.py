@@ -20,7 +20,7 @@ from scipy.stats import chi2, kstest
 import nnqft
 from nnqft.host import open_executor
 
-THEORY = nnqft.theory("cubic_tanh", N=10, sigma_w=0.5)
+THEORY = nnqft.theory("cubic_tanh", N=10, sigma_w=0.5, expansion="bare")
 WORK = {"order": 2, "tau": np.linspace(0.0, 5.0, 11), "integrator": "vegas", "seed": 1}
 
 

@@ -90,9 +90,11 @@ def measure(name: str, profile: bool) -> dict[str, Any]:
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     import nnqft
 
-    nnqft.compute(nnqft.theory("linear"), "two_point", order=1, rtol=1.0)  # finds the plugins, warms up
+    nnqft.compute(
+        nnqft.theory("linear", N=1, sigma_w=1.0), "two_point", order=1, rtol=1.0
+    )  # finds the plugins, warms up
     case = CASES[name]
-    theory = nnqft.theory(case.model, **case.parameters)
+    theory = nnqft.theory(case.model, **({"N": 1, "sigma_w": 1.0, "expansion": "bare"} | case.parameters))
     began = time.perf_counter()
     found = nnqft.diagrams(theory, "two_point", order=case.order, width_order=case.width_order)
     generate = time.perf_counter() - began

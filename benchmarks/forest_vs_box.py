@@ -103,7 +103,7 @@ def main() -> int:
         f"all diagrams of order 3 of the linear network, stationary, τ = {TAU:g}, γ = κ = 1",
     ]
     report = Report("forest_vs_box", asked, chosen.save)
-    theory = nnqft.theory("linear", gamma=GAMMA)
+    theory = nnqft.theory("linear", N=1, sigma_w=1.0, gamma=GAMMA)
     found = [d for d in nnqft.diagrams(theory, "two_point", order=3) if d.order == 3]
     spread = np.unique(np.linspace(0, len(found) - 1, chosen.diagrams).astype(int))
     rows: dict[tuple[int, int], list[tuple[Measured, ...]]] = {}

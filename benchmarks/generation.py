@@ -33,7 +33,9 @@ def linear(order: int, width_order: int | None = None) -> list[int]:
     """⟨h h⟩ of the linear network through all orders up to this one."""
     import nnqft
 
-    return top_counts(nnqft.diagrams(nnqft.theory("linear"), "two_point", order=order, width_order=width_order))
+    return top_counts(
+        nnqft.diagrams(nnqft.theory("linear", N=1, sigma_w=1.0), "two_point", order=order, width_order=width_order)
+    )
 
 
 def one_three(order: int) -> list[int]:
@@ -43,7 +45,7 @@ def one_three(order: int) -> list[int]:
     import nnqft
     from nnqft_plugins.models.network.rules import PARAMETERS, network_theory
 
-    values = {name: parameter.default for name, parameter in PARAMETERS.items()}
+    values = {name: parameter.default for name, parameter in PARAMETERS.items()} | {"N": 1, "sigma_w": 1.0}
     theory = network_theory("only (1,3)", "stationary", values, {(1, 3): Fraction(-1, 3)})
     return top_counts(nnqft.diagrams(theory, "two_point", order=order))
 
@@ -143,7 +145,7 @@ def measure(name: str) -> dict[str, Any]:
 
     import nnqft
 
-    nnqft.diagrams(nnqft.theory("linear"), "two_point", order=1)  # finds the plugins
+    nnqft.diagrams(nnqft.theory("linear", N=1, sigma_w=1.0), "two_point", order=1)  # finds the plugins
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, processor = time.perf_counter(), time.process_time()
     counts = CASES[name].generate()

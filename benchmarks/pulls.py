@@ -25,7 +25,7 @@ SETTINGS = (("stationary", 1.0, 0.0), ("stationary", 0.0, 0.0), ("rest", 1.2, 0.
 
 def measure(start: str, t: float, s: float, repeats: int, neval: int) -> tuple[np.ndarray, ...]:
     """Means (D, R), variances (D, R), exact values (D,), and chain lengths of each diagram."""
-    theory = nnqft.theory("linear", start=start, gamma=1.3, kappa=0.8)
+    theory = nnqft.theory("linear", N=1, sigma_w=1.0, start=start, gamma=1.3, kappa=0.8)
     found = [d for d in nnqft.diagrams(theory, "two_point", order=3) if d.order == 3]
     integrator = VegasIntegrator()
     maps: dict[str, object] = {}
