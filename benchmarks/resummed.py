@@ -71,9 +71,7 @@ def check_moments(report: Report) -> bool:
                 if (a + b) % 2 == 0 and a + b:
                     total += 1
                     wrong += found[a, b] != pairings(a, b, 2)[width]
-    report.say(
-        f"moments m_ab of widths 0, 1, 2 up to a + b = {most}: {total - wrong} of {total} as the pairings count"
-    )
+    report.say(f"moments m_ab of widths 0, 1, 2 up to a + b = {most}: {total - wrong} of {total} as the pairings count")
     return not wrong
 
 
