@@ -1,4 +1,8 @@
-"""What every benchmark shares: its report, with the machine it ran on, on the screen and in results/."""
+"""What every benchmark shares: its report, with the machine it ran on, on the screen and in results/, and its options.
+
+With --smoke a benchmark runs all of its code on the smallest sizes, in a second or two, and writes nothing: its numbers
+say nothing then, but what it computes must still be right.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("nnqft", "numpy", "scipy", "vegas", "networkx", "pynauty", "ray")
@@ -23,12 +28,12 @@ class Report:
         Of the script, and of its file in results/.
     asked
         What the numbers should be.
-    save
-        Write the file at the end.
+    chosen
+        The options: whether the file is written at the end, and whether the sizes are the smallest.
     """
 
-    def __init__(self, name: str, asked: Sequence[str], save: bool) -> None:
-        self.name, self.save = name, save
+    def __init__(self, name: str, asked: Sequence[str], chosen: argparse.Namespace) -> None:
+        self.name, self.save, self.smoke = name, chosen.save, chosen.smoke
         self.lines: list[str] = []
         self.say(f"{name}, {date.today()}")
         self.say()
@@ -55,20 +60,39 @@ class Report:
             self.say("  ".join([first, *others]))
         self.say()
 
-    def close(self) -> None:
-        """Write the file, if asked."""
+    def close(self, right: bool = True, kept: bool = True) -> int:
+        """Write the file, if asked, and return the exit status.
+
+        Parameters
+        ----------
+        right
+            Whether everything that has a known value has it.
+        kept
+            Whether what was asked of speed, memory and statistics is kept, which the smallest sizes do not tell.
+        """
         if self.save:
             RESULTS.mkdir(exist_ok=True)
             path = RESULTS / f"{self.name}.txt"
             path.write_text("\n".join(line.rstrip() for line in self.lines).rstrip() + "\n", encoding="utf-8")
             print(f"wrote results/{path.name}")
+        return 0 if right and (kept or self.smoke) else 1
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Options of a benchmark; each has --save."""
+    """Options of a benchmark; each has --save or --smoke."""
     options = argparse.ArgumentParser(description=description)
-    options.add_argument("--save", action="store_true", help="write the report to results/")
+    either = options.add_mutually_exclusive_group()
+    either.add_argument("--save", action="store_true", help="write the report to results/")
+    either.add_argument("--smoke", action="store_true", help="only see that all of it runs, on the smallest sizes")
     return options
+
+
+def choose(options: argparse.ArgumentParser, **smallest: Any) -> argparse.Namespace:
+    """What was chosen; with --smoke these values take the place of the options' own."""
+    chosen = options.parse_args()
+    if chosen.smoke:
+        vars(chosen).update(smallest)
+    return chosen
 
 
 def machine() -> list[str]:

@@ -6,43 +6,47 @@ equal shares of the same map, and against the peer: the vegas package's own inte
 
 from __future__ import annotations
 
-import subprocess
+import argparse
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import vegas
-from _report import Report, parser, verdict
+from _cases import fresh, timed
+from _report import Report, choose, parser, verdict
 from scipy.stats import chi2, kstest
 
 import nnqft
-from nnqft.host import open_executor
+from nnqft.host import running
 
 THEORY = nnqft.theory("cubic_tanh", N=10, sigma_w=0.5, expansion="bare")
 WORK = {"order": 2, "tau": np.linspace(0.0, 5.0, 11), "integrator": "vegas", "seed": 1}
 
 
+def places(report: Report) -> tuple[str, ...]:
+    """Where work is handed out; a Ray cluster takes too long to start for the smallest sizes."""
+    return ("processes",) if report.smoke else ("processes", "ray")
+
+
 def scaling(report: Report, neval: int) -> None:
     """Wall time with one worker and with two, started and warmed up before."""
     rows: list[list[object]] = [["", "wall s", "over 1 worker", "sampling share", "≥ 1.8"]]
-    for place in ("processes", "ray"):
+    for place in places(report):
         alone = 0.0
         for workers in (1, 2):
-            executor = open_executor(place, workers, None)
-            try:
-                nnqft.compute(THEORY, "two_point", executor=executor, **(WORK | {"order": 1}), neval=100_000)
-                began = time.perf_counter()
-                result = nnqft.compute(THEORY, "two_point", executor=executor, **WORK, neval=neval)
-                wall = time.perf_counter() - began
-            finally:
-                executor.close()
+            with running(place, workers) as executor:
+                first = WORK | {"order": 1, "neval": min(neval, 100_000)}
+                nnqft.compute(THEORY, "two_point", executor=executor, **first)
+                whole = WORK | {"neval": neval, "executor": executor}
+                result, wall, _ = timed(lambda whole=whole: nnqft.compute(THEORY, "two_point", **whole))
             alone = alone or wall
             share = f"{100 * result.total.seconds / (workers * wall):.0f} %"
             good = verdict(alone / wall >= 1.8) if workers == 2 else ""
             rows.append([f"{place}, {workers}", f"{wall:.1f}", f"{alone / wall:.2f}", share, good])
-    report.say(f"cubic_tanh n ≤ 2, all widths, 11 lags, {neval:,} samples")
+    report.say(f"cubic_tanh n ≤ {WORK['order']}, all widths, 11 lags, {neval:,} samples")
     report.table(*rows)
 
 
@@ -55,15 +59,10 @@ def rest(seconds: float) -> float:
 def overhead(report: Report, count: int) -> None:
     """The dispatcher's own time with chunks of 0.5 s, where no core is short."""
     rows: list[list[object]] = [["", "chunks", "wall s", "ideal s", "overhead", "≤ 5 %"]]
-    for place in ("processes", "ray"):
-        executor = open_executor(place, 2, None)
-        try:
+    for place in places(report):
+        with running(place, 2) as executor:
             list(executor.map(rest, [0.01] * 8))
-            began = time.perf_counter()
-            list(executor.map(rest, [0.5] * count))
-            wall = time.perf_counter() - began
-        finally:
-            executor.close()
+            wall = timed(lambda executor=executor: list(executor.map(rest, [0.5] * count))).wall
         ideal = 0.25 * count
         rows.append([place, count, f"{wall:.2f}", f"{ideal:.2f}", f"{100 * (wall / ideal - 1):.1f} %",
                      verdict(wall / ideal < 1.05)])  # fmt: skip
@@ -71,23 +70,24 @@ def overhead(report: Report, count: int) -> None:
 
 
 QUEUE = """
-import resource, nnqft
+import resource, sys, nnqft
+order, neval = map(int, sys.argv[1:])
 theory = nnqft.theory("linear", N=10, sigma_w=0.5)
 if __name__ == "__main__":
-    result = nnqft.compute(theory, "two_point", order=5, tau=[0.0, 1.0, 2.0], integrator="vegas", neval=25_000_000,
+    result = nnqft.compute(theory, "two_point", order=order, tau=[0.0, 1.0, 2.0], integrator="vegas", neval=neval,
                            executor="processes", workers=2)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(len(result.diagrams), result.total.chunks, f"{peak:.2f}", f"{result.seconds:.1f}")
 """
 
 
-def memory(report: Report) -> None:
+def memory(report: Report, order: int, neval: int) -> None:
     """The driver's peak with ten thousand integrals and their chunks."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "ten_thousand.py"
         script.write_text(QUEUE)
-        done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    diagrams, chunks, peak, seconds = done.stdout.split()
+        printed = fresh([sys.executable, str(script), str(order), str(neval)]).value
+    diagrams, chunks, peak, seconds = printed.split()
     report.table(
         ["integrals sampled", "chunks", "driver's peak GiB", "s", "≤ 1 GiB"],
         [diagrams, chunks, peak, seconds, verdict(float(peak) <= 1.0)],
@@ -104,7 +104,7 @@ def allocation(report: Report, neval: int) -> None:
     ideal = deviation.sum() / np.sqrt(total)
     equal = np.sqrt((deviation**2).sum() * len(rows) / total)
     peer = _peer(request, total // len(rows), len(rows))
-    report.say(f"cubic_tanh n ≤ 2, all widths, {len(rows)} sampled diagrams, τ = 0.5, {total:,} samples")
+    report.say(f"cubic_tanh n ≤ {WORK['order']}, all widths, {len(rows)} sampled diagrams, τ = 0.5, {total:,} samples")
     report.table(
         ["", "error of the sum", "over ideal", "asked"],
         ["ideal, computed afterwards", f"{ideal:.3e}", "1.00", ""],
@@ -116,7 +116,7 @@ def allocation(report: Report, neval: int) -> None:
 
 def _peer(request: dict[str, object], share: int, count: int) -> float:
     """Error of the sum from the vegas package, 5 iterations a diagram, on the same integrands."""
-    diagrams = nnqft.diagrams(THEORY, "two_point", order=2)
+    diagrams = nnqft.diagrams(THEORY, "two_point", order=request["order"])
     variance, done = 0.0, 0
     np.random.seed(1)  # noqa: NPY002  # vegas draws from the global generator
     for diagram in diagrams:
@@ -136,7 +136,8 @@ def pulls(report: Report, repeats: int) -> None:
     theory = nnqft.theory("linear", N=2, sigma_w=0.8)
     known = nnqft.compute(theory, "two_point", order=2, tau=[0.7], integrator="exact", rtol=1e-3).mean[0]
     rows: list[list[object]] = [["", "mean", "mean square", "χ² p", "Kolmogorov–Smirnov p", "> 0.001"]]
-    for integrator in ("vegas", "jax"):
+    compiled = ["jax"] if find_spec("jax") and not report.smoke else []
+    for integrator in ("vegas", *compiled):
         results = [
             nnqft.compute(theory, "two_point", order=2, tau=[0.7], integrator=integrator, rtol=1e-3, seed=seed)
             for seed in range(repeats)
@@ -156,9 +157,9 @@ def ledger(report: Report, neval: int) -> None:
     rows: list[list[object]] = [["", "wall s", "chunks"]]
     with tempfile.TemporaryDirectory() as folder:
         for name, path in (("no ledger", None), ("ledger", f"{folder}/a"), ("the same request again", f"{folder}/a")):
-            began = time.perf_counter()
-            result = nnqft.compute(THEORY, "two_point", **WORK, neval=neval, ledger=path)
-            rows.append([name, f"{time.perf_counter() - began:.1f}", result.total.chunks])
+            request = WORK | {"neval": neval, "ledger": path}
+            run = timed(lambda request=request: nnqft.compute(THEORY, "two_point", **request))
+            rows.append([name, f"{run.wall:.1f}", run.value.total.chunks])
     report.table(*rows)
 
 
@@ -166,20 +167,26 @@ def main() -> int:
     options = parser(__doc__)
     options.add_argument("--neval", type=int, default=200_000_000, help="samples of the scaling run, about a minute")
     options.add_argument("--repeats", type=int, default=200, help="computations for the pulls")
-    chosen = options.parse_args()
+    chosen = choose(options, neval=4_000, repeats=2)
     report = Report("distributed", [
         "two workers ≥ 1.8 × one on a minute of work; overhead ≤ 5 % at chunks of 0.5 s;",
         "10,000 queued integrals ≤ 1 GiB in the driver; error of the sum ≤ 1.1 × ideal at equal samples;",
         "pulls of 200 computations standard normal, p > 0.001",
-    ], chosen.save)  # fmt: skip
+    ], chosen)  # fmt: skip
+    everything(report, chosen)
+    return report.close()
+
+
+def everything(report: Report, chosen: argparse.Namespace) -> None:
+    """All tables."""
+    if chosen.smoke:
+        WORK["order"] = 1
     scaling(report, chosen.neval)
-    overhead(report, 60)
-    memory(report)
-    allocation(report, 20_000_000)
+    overhead(report, 2 if chosen.smoke else 60)
+    memory(report, *((1, 4_000) if chosen.smoke else (5, 25_000_000)))
+    allocation(report, 20_000 if chosen.smoke else 20_000_000)
     pulls(report, chosen.repeats)
-    ledger(report, 40_000_000)
-    report.close()
-    return 0
+    ledger(report, 4_000 if chosen.smoke else 40_000_000)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,7 @@ after it: finding the different time integrals and who computes them, computing 
 from __future__ import annotations
 
 import cProfile
-import json
-import os
 import pstats
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +16,8 @@ from math import comb, factorial
 from typing import Any, NamedTuple
 
 import numpy as np
-from _report import Report, parser, verdict
+from _cases import print_case, run_case, timed
+from _report import Report, choose, parser, verdict
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
 
@@ -27,7 +25,8 @@ RATES = {"gamma": 1.3, "kappa": 0.8}
 class Case(NamedTuple):
     """What is computed, what its highest order must be, and the seconds asked.
 
-    `wanted` gives the sum over width orders at the last time; `closed` asks for fractions at all orders besides.
+    `wanted` gives the sum over width orders at the last time, or width order 0 of it if that is `planar`; `closed` asks
+    for fractions at all orders besides.
     """
 
     title: str
@@ -38,7 +37,13 @@ class Case(NamedTuple):
     seconds: float
     wanted: Callable[[], float]
     parameters: dict[str, float] = {}
+    planar: bool = False
     closed: bool = False
+
+    @property
+    def widths(self) -> list[int]:
+        """The width orders whose sum is wanted."""
+        return [0] if self.planar else list(range(self.order + 1))
 
 
 def odd_factorial(n: int) -> float:
@@ -68,7 +73,8 @@ CASES = {
         lambda: 0.002837789157, RATES,
     ),
     "quintic-3": Case(
-        "quintic n ≤ 3, τ = 0", "quintic", 3, None, [0.0], 10.0, lambda: quintic_infinite_width(3, **RATES), RATES
+        "quintic n ≤ 3, τ = 0", "quintic", 3, None, [0.0], 10.0, lambda: quintic_infinite_width(3, **RATES), RATES,
+        planar=True,
     ),
     "linear-5": Case("linear n ≤ 5, τ = 0", "linear", 5, None, [0.0], 5.0, lambda: odd_factorial(5)),
     "linear-5-lag": Case(
@@ -76,39 +82,43 @@ CASES = {
     ),
     "linear-12-1": Case(
         "linear n ≤ 12, width ≤ 1, and C(0) as fractions, all", "linear", 12, 1, [0.0], 60.0,
-        lambda: comb(24, 12) / 2 / 4**12, closed=True,
+        lambda: comb(24, 12) / 2 / 4**12, planar=True, closed=True,
     ),
 }  # fmt: skip
-BY_WIDTH_ZERO = ("quintic-3", "linear-12-1")
-"""Cases whose wanted value is that of width order 0 alone."""
+SMOKE = {
+    "quintic-1": Case(
+        "quintic n ≤ 1, τ = 0", "quintic", 1, None, [0.0], 1.0, lambda: quintic_infinite_width(1, **RATES), RATES,
+        planar=True,
+    ),
+    "linear-3-1": Case(
+        "linear n ≤ 3, width ≤ 1, and C(0) as fractions, all", "linear", 3, 1, [0.0], 1.0,
+        lambda: comb(6, 3) / 2 / 4**3, planar=True, closed=True,
+    ),
+}  # fmt: skip
 PATIENCE = 1.5
 """Seconds after which a case is not repeated."""
 
 
 def measure(name: str, profile: bool) -> dict[str, Any]:
-    """One case, in this process and on one core; what is short is done several times, and the best counts."""
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    """One case, in this process; what is short is done several times, and the best counts."""
     import nnqft
 
-    nnqft.compute(
-        nnqft.theory("linear", N=1, sigma_w=1.0), "two_point", order=1, rtol=1.0
-    )  # finds the plugins, warms up
-    case = CASES[name]
+    # Finds the plugins, warms up.
+    nnqft.compute(nnqft.theory("linear", N=1, sigma_w=1.0), "two_point", order=1, rtol=1.0)
+    case = (CASES | SMOKE)[name]
     theory = nnqft.theory(case.model, **({"N": 1, "sigma_w": 1.0, "expansion": "bare"} | case.parameters))
-    began = time.perf_counter()
-    found = nnqft.diagrams(theory, "two_point", order=case.order, width_order=case.width_order)
-    generate = time.perf_counter() - began
+    question = {"order": case.order, "width_order": case.width_order}
+    found, generate, _ = timed(lambda: nnqft.diagrams(theory, "two_point", **question))
     profiler = cProfile.Profile()
     if profile:
         profiler.enable()
     steps, busy, result, fractions = counted(case, found)
     runs = [(steps, busy)]
-    while not profile and sum(sum(steps) for steps, _ in runs) < PATIENCE:
+    while name not in SMOKE and not profile and sum(sum(steps) for steps, _ in runs) < PATIENCE:
         runs.append(counted(case, found)[:2])
     if profile:
         profiler.disable()
         pstats.Stats(profiler, stream=sys.stderr).sort_stats("tottime").print_stats(14)
-    widths = (0,) if name in BY_WIDTH_ZERO else range(case.order + 1)
     return {
         "diagrams": len(found),
         "top": sum(count for (n, _), count in found.counts.items() if n == case.order),
@@ -116,7 +126,7 @@ def measure(name: str, profile: bool) -> dict[str, Any]:
         "generate": generate,
         "steps": min((steps for steps, _ in runs), key=sum),
         "processor": min(busy for _, busy in runs),
-        "got": float(sum(result.contribution(case.order, k).mean[-1] for k in widths)),
+        "got": float(sum(result.contribution(case.order, k).mean[-1] for k in case.widths)),
         "fractions": fractions,
     }
 
@@ -126,19 +136,19 @@ def counted(case: Case, found: Any) -> tuple[list[float], float, Any, list[str]]
 
     The fractions are by order, width 0 before 1.
     """
-    from nnqft.host import open_executor
     from nnqft.results.assemble import make_result
+    from nnqft.stages.effort import Effort
     from nnqft.stages.jobs import make_job
     from nnqft.stages.request import make_request
 
-    request = make_request(
-        found.theory, "two_point", order=case.order, width_order=case.width_order, times=None, tau=case.tau,
-        integrator="exact", rtol=1.0, atol=None, neval=None, seed=0,
-    )  # fmt: skip
+    effort = Effort(integrator="exact", rtol=1.0)
+    question = {"order": case.order, "width_order": case.width_order, "tau": case.tau}
+    request = make_request(found.theory, "two_point", effort, **question)
     busy, marks = time.process_time(), [time.perf_counter()]
     job = make_job(found, np.array(request.times), "exact")
     marks.append(time.perf_counter())
-    outcome = open_executor("local", None, None).evaluate(job.work, request.target, lambda state: None)
+    with effort.running() as place:
+        outcome = place.evaluate(job.work, effort.target(), lambda state: None)
     marks.append(time.perf_counter())
     result = make_result(request, found, job, outcome, 0.0)
     marks.append(time.perf_counter())
@@ -159,38 +169,37 @@ def fractions_right(fractions: list[str]) -> bool:
 
 def main() -> int:
     options = parser(__doc__)
-    options.add_argument("--case", choices=CASES, help="run one case and print JSON")
+    options.add_argument("--case", choices=CASES | SMOKE, help="run one case and print JSON")
     options.add_argument("--profile", action="store_true", help="with --case: print the hot spots, too (slower)")
-    chosen = options.parse_args()
+    chosen = choose(options)
     if chosen.case:
-        print(json.dumps(measure(chosen.case, chosen.profile)))
-        return 0
-    asked = [f"{case.title} in ≤ {case.seconds:g} s on one core" for case in CASES.values()]
-    report = Report("exact", asked, chosen.save)
+        return print_case(lambda: measure(chosen.case, chosen.profile))
+    cases = SMOKE if chosen.smoke else CASES
+    asked = [f"{case.title} in ≤ {case.seconds:g} s on one core" for case in cases.values()]
+    report = Report("exact", asked, chosen)
     rows: list[list[object]] = [[
         "case", "diagrams", "of top order", "integrals", "generate s", "make_job s", "evaluate s", "sum s",
         "fractions s", "counted s", "CPU s", "≤ s", "kept", "as known",
     ]]  # fmt: skip
-    good = True
-    for name, case in CASES.items():
-        command = [sys.executable, __file__, "--case", name]
-        got = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    right = kept = True
+    for name, case in cases.items():
+        got = run_case(name)
         total = sum(got["steps"]) + (got["generate"] if case.closed else 0.0)
-        right = abs(got["got"] - case.wanted()) <= 1e-9 * abs(case.wanted())
-        right &= not case.closed or fractions_right(got["fractions"])
-        good &= right and total <= case.seconds
+        known = abs(got["got"] - case.wanted()) <= 1e-9 * abs(case.wanted())
+        known &= not case.closed or fractions_right(got["fractions"])
+        right, kept = right and known, kept and total <= case.seconds
         steps = [f"{step:.3f}" for step in got["steps"]]
         rows.append([
             case.title, f"{got['diagrams']:,}", f"{got['top']:,}", f"{got['different']:,}", f"{got['generate']:.3f}",
             *steps, *([] if case.closed else [""]), f"{total:.3f}", f"{got['processor']:.3f}", f"{case.seconds:g}",
-            verdict(total <= case.seconds), verdict(right),
+            verdict(total <= case.seconds), verdict(known),
         ])  # fmt: skip
         if case.closed:
-            last = got["fractions"][case.order], got["fractions"][-1]
+            first, last = got["fractions"][case.order], got["fractions"][-1]
+            remark = f"linear, n = {case.order}: C(0) = {first} at width order 0 and {last} at 1 (σ_w = γ = κ = 1)"
     report.table(*rows)
-    report.say(f"linear, n = 12: C(0) = {last[0]} at width order 0 and {last[1]} at 1 (σ_w = γ = κ = 1)")
-    report.close()
-    return 0 if good else 1
+    report.say(remark)
+    return report.close(right, kept)
 
 
 if __name__ == "__main__":

@@ -9,20 +9,17 @@ have little in common: FeynGraph knows the Standard Model, nnqft response fields
 
 from __future__ import annotations
 
-import json
-import os
-import resource
-import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from _report import Report, parser, verdict
+from _cases import Timed, print_case, run_case, timed
+from _report import Report, choose, parser, verdict
 
 LOOPS = {3: range(2, 7), 4: range(3, 9)}
 """Power of the vertex → numbers of loops."""
+SMOKE = {3: (1,), 4: (2,)}
 REPEATS = 3
 
 
@@ -51,8 +48,8 @@ def foreign(power: int, loops: int) -> dict[str, Any]:
         return feyngraph.DiagramGenerator(["phi"], ["phi"], loops, model, feyngraph.DiagramSelector()).generate()
 
     generate(1)
-    seconds, found = best(lambda: generate(loops))
-    return {"factors": tally(each.symmetry_factor() for each in found), "seconds": seconds}
+    run = best(lambda: generate(loops))
+    return {"factors": tally(each.symmetry_factor() for each in run.value), "seconds": run.wall}
 
 
 def ours(power: int, loops: int) -> dict[str, Any]:
@@ -62,24 +59,15 @@ def ours(power: int, loops: int) -> dict[str, Any]:
     theory = nnqft.theory("toy", action={power: 1.0})
     order = 2 * loops if power == 3 else loops
     nnqft.diagrams(theory, "cumulant", order=1, arity=2)  # finds the plugins
-    seconds, found = best(
-        lambda: nnqft.diagrams(theory, "cumulant", order=order, arity=2, max_diagrams=10_000_000)
-    )  # fmt: skip
-    began = time.perf_counter()
-    built = list(found)
-    objects = time.perf_counter() - began
-    factors = tally(each.symmetry_factor for each in built if each.order == order)
-    return {"factors": factors, "seconds": seconds, "objects": objects, "all": len(found)}
+    run = best(lambda: nnqft.diagrams(theory, "cumulant", order=order, arity=2, max_diagrams=10_000_000))
+    built = timed(lambda: list(run.value))
+    factors = tally(each.symmetry_factor for each in built.value if each.order == order)
+    return {"factors": factors, "seconds": run.wall, "objects": built.wall, "all": len(run.value)}
 
 
-def best(make: Callable[[], Any]) -> tuple[float, Any]:
-    """The shortest time of a few, and what was made."""
-    times = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        made = make()
-        times.append(time.perf_counter() - began)
-    return min(times), made
+def best(make: Callable[[], Any]) -> Timed:
+    """The fastest of a few."""
+    return min((timed(make) for _ in range(REPEATS)), key=lambda run: run.wall)
 
 
 def tally(factors: Any) -> list[list[int]]:
@@ -87,50 +75,35 @@ def tally(factors: Any) -> list[list[int]]:
     return sorted([factor, count] for factor, count in Counter(factors).items())
 
 
-def measure(who: str, power: int, loops: int) -> dict[str, Any]:
-    """One case, in this process and on one core."""
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    found = {"feyngraph": foreign, "nnqft": ours}[who](power, loops)
-    return found | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-
-
-def run(who: str, power: int, loops: int) -> dict[str, Any]:
-    """The same in a process of its own."""
-    command = [sys.executable, __file__, "--case", who, str(power), str(loops)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-
-
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--case", nargs=3, help="who, power and loops: run one case and print JSON")
-    chosen = options.parse_args()
+    chosen = choose(options)
     if chosen.case:
         who, power, loops = chosen.case
-        print(json.dumps(measure(who, int(power), int(loops))))
-        return 0
+        return print_case(lambda: {"feyngraph": foreign, "nnqft": ours}[who](int(power), int(loops)))
     try:
         package()
     except ModuleNotFoundError:
         print("the package feyngraph is not installed; write pip install feyngraph")
         return 1
-    report = Report("feyngraph", ["equal numbers of diagrams, with equal symmetry factors"], chosen.save)
+    report = Report("feyngraph", ["equal numbers of diagrams, with equal symmetry factors"], chosen)
     report.say(f"beside: feyngraph {_version()}, one thread")
     heading = ["theory", "loops", "diagrams", "equal", "FeynGraph s", "nnqft s", "ratio", "as objects s", "MB", "MB"]
     rows: list[list[object]] = [heading]
     good = True
-    for power, loops in [(p, n) for p, numbers in LOOPS.items() for n in numbers]:
-        other, own = run("feyngraph", power, loops), run("nnqft", power, loops)
+    for power, loops in [(p, n) for p, numbers in (SMOKE if chosen.smoke else LOOPS).items() for n in numbers]:
+        other, own = run_case("feyngraph", power, loops), run_case("nnqft", power, loops)
         equal = other["factors"] == own["factors"]
         good &= equal
         rows.append([
             f"φ^{power}", loops, f"{sum(count for _, count in own['factors']):,}", verdict(equal),
             f"{other['seconds']:.4f}", f"{own['seconds']:.4f}", f"{own['seconds'] / other['seconds']:.1f}",
-            f"{own['objects']:.3f}", f"{other['peak']:.0f}", f"{own['peak']:.0f}",
+            f"{own['objects']:.3f}", f"{other['peak'] / 1024:.0f}", f"{own['peak'] / 1024:.0f}",
         ])  # fmt: skip
     report.table(*rows)
     report.say("ratio: nnqft over FeynGraph. The last columns are peak memory, FeynGraph's first.")
-    report.close()
-    return 0 if good else 1
+    return report.close(good)
 
 
 def _version() -> str:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import vegas
 from _linear import chain_lengths, exact_value
-from _report import Report, parser, verdict
+from _report import Report, choose, parser, verdict
 
 import nnqft
 from nnqft_plugins.integrators.vegas import VegasIntegrator
@@ -97,12 +97,12 @@ def main() -> int:
     options = parser(__doc__)
     options.add_argument("--evaluations", type=int, default=1_000_000, help="of each integral, adaptation included")
     options.add_argument("--diagrams", type=int, default=105, help="how many of the 105, evenly spread")
-    chosen = options.parse_args()
+    chosen = choose(options, evaluations=20_000, diagrams=3)
     asked = [
         "error on the forest at most 1/10 of the error on the box, at equal evaluations",
         f"all diagrams of order 3 of the linear network, stationary, τ = {TAU:g}, γ = κ = 1",
     ]
-    report = Report("forest_vs_box", asked, chosen.save)
+    report = Report("forest_vs_box", asked, chosen)
     theory = nnqft.theory("linear", N=1, sigma_w=1.0, gamma=GAMMA)
     found = [d for d in nnqft.diagrams(theory, "two_point", order=3) if d.order == 3]
     spread = np.unique(np.linspace(0, len(found) - 1, chosen.diagrams).astype(int))
@@ -134,9 +134,9 @@ def main() -> int:
     ratios = np.array([row[2].error / row[0].error for row in everything])
     report.say(f"box/forest: {ratios.min():.1f} … {ratios.max():.0f}, median {np.median(ratios):.0f}")
     report.say(f"forest ≤ box/10: for {int((ratios >= 10).sum())} of {len(ratios)} diagrams")
-    report.say(f"forest ≤ box/10 by the median: {verdict(bool(np.median(ratios) >= 10))}")
-    report.close()
-    return 0
+    kept = bool(np.median(ratios) >= 10)
+    report.say(f"forest ≤ box/10 by the median: {verdict(kept)}")
+    return report.close(kept=kept)
 
 
 def compare(diagram: nnqft.Diagram, theory: nnqft.Theory, evaluations: int, seed: int) -> tuple[Measured, ...]:

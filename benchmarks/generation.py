@@ -7,17 +7,13 @@ isomorphic graphs, by networkx (Weisfeiler-Lehman hash, then VF2 against all wit
 
 from __future__ import annotations
 
-import json
-import os
-import resource
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from itertools import permutations
 from typing import Any, NamedTuple
 
-from _report import Report, parser, verdict
+from _cases import peak, print_case, run_case, timed
+from _report import Report, choose, parser, verdict
 
 
 class Case(NamedTuple):
@@ -136,64 +132,57 @@ CASES = {
     "linear-3": Case("linear n ≤ 3", known(3), None, lambda: linear(3)),
     "plain-3": Case("plain, linear n = 3", known(3), None, lambda: plain(3)),
 }
+SMOKE = {
+    "linear-1": Case("linear n ≤ 1", known(1), 1.0, lambda: linear(1)),
+    "one-three-1": Case("one (1,3)", [2, 6], 1.0, lambda: one_three(1)),
+    "plain-1": Case("plain, linear n = 1", known(1), None, lambda: plain(1)),
+}
 
 
 def measure(name: str) -> dict[str, Any]:
-    """One case, in this process and on one core."""
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    """One case, in this process."""
     import networkx  # noqa: F401  # importing is not what is measured
 
     import nnqft
 
     nnqft.diagrams(nnqft.theory("linear", N=1, sigma_w=1.0), "two_point", order=1)  # finds the plugins
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    wall, processor = time.perf_counter(), time.process_time()
-    counts = CASES[name].generate()
-    return {
-        "counts": counts,
-        "wall": time.perf_counter() - wall,
-        "processor": time.process_time() - processor,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-        "before": before,
-    }
+    before = peak()
+    counts, wall, processor = timed((CASES | SMOKE)[name].generate)
+    return {"counts": counts, "wall": wall, "processor": processor, "before": before}
 
 
 def main() -> int:
     options = parser(__doc__)
-    options.add_argument("--case", choices=CASES, help="run one case and print JSON")
-    chosen = options.parse_args()
+    options.add_argument("--case", choices=CASES | SMOKE, help="run one case and print JSON")
+    chosen = choose(options)
     if chosen.case:
-        print(json.dumps(measure(chosen.case)))
-        return 0
-    asked = [f"{case.title} in ≤ {case.seconds:g} s on one core" for case in CASES.values() if case.seconds]
-    report = Report("generation", asked, chosen.save)
+        return print_case(lambda: measure(chosen.case))
+    cases = SMOKE if chosen.smoke else CASES
+    asked = [f"{case.title} in ≤ {case.seconds:g} s on one core" for case in cases.values() if case.seconds]
+    report = Report("generation", asked, chosen)
     rows: list[list[object]] = [["case", "diagrams of top order", "as known", "wall s", "CPU s", "MB", "of it new"]]
     seconds: dict[str, float] = {}
-    good = True
-    for name, case in CASES.items():
-        done = subprocess.run([sys.executable, __file__, "--case", name], check=True, stdout=subprocess.PIPE, text=True)
-        got = json.loads(done.stdout)
+    right = True
+    for name, case in cases.items():
+        got = run_case(name)
         seconds[name] = got["wall"]
-        good &= got["counts"] == case.counts
+        right &= got["counts"] == case.counts
         rows.append([
             case.title, f"{sum(got['counts']):,}", verdict(got["counts"] == case.counts),
             f"{got['wall']:.3f}", f"{got['processor']:.3f}",
             f"{got['peak'] / 1024:.0f}", f"{(got['peak'] - got['before']) / 1024:.0f}",
         ])  # fmt: skip
     report.table(*rows)
-    rows = [["asked", "≤ s", "wall s", "kept"]]
-    for name, case in CASES.items():
-        if case.seconds:
-            rows.append(
-                [case.title, f"{case.seconds:g}", f"{seconds[name]:.3f}", verdict(seconds[name] <= case.seconds)]
-            )
-    report.table(*rows)
-    for order in (2, 3):
+    limits = [(case.title, case.seconds, seconds[name]) for name, case in cases.items() if case.seconds]
+    report.table(
+        ["asked", "≤ s", "wall s", "kept"],
+        *([title, f"{most:g}", f"{took:.3f}", verdict(took <= most)] for title, most, took in limits),
+    )
+    for order in (1,) if chosen.smoke else (2, 3):
         ratio = seconds[f"plain-{order}"] / seconds[f"linear-{order}"]
         report.say(f"plain enumeration over nnqft at n = {order}: {ratio:.0f} times the seconds")
     report.say("The plain way grows as (2n+2)!/2 contractions; nnqft merges partial diagrams on the way.")
-    report.close()
-    return 0 if good else 1
+    return report.close(right, all(took <= most for _, most, took in limits))
 
 
 if __name__ == "__main__":

@@ -6,13 +6,11 @@ the best of a few, since the machine does other things, too.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import time
 from typing import NamedTuple
 
-from _report import Report, parser, verdict
+from _cases import fresh
+from _report import Report, choose, parser, verdict
 
 SCRIPT = """
 import nnqft
@@ -41,45 +39,35 @@ CASES = [
 ]
 
 
-def cold(code: str) -> tuple[float, float, str]:
-    """Seconds by the clock and of processor time, and what it printed."""
-    before, began = os.times(), time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
-    wall, after = time.perf_counter() - began, os.times()
-    busy = after.children_user + after.children_system - before.children_user - before.children_system
-    return wall, busy, done.stdout
-
-
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--repeats", type=int, default=3)
-    chosen = options.parse_args()
+    chosen = choose(options, repeats=1)
     asked = [f"{case.title} in ≤ {case.seconds:g} s, imports and all" for case in CASES]
-    report = Report("langevin", asked, chosen.save)
+    report = Report("langevin", asked, chosen)
     rows: list[list[object]] = [
         ["case", "diagrams", "wall s, best", "wall s, worst", "CPU s, best", "≤ s", "kept", "as Boltzmann"]
     ]
-    empty = [cold("import nnqft") for _ in range(chosen.repeats)]
-    good = True
-    for case in CASES:
+    empty = [fresh([sys.executable, "-c", "import nnqft"]) for _ in range(chosen.repeats)]
+    right = kept = True
+    for case in CASES[:1] if chosen.smoke else CASES:
         code = SCRIPT.format(observable=case.observable, order=len(case.wanted) - 1, times=case.times)
-        runs = [cold(code) for _ in range(chosen.repeats)]
-        best = min(wall for wall, _, _ in runs)
-        diagrams, *values = runs[0][2].split()
-        right = all(
+        runs = [fresh([sys.executable, "-c", code]) for _ in range(chosen.repeats)]
+        best = min(run.wall for run in runs)
+        diagrams, *values = runs[0].value.split()
+        known = all(
             abs(float(value) - wanted) <= 1e-11 * max(1.0, abs(wanted))
             for value, wanted in zip(values, case.wanted, strict=True)
         )
-        kept = best <= case.seconds
-        good &= right and kept
+        right, kept = right and known, kept and best <= case.seconds
         rows.append([
-            case.title, f"{int(diagrams):,}", f"{best:.2f}", f"{max(wall for wall, _, _ in runs):.2f}",
-            f"{min(busy for _, busy, _ in runs):.2f}", f"{case.seconds:g}", verdict(kept), verdict(right),
+            case.title, f"{int(diagrams):,}", f"{best:.2f}", f"{max(run.wall for run in runs):.2f}",
+            f"{min(run.processor for run in runs):.2f}", f"{case.seconds:g}", verdict(best <= case.seconds),
+            verdict(known),
         ])  # fmt: skip
     report.table(*rows)
-    report.say(f"import nnqft alone: {min(wall for wall, _, _ in empty):.2f} s")
-    report.close()
-    return 0 if good else 1
+    report.say(f"import nnqft alone: {min(run.wall for run in empty):.2f} s")
+    return report.close(right, kept)
 
 
 if __name__ == "__main__":

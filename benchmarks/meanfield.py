@@ -6,13 +6,13 @@ import sys
 import time
 
 import numpy as np
-from _report import Report, parser, verdict
+from _report import Report, choose, parser, verdict
 
 import nnqft
 from nnqft_plugins.networks.meanfield import solve
 from nnqft_plugins.networks.simulation import simulate
 
-WIDTH, TAU = 2000, (0.0, 1.0, 2.0)
+TAU = (0.0, 1.0, 2.0)
 CASES = ({"sigma_w": 0.9, "kappa": 1.0}, {"sigma_w": 1.5, "kappa": 1.0}, {"sigma_w": 1.2, "kappa": 1.0, "sigma_b": 0.5})
 CHAOTIC = {"sigma_w": 2.0, "kappa": 0.0}
 EXPONENTS = ({"sigma_w": 1.2, "kappa": 1.0}, {"sigma_w": 3.0, "kappa": 1.0}, {"sigma_w": 2.0, "kappa": 0.0})
@@ -21,17 +21,19 @@ EXPONENTS = ({"sigma_w": 1.2, "kappa": 1.0}, {"sigma_w": 3.0, "kappa": 1.0}, {"s
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--networks", type=int, default=4, help="how many of each kind")
-    chosen = options.parse_args()
-    report = Report(
-        "meanfield", ["C(τ) of simulation and mean-field theory within 1 % of C(0) at N = 2000"], chosen.save
-    )
+    options.add_argument("--width", type=int, default=2000, help="N of each")
+    options.add_argument("--window", type=float, default=60.0, help="time over which each is averaged")
+    options.add_argument("--end", type=float, default=150.0, help="time over which a difference grows")
+    chosen = choose(options, networks=2, width=20, window=2.0, end=40.0)
+    asked = f"C(τ) of simulation and mean-field theory within 1 % of C(0) at N = {chosen.width}"
+    report = Report("meanfield", [asked], chosen)
     rows: list[list[object]] = [["network", "τ", "mean field", "simulated", "error", "difference/C(0)", "≤ 1 %", "s"]]
     good = True
     for values in (*CASES, CHAOTIC):
-        theory = nnqft.theory("taylor", activation="tanh", N=WIDTH, **values)
+        theory = nnqft.theory("taylor", activation="tanh", N=chosen.width, **values)
         began = time.perf_counter()
         # A chaotic network without noise has slow fluctuations: the error of its average is the larger one.
-        found = simulate(theory, tau=TAU, networks=chosen.networks, window=60.0, seed=1)
+        found = simulate(theory, tau=TAU, networks=chosen.networks, window=chosen.window, seed=1)
         seconds = time.perf_counter() - began
         wanted = solve(theory).correlator(TAU)
         for tau, mean, sdev, exact in zip(TAU, found.mean, found.sdev, wanted, strict=True):
@@ -42,21 +44,20 @@ def main() -> int:
             row = [name, f"{tau:g}", f"{exact:.5f}", f"{mean:.5f}", f"{sdev:.5f}", f"{gap:.2%}", verdict(gap <= 0.01)]
             rows.append([*row, f"{seconds:.0f}"])
     report.table(*rows)
-    rows = [["network", "λ, mean field", "λ, one network of 1000", "error"]]
+    rows = [["network", "λ, mean field", f"λ, one network of {chosen.width // 2}", "error"]]
     for values in EXPONENTS:
         theory = nnqft.theory("taylor", activation="tanh", **values)
         wanted_exponent = solve(theory).lyapunov
-        mean, error = tangent_growth(np.random.default_rng(2), N=1000, **values)
+        mean, error = tangent_growth(np.random.default_rng(2), N=chosen.width // 2, end=chosen.end, **values)
         name = ", ".join(f"{key}={value:g}" for key, value in values.items())
         rows.append([name, f"{wanted_exponent:.4f}", f"{mean:.4f}", f"{error:.4f}"])
         good &= abs(mean - wanted_exponent) < 0.02 + 3 * error
     report.table(*rows)
-    report.close()
-    return 0 if good else 1
+    return report.close(kept=good)
 
 
 def tangent_growth(
-    rng: np.random.Generator, *, N: int, sigma_w: float, kappa: float, burn: float = 30.0, end: float = 150.0
+    rng: np.random.Generator, *, N: int, sigma_w: float, kappa: float, end: float, burn: float = 30.0
 ) -> tuple[float, float]:
     """Growth rate of a small difference, γ = 1, by Heun steps, and its error from blocks of the path."""
     step = 0.1

@@ -14,7 +14,7 @@ import sys
 
 import numpy as np
 from _linear import chain_lengths, exact_value
-from _report import Report, parser, verdict
+from _report import Report, choose, parser, verdict
 
 import nnqft
 from nnqft_plugins.integrators.vegas import VegasIntegrator
@@ -55,9 +55,9 @@ def main() -> int:
     options = parser(__doc__)
     options.add_argument("--repeats", type=int, default=8, help="seeds of each diagram")
     options.add_argument("--neval", type=int, default=4096, help="samples of each")
-    chosen = options.parse_args()
+    chosen = choose(options, repeats=2, neval=256)
     asked = [f"χ²/dof of the pulls and of the repeats between {LOW} and {HIGH}"]
-    report = Report("pulls", asked, chosen.save)
+    report = Report("pulls", asked, chosen)
     report.say(f"105 diagrams × {chosen.repeats} seeds × {chosen.neval:,} samples, γ = 1.3, κ = 0.8")
     rows: list[list[object]] = [["start", "t", "s", "exact", "repeats", "means", "largest |pull|", "in range"]]
     by_chain: list[list[object]] = [["stationary, τ = 1: points below t", "diagrams", "exact", "repeats", "means"]]
@@ -75,8 +75,7 @@ def main() -> int:
                 by_chain.append([a, int((chains == a).sum()), *(f"{number:.2f}" for number in part)])
     report.table(*rows)
     report.table(*by_chain)
-    report.close()
-    return 0 if good else 1
+    return report.close(kept=good)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,13 @@ import sys
 import time
 
 import numpy as np
-from _report import Report, parser
+from _cases import timed
+from _report import Report, choose, parser
 
 import nnqft
-from nnqft.host import open_executor
-from nnqft_workers import PoolExecutor
-from nnqft_workers.pool import AbstractPool
+from nnqft.host import running
 
 TAU = np.linspace(0.0, 5.0, 11)
-TASKS = 2000
 PLACES = (("local", 1), ("processes", 1), ("processes", 2), ("ray", 2))
 
 
@@ -28,19 +26,18 @@ def nothing(item: int) -> int:
     return item
 
 
-def timed(executor: nnqft.AbstractExecutor, neval: int) -> tuple[float, nnqft.Result]:
-    """Wall seconds of one computation on workers that run already."""
+def compute(executor: nnqft.AbstractExecutor, neval: int, repeats: int = 1) -> tuple[float, nnqft.Result]:
+    """Wall seconds of one computation, the fastest of a few, and its result."""
     theory = nnqft.theory("linear", N=1, sigma_w=0.9)
-    began = time.perf_counter()
-    result = nnqft.compute(theory, "two_point", order=3, tau=TAU, neval=neval, integrator="vegas", executor=executor)
-    return time.perf_counter() - began, result
+    question = {"order": 3, "tau": TAU, "neval": neval, "integrator": "vegas", "executor": executor}
+    runs = (timed(lambda: nnqft.compute(theory, "two_point", **question)) for _ in range(repeats))
+    best = min(runs, key=lambda run: run.wall)
+    return best.wall, best.value
 
 
-def overhead(pool: AbstractPool) -> float:
-    """Microseconds of an empty task that goes through the pool with many others."""
-    began = time.perf_counter()
-    list(pool.map(nothing, range(TASKS)))
-    return (time.perf_counter() - began) / TASKS * 1e6
+def overhead(executor: nnqft.AbstractExecutor, tasks: int) -> float:
+    """Microseconds of an empty task that goes to the workers with many others."""
+    return timed(lambda: list(executor.map(nothing, range(tasks)))).wall / tasks * 1e6
 
 
 def main() -> int:
@@ -48,24 +45,21 @@ def main() -> int:
     options.add_argument("--neval", type=int, default=8_000_000, help="samples of the large budget")
     options.add_argument("--few", type=int, default=100_000, help="samples of the small budget")
     options.add_argument("--repeats", type=int, default=3, help="the fastest of so many counts")
-    chosen = options.parse_args()
+    options.add_argument("--tasks", type=int, default=2000, help="empty ones, for the overhead")
+    chosen = choose(options, neval=40_000, few=20_000, repeats=1, tasks=20)
     asked = ["samples per second with 1 and 2 workers, and the overhead of scheduling"]
-    report = Report("scaling", asked, chosen.save)
+    report = Report("scaling", asked, chosen)
     heading = ["", "start s", "few s", "many s", "samples/s", "over local", "sampling", "µs of an empty task"]
     rows: list[list[object]] = [heading]
     alone = 0.0
-    for place, workers in PLACES:
+    for place, workers in PLACES[:2] if chosen.smoke else PLACES:
         began = time.perf_counter()
-        executor = open_executor(place, workers, None)
-        try:
-            timed(executor, chosen.few)
+        with running(place, workers) as executor:
+            compute(executor, chosen.few)
             start = time.perf_counter() - began
-            few, first = min((timed(executor, chosen.few) for _ in range(chosen.repeats)), key=lambda pair: pair[0])
-            many, result = min((timed(executor, chosen.neval) for _ in range(chosen.repeats)), key=lambda pair: pair[0])
-            assert isinstance(executor, PoolExecutor)
-            empty = min(overhead(executor.pool) for _ in range(chosen.repeats))
-        finally:
-            executor.close()
+            few, first = compute(executor, chosen.few, chosen.repeats)
+            many, result = compute(executor, chosen.neval, chosen.repeats)
+            empty = min(overhead(executor, chosen.tasks) for _ in range(chosen.repeats))
         rate = (result.total.samples - first.total.samples) / (many - few)
         alone = alone or rate
         rows.append([
@@ -78,8 +72,7 @@ def main() -> int:
     report.say("samples/s: from the difference between many and few, so without what a computation costs at any size")
     report.say("sampling: share of the workers' wall time in many that is spent inside the integrator")
     report.table(*rows)
-    report.close()
-    return 0
+    return report.close()
 
 
 if __name__ == "__main__":

@@ -152,6 +152,7 @@ def test_a_plugin_with_every_hook_is_used(plugin, monkeypatch):
     host, said = load(plugin("third", WHOLE), *(p for p in entry_points(group="nnqft") if p.name == "nnqft_builtins"))
     assert not said
     assert not host.broken
+    assert all(getattr(nnqft, name) for name in nnqft.__all__)  # no module may be imported while others are patched
     for name, module in list(sys.modules.items()):
         if name.startswith("nnqft.") and hasattr(module, "default_host"):
             monkeypatch.setattr(module, "default_host", lambda: host)

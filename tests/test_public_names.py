@@ -62,9 +62,23 @@ def test_every_error_is_an_nnqft_error():
     assert issubclass(nnqft.TheoryError, nnqft.PluginError)
 
 
+def test_dir_shows_the_public_names_and_nothing_else():
+    code = "import nnqft; print(*dir(nnqft))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == dir(nnqft) == NAMES
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="module 'nnqft' has no attribute 'comptue'"):
+        nnqft.comptue  # noqa: B018
+
+
 def test_importing_stays_light():
     """What only some computations need is imported by them."""
-    heavy = ("ray", "vegas", "matplotlib", "rich", "cyclopts", "scipy.signal", "jax")
+    heavy = (
+        "cyclopts", "gvar", "jax", "matplotlib", "mpmath", "networkx", "pynauty", "ray", "rich", "scipy", "vegas",
+        "nnqft.cli", "nnqft.pipeline", "nnqft.results", "nnqft.self_energies", "nnqft_plugins", "nnqft_workers",
+    )  # fmt: skip
     code = f"import sys, nnqft; print(*(m for m in {heavy} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == []

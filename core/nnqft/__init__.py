@@ -9,6 +9,9 @@ The shortest use::
     print(result)
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from nnqft.checks import finite_number, whole_number
 from nnqft.errors import (
     ExecutorError,
@@ -36,20 +39,22 @@ from nnqft.interfaces.integrator import AbstractIntegrator
 from nnqft.interfaces.model import AbstractModel
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable, Need
 from nnqft.interfaces.parameter import Parameter
-from nnqft.pipeline.compute import compute
-from nnqft.results.derived import Derived
-from nnqft.results.load import load
-from nnqft.results.result import Result
-from nnqft.results.rows import DiagramRow
-from nnqft.results.series import Series, Singularity
 from nnqft.rules.parts import Field, Leg, Memory, Propagator, Term, Vertex
 from nnqft.rules.theory import Theory
-from nnqft.self_energies.equation import dyson
-from nnqft.self_energies.self_energy import SelfEnergy
-from nnqft.self_energies.solution import Dyson
 from nnqft.stages.generation import diagrams
 from nnqft.stages.request import Request
 from nnqft.stages.theories import theory
+
+if TYPE_CHECKING:
+    from nnqft.pipeline.compute import compute
+    from nnqft.results.derived import Derived
+    from nnqft.results.load import load
+    from nnqft.results.result import Result
+    from nnqft.results.rows import DiagramRow
+    from nnqft.results.series import Series, Singularity
+    from nnqft.self_energies.equation import dyson
+    from nnqft.self_energies.self_energy import SelfEnergy
+    from nnqft.self_energies.solution import Dyson
 
 __all__ = [
     "AbstractDerivedObservable",
@@ -106,6 +111,32 @@ __all__ = [
     "time_integral",
     "whole_number",
 ]
+
+_LATE = {
+    "compute": "nnqft.pipeline.compute",
+    "Derived": "nnqft.results.derived",
+    "load": "nnqft.results.load",
+    "Result": "nnqft.results.result",
+    "DiagramRow": "nnqft.results.rows",
+    "Series": "nnqft.results.series",
+    "Singularity": "nnqft.results.series",
+    "dyson": "nnqft.self_energies.equation",
+    "SelfEnergy": "nnqft.self_energies.self_energy",
+    "Dyson": "nnqft.self_energies.solution",
+}
+"""Public name → its module, for rooms that are imported when they are first used.
+
+They take a third of the time of all core, and workers, plugins and most commands of the command line need none of them.
+"""
+
+
+def __getattr__(name: str) -> Any:
+    """A public name of a room that was not used yet."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    thing = getattr(import_module(_LATE[name]), name)
+    globals()[name] = thing
+    return thing
 
 
 def __dir__() -> list[str]:

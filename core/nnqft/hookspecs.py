@@ -1,7 +1,7 @@
 """The hooks a plugin may implement, in the entry-point group ``nnqft``.
 
-Every hook is called once, when the host loads its plugins, and returns a sequence; a plugin that has nothing
-of a kind leaves the hook out. Names must be new: a second ``linear`` is refused, not replaced.
+Every hook is called once, when something of its kind is first asked for, and returns a sequence; a plugin that has
+nothing of a kind leaves the hook out. Names must be new: a second ``linear`` is refused, not replaced.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 @hookspec
 def nnqft_models() -> Sequence[AbstractModel]:  # type: ignore[empty-body]
-    """Models, asked for by ``nnqft.theory(name)``. Called when plugins are loaded."""
+    """Models, asked for by ``nnqft.theory(name)``. Called when a model is first asked for."""
 
 
 @hookspec
 def nnqft_observables() -> Sequence[AbstractObservable | AbstractDerivedObservable]:  # type: ignore[empty-body]
     """Observables, asked for by name in ``compute`` and, if they have legs, in ``diagrams``.
 
-    Called when plugins are loaded.
+    Called when an observable is first asked for.
     """
 
 
@@ -38,7 +38,7 @@ def nnqft_observables() -> Sequence[AbstractObservable | AbstractDerivedObservab
 def nnqft_integrators() -> Sequence[AbstractIntegrator]:  # type: ignore[empty-body]
     """Integrators, asked for by ``compute(..., integrator=name)``; ``"auto"`` takes the first that fits.
 
-    Called when plugins are loaded.
+    Called when an integrator is first asked for.
     """
 
 
@@ -46,20 +46,22 @@ def nnqft_integrators() -> Sequence[AbstractIntegrator]:  # type: ignore[empty-b
 def nnqft_executors() -> Mapping[str, Callable[..., AbstractExecutor]]:  # type: ignore[empty-body]
     """Name → factory of executors, which are opened only when used: ``factory(workers=None, address=None)``.
 
-    Called when plugins are loaded; a factory is called for each computation that names it, and must import what
-    it needs (Ray, say) only then.
+    Called when an executor is first asked for; a factory is called for each computation that names it, and must import
+    what it needs (Ray, say) only then.
     """
 
 
 @hookspec
 def nnqft_drawings() -> Mapping[str, Callable[[Diagram], str]]:  # type: ignore[empty-body]
-    """Format → function that draws a diagram as text of that format. Called when plugins are loaded."""
+    """Format → function that draws a diagram as text of that format. Called when one is first asked for."""
 
 
 @hookspec
 def nnqft_commands() -> Mapping[str, str]:  # type: ignore[empty-body]
     """Name → ``"module:function"`` behind ``nnqft NAME``; what it returns is the exit status, None for 0.
 
-    Called when plugins are loaded; the module is imported when the command is used. The function's signature becomes
-    the command's options (`nnqft.cli.options` has those that commands share); it may be a cyclopts App, too.
+    Called when the command line is used; a module is imported when its command is. The function's signature becomes
+    the command's options (`nnqft.cli.options` has those that commands share); it may be a cyclopts App, too. The first
+    paragraph of the function's docstring, or the App's `help`, is what the list of commands shows; it is read from the
+    source, so write it as plain text.
     """

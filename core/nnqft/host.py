@@ -2,7 +2,8 @@
 
 Three things pluggy leaves to its users are done here: a name that is taken is refused (pluggy would let a
 stranger's `linear` shadow ours), a misspelt hook is an error (it would never be called), and a plugin that fails
-to load costs only itself.
+to load costs only itself. And a hook is called only when something of its kind is first asked for: the modules behind
+models and integrators are slow to import, and a command line that shows its help needs neither.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from threading import RLock
 from typing import Any
 
 import pluggy
@@ -51,23 +53,24 @@ class PluginWarning(UserWarning):
 
 @dataclass
 class Host:
-    """The loaded plugins.
+    """The plugins, and what they brought.
 
-    Attributes
-    ----------
-    found : dict
-        kind → name → (object, name of the plugin that brought it).
-    broken : dict
-        Plugin name → why it, or part of it, was skipped.
+    `find` imports them, and calls each hook when something of its kind is first asked for; `load` calls all at once.
     """
 
-    found: dict[str, dict[str, tuple[Any, str]]] = field(default_factory=dict)
-    broken: dict[str, str] = field(default_factory=dict)
+    _tables: dict[str, dict[str, tuple[Any, str]]] = field(
+        default_factory=lambda: {kind: {} for kind in KINDS.values()}
+    )
+    _faults: dict[str, str] = field(default_factory=dict)
+    _waiting: dict[str, list[tuple[str, Callable[[], Any]]]] = field(default_factory=dict)
+    """kind → (name of a plugin, its hook), for hooks that were not called yet."""
+    _lock: RLock = field(default_factory=RLock)
+    """So that no thread sees a table that another is still filling."""
 
     @classmethod
-    def load(cls, points: Iterable[EntryPoint] | None = None) -> Host:
-        """Load all plugins of the entry-point group, nnqft's own first; warn of each that is skipped."""
-        host = cls({kind: {} for kind in KINDS.values()})
+    def find(cls, points: Iterable[EntryPoint] | None = None) -> Host:
+        """Import all plugins of the entry-point group, nnqft's own first; warn of each that is skipped."""
+        host = cls()
         manager = pluggy.PluginManager(hookspecs.GROUP)
         manager.add_hookspecs(hookspecs)
         points = entry_points(group=hookspecs.GROUP) if points is None else points
@@ -75,22 +78,48 @@ class Host:
         for point in sorted(points, key=lambda p: (p.dist is None or p.dist.name != "nnqft", p.name, p.value)):
             # Two distributions may use one entry-point name; the later one is told apart by its own.
             name = point.name if point.name not in seen else f"{point.name} of {getattr(point.dist, 'name', '?')}"
-            try:
+            with host._isolated(name):
                 if point.name in seen:
                     raise PluginError(f"the entry point {point.name!r} belongs to another plugin already; rename it")
                 seen.add(point.name)
                 host._add(manager, point)
-            except Exception as error:  # a stranger's code may raise anything, and must harm nothing else
-                cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-                host._skip(name, one_line(cause))
         return host
+
+    @classmethod
+    def load(cls, points: Iterable[EntryPoint] | None = None) -> Host:
+        """The same with every hook called."""
+        host = cls.find(points)
+        host._call_all()
+        return host
+
+    @property
+    def found(self) -> dict[str, dict[str, tuple[Any, str]]]:
+        """kind → name → (object, name of the plugin that brought it), of all kinds; see `table` for one."""
+        self._call_all()
+        return self._tables
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """Plugin name → why it, or part of it, was skipped."""
+        self._call_all()
+        return self._faults
+
+    def table(self, kind: str) -> dict[str, tuple[Any, str]]:
+        """name → (object, name of the plugin that brought it), of one kind; its hooks are called now, once."""
+        with self._lock:
+            for plugin, hook in self._waiting.pop(kind, ()):
+                with self._isolated(plugin):
+                    for name, thing in _items(plugin, kind, hook()):
+                        with self._isolated(plugin):
+                            self.register(kind, name, thing, plugin)
+            return self._tables[kind]
 
     def register(self, kind: str, name: str, thing: Any, plugin: str) -> None:
         """Take one object of a plugin, or raise PluginError saying what is wrong with it."""
         if not isinstance(name, str) or not name:
             raise PluginError(f"plugin {plugin!r}: a {kind} has no name; set its attribute `name`")
-        if name in self.found[kind]:
-            owner = self.found[kind][name][1]
+        if name in self._tables[kind]:
+            owner = self._tables[kind][name][1]
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is already provided by plugin {owner!r}; rename it")
         wanted = _INTERFACES.get(kind)
         if wanted is not None and not isinstance(thing, wanted):
@@ -102,7 +131,7 @@ class Host:
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is {short(thing)}; wanted text, 'module:function'")
         if kind in ("executor", "drawing") and not callable(thing):
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not callable")
-        self.found[kind][name] = thing, plugin
+        self._tables[kind][name] = thing, plugin
 
     def model(self, name: Any) -> AbstractModel:
         """The model of that name; raises as `get` does."""
@@ -121,7 +150,7 @@ class Host:
 
     def integrators(self) -> list[AbstractIntegrator]:
         """All integrators, in the order in which they were installed."""
-        return [thing for thing, _ in self.found["integrator"].values()]
+        return [thing for thing, _ in self.table("integrator").values()]
 
     def executor(self, name: Any) -> Callable[..., AbstractExecutor]:
         """The factory of executors of that name; raises as `get` does."""
@@ -143,7 +172,7 @@ class Host:
         PluginError
             If a plugin of that name is broken, with the cause.
         """
-        table = self.found[kind]
+        table = self.table(kind)
         if isinstance(name, str) and name in table:
             return table[name][0]
         if isinstance(name, str) and name in self.broken:
@@ -156,17 +185,22 @@ class Host:
         _check_hooks(point.name, plugin)
         manager.register(plugin, name=point.name)
         for caller in manager.get_hookcallers(plugin) or []:
-            kind = KINDS[caller.name]
             own = next(i for i in caller.get_hookimpls() if i.plugin is plugin)
-            for name, thing in _items(point.name, kind, own.function()):
-                try:
-                    self.register(kind, name, thing, point.name)
-                except PluginError as error:
-                    self._skip(point.name, str(error))
+            self._waiting.setdefault(KINDS[caller.name], []).append((point.name, own.function))
 
-    def _skip(self, plugin: str, cause: str) -> None:
-        self.broken[plugin] = f"{self.broken[plugin]}; {cause}" if plugin in self.broken else cause
-        warnings.warn(f"nnqft skipped (part of) plugin {plugin!r}: {cause}", PluginWarning, stacklevel=4)
+    def _call_all(self) -> None:
+        for kind in KINDS.values():
+            self.table(kind)
+
+    @contextmanager
+    def _isolated(self, plugin: str) -> Iterator[None]:
+        """Take down and warn of what a plugin raises, and go on without it."""
+        try:
+            yield
+        except Exception as error:  # a stranger's code may raise anything, and must harm nothing else
+            cause = one_line(str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}")
+            self._faults[plugin] = f"{self._faults[plugin]}; {cause}" if plugin in self._faults else cause
+            warnings.warn(f"nnqft skipped (part of) plugin {plugin!r}: {cause}", PluginWarning, stacklevel=4)
 
 
 def _is_model(thing: AbstractModel) -> bool:
@@ -211,8 +245,8 @@ def _items(plugin: str, kind: str, returned: Any) -> Iterable[tuple[Any, Any]]:
 
 @cache
 def default_host() -> Host:
-    """The host of the installed plugins, loaded once."""
-    return Host.load()
+    """The host of the installed plugins, found once."""
+    return Host.find()
 
 
 def open_executor(executor: Any, workers: Any = None, address: Any = None) -> AbstractExecutor:

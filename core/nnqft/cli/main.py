@@ -12,6 +12,7 @@ from pkgutil import resolve_name
 
 from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
 
+from nnqft.cli.summaries import summary
 from nnqft.errors import NnqftError, PluginError, one_line
 
 
@@ -49,11 +50,13 @@ def _app(words: Sequence[str]) -> App:
         suppress_keyboard_interrupt=False,
     )
     first = words[0] if words else "--help"
-    for name, (path, plugin) in default_host().found["command"].items():
-        # The list of commands shows what each does, for which all are imported.
-        if first not in (name, "-h", "--help"):
-            app.command(path, name=name)
-            continue
+    for name, (path, plugin) in default_host().table("command").items():
+        if first != name:
+            # The list of commands shows what each does: read from its source, as importing them all is slow.
+            told = summary(path) if first in ("-h", "--help") else ""
+            if told is not None:
+                app.command(path, name=name, help=told)
+                continue
         try:
             app.command(resolve_name(path), name=name)
         except Exception as error:  # a stranger's code may raise anything

@@ -8,8 +8,12 @@ The symmetric rest goes to nauty (McKay & Piperno, J. Symb. Comput. 60, 94 (2014
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pynauty
+
+if TYPE_CHECKING:
+    import pynauty
 
 Colours = np.ndarray
 """Unsigned integers, shape (B, S)."""
@@ -45,6 +49,8 @@ def canonical_order(colours: Colours, codes: Codes) -> np.ndarray:
 
 def automorphism_orbits(colours: Colours, codes: Codes) -> tuple[int, list[int]]:
     """Size of the automorphism group of one graph, and for each node the first node of its orbit."""
+    import pynauty  # slow to import; most graphs need none of it
+
     graph, size = _nauty_graph(colours, codes)
     _, mantissa, exponent, orbits, _ = pynauty.autgrp(graph)
     return round(mantissa * 10**exponent), list(orbits[:size])
@@ -118,6 +124,8 @@ def _distinct(hashes: np.ndarray) -> np.ndarray:
 
 
 def _nauty_order(colours: Colours, codes: Codes) -> np.ndarray:
+    import pynauty  # as above
+
     graph, size = _nauty_graph(colours, codes)
     return np.array(pynauty.canon_label(graph)[:size])
 
@@ -127,6 +135,8 @@ def _nauty_graph(colours: Colours, codes: Codes) -> tuple[pynauty.Graph, int]:
 
     Codes are numbered by their rank among those of the graph, which isomorphic graphs share.
     """
+    import pynauty  # as above
+
     size = len(colours)
     values, rank = np.unique(codes, return_inverse=True)
     number = rank.reshape(size, size) + (values[0] != 0)
