@@ -45,6 +45,16 @@ class Diagram:
         What multiplies the time integral: coefficient × couplings × N^{−width}.
     digest : str
         Equal for isomorphic diagrams of theories with the same vertices, and only for those.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> mushroom = nnqft.diagrams(theory, "two_point", order=1)[2]
+    >>> print(mushroom)
+    t(a(b)) s s~b {a,b}
+    >>> mushroom.family, mushroom.order, mushroom.width, mushroom.weight
+    ('mushroom', 1, 1, 0.0025)
     """
 
     vertices: tuple[str, ...]
@@ -76,6 +86,14 @@ class Diagram:
         and ``external``. Edges are lines from start to end, with ``propagator`` and ``response``; a response runs
         forward in time,
         for other lines the direction means nothing.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> graph = nnqft.diagrams(theory, "two_point", order=1)[1].graph
+        >>> graph.number_of_nodes(), sorted(name for _, _, name in graph.edges(data="propagator"))
+        (4, ['C', 'G', 'G'])
         """
         import networkx as nx  # it is slow to import, and only those who look at graphs need it
 

@@ -24,6 +24,16 @@ class ClosedForm:
         c → coefficients of P_c in powers of γτ, all rational.
     gamma : Fraction
         The rate γ, so that the form can be called with τ.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> from nnqft import ClosedForm
+    >>> form = ClosedForm({Fraction(1): (Fraction(1, 4), Fraction(1, 2))})
+    >>> print(form)
+    (1/4 + 1/2 τ) e^(−τ)
+    >>> form.at_zero, form(0.0)
+    (Fraction(1, 4), 0.25)
     """
 
     terms: Mapping[Fraction, Polynomial]
@@ -43,7 +53,15 @@ class ClosedForm:
         return sum((polynomial[0] for polynomial in self.terms.values()), Fraction(0))
 
     def derivative(self) -> ClosedForm:
-        """The derivative with respect to τ."""
+        """The derivative with respect to τ.
+
+        Examples
+        --------
+        >>> from fractions import Fraction
+        >>> from nnqft import ClosedForm
+        >>> print(ClosedForm({Fraction(2): (Fraction(1),)}).derivative())
+        (−2) e^(−2 τ)
+        """
         terms = {rate: add(differentiate(p), scale(p, -rate)) for rate, p in self.terms.items()}
         return add_forms([(self.gamma, ClosedForm(terms, self.gamma))], self.gamma)
 
@@ -51,7 +69,15 @@ class ClosedForm:
         return self._write("γτ" if self.gamma != 1 else "τ", "e^(−{})", _plain_power, str, "−") or "0"
 
     def latex(self) -> str:
-        """The form as LaTeX, without dollar signs."""
+        r"""The form as LaTeX, without dollar signs.
+
+        Examples
+        --------
+        >>> from fractions import Fraction
+        >>> from nnqft import ClosedForm
+        >>> print(ClosedForm({Fraction(1): (Fraction(1, 2),)}).latex())
+        \frac{1}{2} e^{-\tau}
+        """
         variable = r"\tau" if self.gamma == 1 else r"\gamma\tau"
         return self._write(variable, "e^{{-{}}}", _latex_power, _latex_number, "-") or "0"
 

@@ -25,6 +25,17 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
     ------
     TheoryError
         If an internal point has no response leg, so that nothing bounds its time.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> mushroom = nnqft.diagrams(theory, "two_point", order=1)[2]
+    >>> integral = nnqft.time_integral(mushroom, theory, [[0.0, 0.0], [1.0, 0.0]])
+    >>> [(branch.parent, branch.propagator) for branch in integral.branches]
+    [(0, 'G'), (2, 'G')]
+    >>> [(line.propagator, line.end, line.start) for line in integral.lines]
+    [('C', 3, 1)]
     """
     diagram, times = contract_stubs(diagram, theory, np.asarray(times, float))
     if theory.timeless:

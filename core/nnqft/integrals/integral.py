@@ -64,6 +64,19 @@ class TimeIntegral:
         What closed responses and the free times of points without any other line multiply it by.
     key : str
         Equal for integrals that are equal point by point (whatever diagram they came from).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> cactus = nnqft.diagrams(theory, "two_point", order=1)[1]
+    >>> integral = nnqft.time_integral(cactus, theory, [[1.0, 0.0]])
+    >>> integral.dim, integral.branches[0].parent
+    (2, 0)
+    >>> u = np.random.default_rng(1).random((100_000, integral.dim))
+    >>> round(float(integral(u).mean()), 2)  # (1 + τ) e^{−τ}/4 at τ = 1
+    0.18
     """
 
     theory: Theory

@@ -28,6 +28,17 @@ class Parameter:
         Only whole numbers.
     check
         ``check(name, value)`` → value, for anything that is not a number; raises InputError.
+
+    Examples
+    --------
+    >>> from nnqft import Parameter
+    >>> width = Parameter(100, "width", low=1, integer=True)
+    >>> width.validate("N", 50)
+    50
+    >>> width.validate("N", 0.5)
+    Traceback (most recent call last):
+        ...
+    nnqft.errors.InputError: N=0.5: wanted a whole number ≥ 1
     """
 
     default: Any

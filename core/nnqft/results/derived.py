@@ -53,6 +53,16 @@ class Derived:
     notes : tuple of str
     theory : Theory or None
         None for one that was loaded.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> length = nnqft.compute(theory, "correlation_length", order=2, width_order=0)
+    >>> length.names
+    ('short_time', 'integral', 'fit')
+    >>> float(length.mean[0].round(6))
+    1.148438
     """
 
     observable: str
@@ -109,6 +119,14 @@ class Derived:
         ------
         InputError
             If the base observables were not computed order by order, or not to this order.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> length = nnqft.compute(theory, "correlation_length", order=2, width_order=0)
+        >>> [float(length.partial(n)[0].round(6)) for n in range(3)]
+        [1.0, 1.125, 1.148438]
         """
         order, request = whole_number("order", order, 0), self.first.request
         if order >= len(self.by_order):

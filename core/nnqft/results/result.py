@@ -56,6 +56,18 @@ class Result:
         From start to end, by the clock.
     versions : dict
         Of nnqft and of what it stands on.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+    >>> result
+    Result(two_point of linear: 0.5752 at τ = 0 and 1 more time)
+    >>> result.mean.round(6).tolist(), result.sdev.tolist()
+    ([0.5752, 0.241042], [0.0, 0.0])
+    >>> len(result.diagrams), result.reason
+    (19, 'all integrals are exact')
     """
 
     request: Request
@@ -107,6 +119,14 @@ class Result:
         ------
         InputError
             If the part lies outside what was computed.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+        >>> float(result.contribution(order=1, width=1).mean[0])  # (1/4) σ_w²/N
+        0.000625
         """
         limit = self.request.width_order
         lowest = -(10**9)
@@ -129,7 +149,16 @@ class Result:
         return self.series.get((order, width), zero)
 
     def integrators(self) -> dict[str, int]:
-        """Number of diagrams that each integrator computed."""
+        """Number of diagrams that each integrator computed.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+        >>> result.integrators()
+        {'exact': 19}
+        """
         if isinstance(self.diagrams, DiagramRows):
             work = self.diagrams.job.work
             return dict(Counter(work[n].integrator.name for n in self.diagrams.job.which[self.diagrams.have]))
@@ -155,6 +184,13 @@ class Result:
         InputError
             If the part was not computed or has no such form: only for a stationary theory whose lines are sums of
             exponentials with rational amplitudes and rates that are multiples of γ.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=1, sigma_w=1.0)  # bare coefficients
+        >>> print(nnqft.compute(theory, "two_point", order=2).closed_form(2, 1))
+        (9/16 + 9/16 τ + 5/16 τ² + 1/8 τ³ + 1/48 τ⁴) e^(−τ)
         """
         self.contribution(order, width)
         if self.request.resummed:
@@ -194,7 +230,16 @@ class Result:
         return f"Result({request.observable} of {request.model}: {first} at {time_label(request, 0)}{others})"
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Plot the sum with error bars over the first time column (τ for pairs (τ, 0)); returns the axes."""
+        """Plot the sum with error bars over the first time column (τ for pairs (τ, 0)); returns the axes.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+        >>> result.plot().get_xlabel()
+        'τ'
+        """
         return result_chart(self.request, self.series, self.total, self.truncation).draw(ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -73,6 +73,17 @@ def dyson(
         If the theory is not stationary, or has no response, or no solution is found.
     IntegrationError
         If an integral failed.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> solution = nnqft.dyson(theory, order=1, width_order=0)
+    >>> round(float(solution.correlator(0.0)), 5)
+    0.5625
+    >>> full = nnqft.dyson(theory, order=1, width_order=0, self_consistent=True)
+    >>> round(float(full.correlator(0.0)), 5)  # (κ/2) (γ² − σ_w²)^{−1/2}, infinite width
+    0.57735
     """
     order = _check(theory, order)
     effort = Effort(

@@ -41,6 +41,14 @@ class SelfEnergy:
         Parts at one time, as coefficients of δ(τ): estimates of one number each.
     converged : bool
         Every part that was sampled met its target.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> energy = nnqft.dyson(theory, order=1, width_order=0).self_energy
+    >>> sorted(energy.noise), float(energy.noise[1, 0].mean[0].round(6))  # σ_w² C(0)
+    ([(1, 0)], 0.125)
     """
 
     grid: np.ndarray

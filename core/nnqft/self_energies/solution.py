@@ -55,6 +55,16 @@ class Dyson:
     self_energy : SelfEnergy
     steps : int
         Iterations of a self-consistent solution; 1 otherwise.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> solution = nnqft.dyson(theory, order=1, width_order=0)
+    >>> solution
+    Dyson(linear, order ≤ 1: C(0) = 0.5625...)
+    >>> solution.tau.shape, round(solution.responder(1.0), 5)
+    ((513,), 0.36788)
     """
 
     theory: Theory

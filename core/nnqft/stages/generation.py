@@ -46,6 +46,20 @@ def diagrams(
     InputError
         On an unknown observable, a bad order, indices that do not fit, or more than `max_diagrams` diagrams
         (predicted beforehand).
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> diagrams = nnqft.diagrams(theory, "two_point", order=1, width_order=1)
+    >>> for diagram in diagrams:
+    ...     print(diagram.family, diagram)
+    cactus t s t~s
+    cactus t(b) s(a) a~b {a,b}
+    mushroom t(a(b)) s s~b {a,b}
+    mushroom t s(b(a)) t~a {a,b}
+    >>> len(nnqft.diagrams(theory, "response", order=2, irreducible=True))
+    3
     """
     theory = as_theory(theory)
     plugin = default_host().observable(observable)

@@ -32,6 +32,14 @@ class Request:
         ``"iijj"`` or None.
     integrator, rtol, atol, neval, seed
         How it is computed and how well.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+    >>> result.request.observable, result.request.times
+    ('two_point', ((0.0, 0.0), (1.0, 0.0)))
     """
 
     model: str
@@ -54,7 +62,16 @@ class Request:
         return self.order == RESUMMED
 
     def to_json(self) -> str:
-        """The request as JSON text."""
+        """The request as JSON text.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+        >>> nnqft.Request.from_json(result.request.to_json()) == result.request
+        True
+        """
         return json.dumps(asdict(self))
 
     @classmethod

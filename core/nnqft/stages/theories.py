@@ -29,6 +29,14 @@ def theory(model: str | AbstractModel, *, start: str = "stationary", **parameter
     ------
     InputError
         On an unknown name or a value that makes no sense.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> nnqft.theory("linear", N=100, sigma_w=0.5, start="rest")
+    Theory(linear, rest: γ = 1, κ = 1, σ_w = 0.5, ...)
+    >>> nnqft.theory("langevin", drift={1: 1.0, 3: 0.1}, noise=2.0).parameters["noise"]
+    2.0
     """
     return make_theory(model, start, parameters)
 
