@@ -184,7 +184,7 @@ def short(value: object, limit: int = 60) -> str:
     """
     try:
         text = repr(value)
-    except Exception:  # a stranger's broken __repr__ must not hide the real message
+    except Exception:  # a plugin's broken __repr__ must not hide the real message
         text = f"<{type(value).__name__}>"
     text = one_line(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,7 +1,7 @@
 """Find, load and check plugins; hand them out by name.
 
 Three things pluggy leaves to its users are done here: a name that is taken is refused (pluggy would let a
-stranger's `linear` shadow ours), a misspelt hook is an error (it would never be called), and a plugin that fails
+third party's `linear` shadow ours), a misspelt hook is an error (it would never be called), and a plugin that fails
 to load costs only itself.
 """
 
@@ -46,7 +46,7 @@ _INTERFACES: dict[str, tuple[type, ...]] = {
 
 
 class PluginWarning(UserWarning):
-    """A plugin was skipped."""
+    """A plugin, or part of one, was skipped because it does not load or contradicts another."""
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Host:
                     raise PluginError(f"the entry point {point.name!r} belongs to another plugin already; rename it")
                 seen.add(point.name)
                 host._add(manager, point)
-            except Exception as error:  # a stranger's code may raise anything, and must harm nothing else
+            except Exception as error:  # a plugin's code may raise anything, and must harm nothing else
                 cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
                 host._skip(name, one_line(cause))
         return host

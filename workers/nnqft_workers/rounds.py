@@ -62,13 +62,13 @@ class Rounds:
         return constants + list(self._chunks(dict.fromkeys(self.sampled, looks * self.pilot)))
 
     def take(self, plan: Iterable[Key]) -> None:
-        """A plan becomes a round."""
+        """Count the chunks of a plan as asked for: it becomes a round."""
         for key in plan:
             self.planned[key.integral] += key.samples
             self.chunks[key.integral] += 1
 
     def next(self, estimates: Sequence[Estimate | None], spent: int) -> tuple[float, list[Key]]:
-        """Largest error over tolerance, and the next round: none if the target is met or the budget spent."""
+        """Largest error over tolerance, and the next round of chunks: none if the target is met or the budget spent."""
         known = [e for e in estimates if e is not None]
         if len(known) < len(self.work):
             return math.inf, []

@@ -17,7 +17,7 @@ from typing import Any
 from nnqft import Estimate, InputError, LedgerError, Outcome, Target, Work
 from nnqft_workers.devices import Devices
 from nnqft_workers.dispatcher import Dispatcher, Item
-from nnqft_workers.ledger import Ledger, NoLedger, open_ledger
+from nnqft_workers.ledger import AbstractLedger, open_ledger
 from nnqft_workers.pool import AbstractPool, Failed
 from nnqft_workers.rounds import LEAST, Key, Rounds
 from nnqft_workers.tasks import Chunk, Prepare, Settle, run_task
@@ -30,7 +30,7 @@ Progress = Callable[[Mapping[str, Any]], None]
 
 
 class _OutOfTime(Exception):  # noqa: N818
-    """The time limit has passed."""
+    """The time limit of the target has passed."""
 
 
 def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress) -> Outcome:
@@ -72,7 +72,7 @@ class _Run:
     """One computation: the estimates so far, and what to sample next."""
 
     def __init__(
-        self, work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress, ledger: Ledger | NoLedger
+        self, work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress, ledger: AbstractLedger
     ) -> None:
         self.work, self.target, self.progress, self.ledger = work, target, progress, ledger
         self.devices = Devices(pool)
@@ -86,7 +86,7 @@ class _Run:
         self.deadline = time.monotonic() + (math.inf if target.time_limit is None else target.time_limit)
 
     def until_done(self) -> tuple[bool, str]:
-        """Rounds of samples; whether the target was met, and why it stopped."""
+        """Sample round after round; whether the target was met, and why it stopped, are returned."""
         self._check_size(len(self.rounds.sampled))
         self._settle()
         self._prepare()
@@ -123,7 +123,7 @@ class _Run:
             )
 
     def _settle(self) -> None:
-        """Everything that has an exact integrator."""
+        """Compute every integral that has an exact integrator, or take it from the ledger."""
         groups: dict[int, list[int]] = {}
         for n, work in enumerate(self.work):
             if not work.integrator.exact:
@@ -145,7 +145,7 @@ class _Run:
         return Settle(work[0].integrator, [w.integral for w in work], work[0].label + more)
 
     def _prepare(self) -> None:
-        """The map of each integral; equal integrals share one."""
+        """Learn the map of each integral, or take it from the ledger; equal integrals share one."""
         first: dict[tuple[int, tuple[int, ...]], Work] = {}
         for work in self.work:
             if not work.integrator.exact:
@@ -163,7 +163,7 @@ class _Run:
             self.ledger.add_states((first[key], self.target.seed, state) for key, state in states)
 
     def _results(self, items: list[Item]) -> Iterator[list[tuple[Any, Any]]]:
-        """Keys and results, as they come; an error that one raised is raised here."""
+        """Pairs of key and result, a list at a time as they come; an error that one raised is raised here."""
         for results in self.dispatcher.stream(items):
             for _, result in results:
                 if isinstance(result, Failed):
@@ -233,7 +233,7 @@ class _Run:
         return Item(key, self._chunk(key), key.samples * self.work[key.integral].integral.cost, self.rounds.device(key))
 
     def _guess(self) -> Iterator[Item]:
-        """Chunks for cores that the next round will ask for if this one ends as it looks now."""
+        """Chunks for cores that the next round will ask for if this one ends as it looks now, one by one."""
         _, plan = self.rounds.next(self.estimates, sum(self.rounds.planned.values()))
         for key in plan:
             if key not in self.arrived and self.rounds.device(key) == "cpu":

@@ -46,12 +46,12 @@ class Batch:
         return len(self.kind)
 
     def take(self, rows: np.ndarray) -> Batch:
-        """These rows, copied."""
+        """A batch of these rows alone, copied."""
         return Batch(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     @staticmethod
     def join(batches: list[Batch]) -> Batch:
-        """One batch of all rows."""
+        """One batch with the rows of all of them, in their order."""
         return Batch(*(np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(Batch)))
 
 

@@ -1,4 +1,4 @@
-"""Diagrams as frozen data."""
+"""A diagram as frozen data: its points, lines and weight."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAMILIES = {0: "cactus", 1: "mushroom"}
 
 
 def family_name(width: int) -> str:
-    """The talk's name of a width order."""
+    """The name of the diagrams of one width order, as `Diagram.family` gives it."""
     return FAMILIES.get(width, f"width-{width}")
 
 
@@ -75,7 +75,7 @@ class Diagram:
 
     @property
     def externals(self) -> int:
-        """Number of external points."""
+        """The number of external points; they come first in `points`."""
         return sum(point.vertex < 0 for point in self.points)
 
     @cached_property
@@ -84,8 +84,7 @@ class Diagram:
 
         Nodes are points, with attributes ``vertex`` (index, None for external points), ``name`` (of the vertex)
         and ``external``. Edges are lines from start to end, with ``propagator`` and ``response``; a response runs
-        forward in time,
-        for other lines the direction means nothing.
+        forward in time, for other lines the direction means nothing.
 
         Examples
         --------

@@ -49,7 +49,7 @@ class ClosedForm:
 
     @property
     def at_zero(self) -> Fraction:
-        """The value at τ = 0, a fraction."""
+        """The value at τ = 0 as a fraction."""
         return sum((polynomial[0] for polynomial in self.terms.values()), Fraction(0))
 
     def derivative(self) -> ClosedForm:
@@ -128,18 +128,18 @@ def add_forms(parts: Iterable[tuple[Fraction, ClosedForm]], gamma: Fraction) -> 
 
 
 def add(one: Polynomial, two: Polynomial) -> Polynomial:
-    """Sum of polynomials."""
+    """The sum of two polynomials."""
     longer, shorter = (one, two) if len(one) >= len(two) else (two, one)
     return tuple(c + shorter[n] if n < len(shorter) else c for n, c in enumerate(longer))
 
 
 def scale(polynomial: Polynomial, factor: Fraction) -> Polynomial:
-    """Multiple of a polynomial."""
+    """The polynomial times a number."""
     return tuple(factor * c for c in polynomial)
 
 
 def differentiate(polynomial: Polynomial) -> Polynomial:
-    """Derivative of a polynomial."""
+    """The derivative of a polynomial with respect to x."""
     return tuple(n * c for n, c in enumerate(polynomial))[1:] or (Fraction(0),)
 
 

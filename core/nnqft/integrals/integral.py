@@ -88,7 +88,7 @@ class TimeIntegral:
 
     @property
     def dim(self) -> int:
-        """Number of internal times."""
+        """The number of internal times, the dimension of the cube."""
         return len(self.branches)
 
     @cached_property

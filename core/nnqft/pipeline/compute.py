@@ -172,7 +172,7 @@ def compute(
 
 
 def _names(observable: object) -> list[str]:
-    """The names of one or several observables."""
+    """The names of one or several observables as a list; InputError if they are none, or one comes twice."""
     if isinstance(observable, str):
         return [observable]
     names = list(observable) if isinstance(observable, Sequence) else []

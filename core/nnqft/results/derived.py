@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 3
-"""Numbers in a repr."""
+"""How many numbers a repr shows."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,7 +77,7 @@ class Derived:
 
     @property
     def sdev(self) -> np.ndarray:
-        """(K,) standard deviations."""
+        """(K,) standard deviations of the numbers."""
         return np.sqrt(np.maximum(np.diagonal(self.cov), 0.0))
 
     @property
@@ -87,12 +87,12 @@ class Derived:
 
     @property
     def converged(self) -> bool:
-        """All base observables met their targets."""
+        """Did all base observables meet their targets?"""
         return all(result.converged for result in self.bases.values())
 
     @property
     def seconds(self) -> float:
-        """All base observables together."""
+        """Seconds that all base observables took together."""
         return sum(result.seconds for result in self.bases.values())
 
     def __getitem__(self, name: str) -> Any:
@@ -170,7 +170,7 @@ class Derived:
         write_json(path, self.to_data())
 
     def to_data(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The numbers and their base results as JSON values."""
         return {
             "format": FORMAT,
             "derived": self.observable,
@@ -185,7 +185,7 @@ class Derived:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Derived:
-        """What `to_data` made; raises one of many errors if it is not."""
+        """The numbers that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
         size = len(data["names"])
         return cls(
             observable=str(data["derived"]),

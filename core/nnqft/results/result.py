@@ -82,12 +82,12 @@ class Result:
 
     @property
     def times(self) -> np.ndarray:
-        """(M, legs) external times."""
+        """(M, legs) external times, in the theory's unit of time."""
         return np.array(self.request.times)
 
     @cached_property
     def total(self) -> Estimate:
-        """The sum of all orders and widths."""
+        """The estimate of the sum of all orders and width orders."""
         return self.series.total
 
     @property
@@ -97,12 +97,12 @@ class Result:
 
     @property
     def sdev(self) -> np.ndarray:
-        """(M,) its standard deviation."""
+        """(M,) standard deviation of the mean, statistical only."""
         return self.total.sdev
 
     @property
     def cov(self) -> np.ndarray:
-        """(M, M) its covariance over the times."""
+        """(M, M) covariance of the mean over the times."""
         return self.total.cov
 
     @cached_property
@@ -247,7 +247,7 @@ class Result:
         write_json(path, self.to_data())
 
     def to_data(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The result as JSON values."""
         return {
             "format": FORMAT,
             "request": json.loads(self.request.to_json()),
@@ -268,7 +268,7 @@ class Result:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Result:
-        """What `to_data` made; raises one of many errors if it is not."""
+        """The result that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
         parts = parts_from(data["series"], times)

@@ -99,7 +99,7 @@ class Theory:
 
     @property
     def _who(self) -> str:
-        """How messages name the model."""
+        """What messages call the model."""
         return f"model {self.model!r}"
 
     @cached_property

@@ -32,7 +32,7 @@ class TabulatedLine:
     step: float
 
     def __call__(self, t: Array, s: Array, params: Mapping[str, Any], xp: ModuleType) -> Array:
-        """The value at |t − s|."""
+        """The line's value at the time difference |t − s|, in the shape of t and s together."""
         last = len(self.values) - 1
         x = xp.minimum(xp.abs(t - s) / self.step, float(last))
         first = xp.clip(xp.floor(x).astype(int) - 1, 0, last - 3)

@@ -60,7 +60,7 @@ class SelfEnergy:
 
     @property
     def parts(self) -> dict[str, Parts]:
-        """All four by name."""
+        """The four kinds of contributions by name."""
         return {"retarded": self.retarded, "noise": self.noise, "mass": self.mass, "white": self.white}
 
     def total(self, name: str) -> Estimate:
@@ -80,7 +80,7 @@ class SelfEnergy:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> SelfEnergy:
-        """The self-energies that `to_data` wrote; raises one of many errors if they are none."""
+        """The self-energies that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
         grid = array_from(data["grid"], (len(data["grid"]),))
         parts = {
             name: parts_from(data[name], len(grid) if name in GRIDDED else 1)
@@ -149,13 +149,13 @@ def _integrate(diagrams: DiagramSet, times: np.ndarray, effort: Effort, place: A
 
 
 def lines_of(theory: Theory) -> tuple[Propagator, Propagator]:
-    """Response and correlator."""
+    """The bare response and the bare correlator of a theory."""
     response = next(p for p in theory.propagators if not p.delta and theory.field_named[p.right].response)
     return response, theory.lines[response.left, response.left]
 
 
 def kernels_of(theory: Theory, energy: SelfEnergy, values: Mapping[str, np.ndarray] | None = None) -> Kernels:
-    """Everything on the grid; `values` in place of the self-energy's means."""
+    """What Dyson's equation needs, on the grid of the self-energy; `values`, if given, in place of its means."""
     means = {name: energy.total(name).mean for name in energy.parts} if values is None else values
     response, correlator = lines_of(theory)
     grid = energy.grid

@@ -88,11 +88,27 @@ class Dyson:
         return self.self_energy.converged
 
     def correlator(self, tau: Any) -> Any:
-        """C at any τ within the grid, by a spline of fifth order."""
+        """C(τ), even in τ, at any lags within the grid, by a spline of fifth order.
+
+        Parameters
+        ----------
+        tau
+            A number or an array, in the theory's unit of time.
+
+        Returns
+        -------
+        float or array
+            Of the shape of `tau`.
+
+        Raises
+        ------
+        InputError
+            If a lag lies beyond the grid.
+        """
         return self._at(self.two_point, np.abs(np.asarray(tau, float)))
 
     def responder(self, tau: Any) -> Any:
-        """R at any τ within the grid, 0 for τ ≤ 0."""
+        """R(τ) at any lags within the grid, 0 for τ ≤ 0; arguments, shape and errors as those of `correlator`."""
         lag = np.asarray(tau, float)
         value = np.where(lag > 0, self._at(self.response, np.abs(lag)), 0.0)
         return value if value.ndim else float(value)
@@ -135,7 +151,7 @@ class Dyson:
 
     @property
     def _end(self) -> int:
-        """The last time worth showing."""
+        """Number of the last time that is worth showing."""
         over = (self.two_point - self.plateau) > _SHOWN * (self.two_point[0] - self.plateau)
         over |= np.abs(self.response) > _SHOWN * abs(self.response[0])
         return int(np.flatnonzero(over).max(initial=len(over) // 8))
@@ -180,7 +196,7 @@ class Dyson:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Dyson:
-        """The solution that `to_data` wrote; raises one of many errors if it is none."""
+        """The solution that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
         tau = np.array(data["tau"], float)
         arrays = {name: np.array(data[name], float) for name in _ARRAYS}
         if any(values.shape != tau.shape for values in arrays.values()):
@@ -198,7 +214,7 @@ class Dyson:
 
 
 def _parameters(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters from JSON: lists were tuples."""
+    """Parameters as they were before JSON made lists of tuples."""
     return {name: _frozen(value) for name, value in data.items()}
 
 

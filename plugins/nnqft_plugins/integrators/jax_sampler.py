@@ -27,7 +27,7 @@ _BLOCK = 1 << 9
 _VALUES = {"cpu": 1 << 18, "gpu": 1 << 25}
 """Values of the integrand, samples × times, that are computed at once."""
 _COMPILED = 256
-"""Compiled shapes that are kept."""
+"""How many compiled shapes are kept."""
 _ROUNDING = 1e-12
 _BELOW_ONE = np.nextafter(1.0, 0.0)
 
@@ -45,7 +45,7 @@ class JaxIntegrator(AbstractIntegrator):
     accelerated = "jax"
 
     def supports(self, integral: TimeIntegral) -> bool | str:
-        """Any integral whose lines and factors have parameters that can be hashed, if JAX is installed."""
+        """True for any integral whose lines and factors have parameters that can be hashed, if JAX is installed."""
         if find_spec("jax") is None:
             return "JAX is not installed; pip install 'nnqft[gpu]'"
         try:
@@ -55,7 +55,7 @@ class JaxIntegrator(AbstractIntegrator):
         return True
 
     def prepare(self, integral: TimeIntegral, seed: np.random.SeedSequence) -> Any:
-        """The map, as "vegas" learns it."""
+        """The map that the integrator "vegas" learns."""
         return default_host().get("integrator", "vegas").prepare(integral, seed)
 
     def sample(
@@ -84,7 +84,7 @@ class JaxIntegrator(AbstractIntegrator):
 
 @cache
 def _jax() -> ModuleType:
-    """JAX, asked for memory as it needs it: several workers may share a GPU with others."""
+    """The module jax, told to take memory as it needs it: several workers may share a GPU with others."""
     import os
 
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

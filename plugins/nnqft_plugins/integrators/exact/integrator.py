@@ -46,7 +46,7 @@ class ExactIntegrator(AbstractIntegrator):
     exact = True
 
     def supports(self, integral: TimeIntegral) -> bool | str:
-        """True, or what makes it too big or not exponential."""
+        """True, or the reason why not: a line that is no sum of exponentials, or too many terms, sets or decays."""
         if integral.factors:
             return "a vertex has a kernel over its times"
         if any(branch.parent < 0 for branch in integral.branches):
@@ -70,10 +70,10 @@ class ExactIntegrator(AbstractIntegrator):
         return True
 
     def prepare(self, integral: TimeIntegral, seed: np.random.SeedSequence) -> None:
-        """Nothing to learn."""
+        """None: an exact integrator has nothing to learn."""
 
     def sample(self, integral: TimeIntegral, state: Any, neval: int, seed: np.random.SeedSequence) -> Estimate:
-        """The value, without statistical error."""
+        """The exact value as an estimate without statistical error."""
         began = time.process_time()
         values, bounds = self.settle([integral])
         return Estimate.exact(values[0], time.process_time() - began, bounds[0])
@@ -107,12 +107,12 @@ def all_lines(integral: TimeIntegral) -> list[Line]:
 
 
 def _terms(integral: TimeIntegral) -> int:
-    """Ways to choose one exponential on each line."""
+    """How many ways there are to choose one exponential on each line."""
     return math.prod(len(integral.propagators[line.propagator].terms) for line in all_lines(integral))
 
 
 def _groups(integrals: Sequence[TimeIntegral]) -> list[tuple[list[int], Ideals]]:
-    """Which integrals share a table of states."""
+    """Groups of integrals, by number, that share a table of states, small enough for one array."""
     small: dict[int, list[int]] = {}
     groups: list[tuple[list[int], Ideals]] = []
     for n, integral in enumerate(integrals):
@@ -139,7 +139,7 @@ def _groups(integrals: Sequence[TimeIntegral]) -> list[tuple[list[int], Ideals]]
 
 
 def _settle_group(integrals: Sequence[TimeIntegral], states: Ideals) -> tuple[np.ndarray, np.ndarray]:
-    """Values and bounds of integrals with one table of states."""
+    """Values and rounding bounds of integrals with one table of states, (n, M) each."""
     rows = expand_terms([(all_lines(integral), integral.propagators) for integral in integrals])
     first = integrals[0]
     shape = (len(integrals), len(first.times))

@@ -29,7 +29,7 @@ class Ideals:
 
 
 def _table(points: int, masks: list[int]) -> Ideals:
-    """`masks` sorted by size."""
+    """The table of sets that the masks stand for; they come sorted by size."""
     place = {mask: n for n, mask in enumerate(masks)}
     inside = np.array([[bool(mask >> p & 1) for mask in masks] for p in range(points)], dtype=bool)
     grown = []

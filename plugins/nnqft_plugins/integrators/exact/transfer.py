@@ -1,4 +1,4 @@
-"""The linear system of an exact integral, for many integrals at once. See exact.py for the equations."""
+"""The linear system of an exact integral, for many integrals at once. See integrator.py for the equations."""
 
 from __future__ import annotations
 

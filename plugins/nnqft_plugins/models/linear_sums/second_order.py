@@ -140,7 +140,7 @@ def _laurent(above: Poly, below: Poly, pole: Any, order: int) -> list[Any]:
 
 
 def _shifted(poly: Poly, at: Any) -> Poly:
-    """Taylor coefficients at a point."""
+    """The Taylor coefficients of a polynomial at a point."""
     coefficients = list(poly)
     for start in range(len(coefficients) - 1):
         for n in range(len(coefficients) - 2, start - 1, -1):

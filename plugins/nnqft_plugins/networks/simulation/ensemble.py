@@ -148,7 +148,7 @@ def _simulation(
 
 @dataclass(frozen=True)
 class Goal:
-    """When to stop."""
+    """When a simulation stops: so many networks, or an error small enough."""
 
     networks: int
     rtol: float | None
@@ -173,7 +173,7 @@ class Goal:
 
 @dataclass
 class Run:
-    """Where a simulation stands."""
+    """How far a simulation has come."""
 
     ensemble: Ensemble
     measured: Measured
@@ -183,7 +183,7 @@ class Run:
 
     @property
     def discarded(self) -> int:
-        """Networks that do not count."""
+        """The number of networks that had to be left out."""
         return self.measured.discarded
 
 

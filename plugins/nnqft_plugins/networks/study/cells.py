@@ -45,7 +45,7 @@ class SeriesCell:
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """The name of the cell's file, without its folder."""
         degree = dict(self.parameters).get("degree")
         width = "all" if self.width_order is None else self.width_order
         return f"series-{self.label}" + (f"-degree{degree}" if degree else "") + f"-n{self.order}-k{width}"
@@ -80,7 +80,7 @@ class SimulationCell:
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """The name of the cell's file, without its folder."""
         values = dict(self.parameters)
         curve = "" if len(self.times) == 1 else "-curve"
         return f"simulation-{self.label}-g{values['sigma_w'] ** 2:.4g}-N{values['N']}{curve}"
@@ -152,11 +152,11 @@ class Store:
         self.folder = folder
 
     def path(self, cell: Cell) -> Path:
-        """Of a cell's file."""
+        """The path of a cell's file."""
         return self.folder / f"{cell.name}.json"
 
     def get(self, cell: Cell) -> dict[str, Any] | None:
-        """What is known of a cell, None if nothing is."""
+        """What a cell's file says, None if there is none."""
         try:
             data = json.loads(self.path(cell).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -164,7 +164,7 @@ class Store:
         return data if isinstance(data, dict) and data.get("cell") == described(cell) else None
 
     def put(self, cell: Cell, data: Mapping[str, Any]) -> None:
-        """Keep it, whole or not at all."""
+        """Write what a cell has to say to its file, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.path(cell), data)
 

@@ -1,4 +1,4 @@
-"""The study's pictures."""
+"""The study's figures."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Row:
 
     @property
     def simulation_error(self) -> float:
-        """Statistics and step."""
+        """Error of the simulated value: of statistics and of the step."""
         return math.hypot(self.statistics, self.step)
 
     @property
@@ -74,7 +74,7 @@ class Row:
 
     @property
     def best_error(self) -> float:
-        """What it leaves open."""
+        """What `best` leaves open."""
         return self.resummed_error + self.wider.error
 
     @property
@@ -87,7 +87,7 @@ Data = Mapping[Cell, Mapping[str, Any]]
 
 
 def make_rows(settings: Settings, data: Data) -> list[Row]:
-    """All rows whose cells are known."""
+    """The rows of all networks whose cells are known."""
     rows = []
     for kind in kinds(settings):
         cells = series_cells(settings, kind)

@@ -26,7 +26,7 @@ class Coefficient:
 
 
 Table = Mapping[tuple[int, int], Coefficient]
-"""By (n, k)."""
+"""Coefficients by (order n, width order k)."""
 
 
 def combine(cells: Sequence[Mapping[str, Any]], at: int) -> dict[tuple[int, int], Coefficient]:
@@ -87,16 +87,16 @@ class Sum:
 
     @property
     def truncation(self) -> float:
-        """Of the order: the larger of both estimates."""
+        """What the cut at an order leaves open: the larger of both estimates."""
         return max(self.last, self.pade)
 
     @property
     def error(self) -> float:
-        """All together; what is no statistical error is added as it is."""
+        """All errors together; what is no statistical error is added as it is."""
         return self.sampling + self.truncation + self.degree
 
     def scaled(self, factor: float) -> Sum:
-        """In another unit."""
+        """The sum with all its errors times a factor, for another unit."""
         return Sum(*(factor * x for x in astuple(self)))
 
 
