@@ -78,9 +78,12 @@ class Rounds:
         each = weights**2 * np.array([e.cov.diagonal() for e in known])
         variance = each.sum(axis=0)
         bound = self.target.tolerance(total)
+        # Without a target the shares are those of the best relative error, and the budget alone ends it.
         excess = math.inf if self.target.only_budget else _excess(variance, bound)
         if self.target.only_budget:
             bound = np.abs(total)
+        # Where no error is allowed (a sum of zero under rtol alone) the error itself is the unit, so that all times
+        # count alike; where there is no error either, any unit does.
         scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
         scale[scale == 0.0] = 1.0
         spread = (each * np.array([e.samples for e in known], float)[:, None] / scale)[self.sampled]
@@ -100,6 +103,8 @@ class Rounds:
         """Chunks that bring the samples to those of least cost, within the budget."""
         have = np.array([self.planned[n] for n in self.sampled], float)
         shares = ideal_shares(spread, np.array([self.work[n].integral.cost for n in self.sampled]))
+        # A variance of inf stands for "as much as the budget allows". The margin makes up for variances that were
+        # estimated a little too small, each of which would cost a round more.
         allowed = _MARGIN * spread if finite else np.full_like(spread, np.inf)
         counts = np.minimum(extended(allowed, shares, have, have.sum() + left), _GROWTH * have)
         while True:
@@ -115,6 +120,7 @@ class Rounds:
             largest = self.devices.largest(self.work[n], self.largest(n))
             while True:
                 size = chunk_size(have, self.pilot, largest)
+                # Chunks are whole, as the ledger knows them: the last is taken if at least half of it is wanted.
                 if have + size / 2 > wanted[n]:
                     break
                 yield Key(n, number, size)

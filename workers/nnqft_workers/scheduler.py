@@ -54,9 +54,9 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
             converged = target.only_budget and None not in run.estimates
             reason = f"time limit of {target.time_limit:g} s reached"
         except InputError:
-            raise
+            raise  # raised before anything is computed
         except Exception as error:
-            converged, reason, failure = False, "failed", error
+            converged, reason, failure = False, "failed", error  # what is finished is handed over all the same
         finally:
             run.dispatcher.close()
         notes = run.notes()
@@ -186,6 +186,7 @@ class _Run:
             waiting.setdefault(key.integral, deque()).append(key)
         self.rounds.take(plan)
         expected = self.spent + sum(key.samples for key in plan)
+        # Some have come in already, computed ahead on a guess; others a ledger holds from before.
         missing = [key for key in plan if key not in self.arrived]
         known = self.ledger.recall(missing, self._chunk)
         self.arrived |= known
@@ -198,6 +199,8 @@ class _Run:
             self.ledger.add((item.content, result) for item, result in results if not isinstance(result, Failed))
             for n in {item.key.integral for item, _ in results}:
                 self._merge(waiting.get(n, deque()), expected)
+            # An error is raised only when all chunks before it are there: which error it is does not depend on which
+            # worker was faster.
             failed = failed or any(isinstance(result, Failed) for _, result in results)
             if failed:
                 self._raise_first(plan, waiting)
@@ -234,6 +237,8 @@ class _Run:
 
     def _guess(self) -> Iterator[Item]:
         """Chunks for cores that the next round will ask for if this one ends as it looks now, one by one."""
+        # Asked once, when the first worker would stand still: the round's own samples count as spent, the estimates are
+        # those so far. A wrong guess costs time in which workers would have done nothing.
         _, plan = self.rounds.next(self.estimates, sum(self.rounds.planned.values()))
         for key in plan:
             if key not in self.arrived and self.rounds.device(key) == "cpu":

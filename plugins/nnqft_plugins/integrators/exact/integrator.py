@@ -56,14 +56,17 @@ class ExactIntegrator(AbstractIntegrator):
         if tabulated:
             named = [p.name for p in integral.theory.propagators if p.name in tabulated]
             return (f"line {named[0]}" if named else "a factor of a vertex") + " is not a sum of exponentials"
+        # Each choice of one term a line is a system of its own; their number is a product over the lines.
         terms = _terms(integral)
         if terms > MAX_TERMS:
             return f"{terms} products of exponentials, more than {MAX_TERMS}"
+        # The uniformisation takes as many steps as rate × time, where the rate is at most that of all lines in one cut.
         lines = [integral.propagators[line.propagator] for line in all_lines(integral)]
         rates = sum(max(term.rate + term.early for term in line.terms) for line in lines)
         reach = float((np.ptp(integral.times, axis=1) if integral.theory.stationary else integral.times).max())
         if rates * reach > MAX_SPAN:
             return f"times too far apart for its rates ({rates * reach:.3g} > {MAX_SPAN:g})"
+        # Few points use the table of all their subsets, which is small; only beyond does the causal order matter.
         states = count_upper_sets(integral)
         if integral.dim > SMALL and states > MAX_STATES:
             return f"{states} upper sets in {integral.dim} dimensions, more than {MAX_STATES}"
@@ -96,7 +99,11 @@ class ExactIntegrator(AbstractIntegrator):
 
 
 def all_lines(integral: TimeIntegral) -> list[Line]:
-    """Every line of the integral, those to parents included."""
+    """Every line of the integral, those to parents included.
+
+    A response that places its point was taken out of the integrand, and is put back; in the trunk and below several
+    parents it is still there.
+    """
     externals = integral.times.shape[1]
     forest = [
         Line(branch.propagator, branch.parent, externals + n, True)
@@ -126,7 +133,7 @@ def _groups(integrals: Sequence[TimeIntegral]) -> list[tuple[list[int], Ideals]]
         batch: list[int] = []
         size = 0
         for n in members:
-            # Rows × states, and × times where the vectors depend on them.
+            # Rows × states, and × times where the vectors depend on them: from rest, where F reaches down to the start.
             grid = 1 if integrals[n].theory.stationary else len(integrals[n].times)
             own = _terms(integrals[n]) * grid << dim
             if batch and size + own > _BLOCK:
