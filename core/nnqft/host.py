@@ -236,9 +236,9 @@ def open_executor(executor: Any, workers: Any = None, address: Any = None) -> Ab
 @contextmanager
 def running(executor: Any, workers: Any = None, address: Any = None) -> Iterator[AbstractExecutor]:
     """Give the executor that `open_executor` opens; at the end it is closed, unless it was given by the caller."""
-    place = open_executor(executor, workers, address)
+    opened = open_executor(executor, workers, address)
     try:
-        yield place
+        yield opened
     finally:
-        if place is not executor:
-            place.close()
+        if opened is not executor:
+            opened.close()

@@ -75,8 +75,8 @@ class Rounds:
         weights = np.array([w.weight for w in self.work])[:, None]
         # Sums along an axis, not matrix products: the bits of those depend on how many threads share them.
         total = (weights * np.array([e.mean for e in known])).sum(axis=0)
-        each = weights**2 * np.array([e.cov.diagonal() for e in known])
-        variance = each.sum(axis=0)
+        variances = weights**2 * np.array([e.cov.diagonal() for e in known])
+        variance = variances.sum(axis=0)
         bound = self.target.tolerance(total)
         # Without a target the shares are those of the best relative error, and the budget alone ends it.
         excess = math.inf if self.target.only_budget else _excess(variance, bound)
@@ -86,7 +86,7 @@ class Rounds:
         # count alike; where there is no error either, any unit does.
         scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
         scale[scale == 0.0] = 1.0
-        spread = (each * np.array([e.samples for e in known], float)[:, None] / scale)[self.sampled]
+        spread = (variances * np.array([e.samples for e in known], float)[:, None] / scale)[self.sampled]
         if excess <= 1.0 or self.budget - spent < LEAST or not spread.any():
             return excess, []
         return excess, self._round(spread, self.budget - spent, math.isfinite(excess))

@@ -134,7 +134,7 @@ class _Run:
         batches = [ns[i : i + _SETTLED] for ns in groups.values() for i in range(0, len(ns), _SETTLED)]
         items = [Item(b, self._settle_task(ns), 1e9) for b, ns in enumerate(batches)]
         for results in self._results(items):
-            settled = [pair for batch, found in results for pair in zip(batches[batch], found, strict=True)]
+            settled = [pair for batch, estimates in results for pair in zip(batches[batch], estimates, strict=True)]
             for n, estimate in settled:
                 self.estimates[n] = estimate
             self.ledger.add_settled((self.work[n], estimate) for n, estimate in settled)
@@ -153,8 +153,8 @@ class _Run:
         self.progress({"samples": 0, "expected": None, "error": math.inf})
         items = []
         for key, work in first.items():
-            found, state = self.ledger.state(work, self.target.seed)
-            if found:
+            known, state = self.ledger.state(work, self.target.seed)
+            if known:
                 self.states[key] = state
             else:
                 items.append(Item(key, Prepare(work, self.target.seed), 1e4 * work.integral.cost))

@@ -135,14 +135,14 @@ class Evaluation:
         """The absolute time of a point, an array that broadcasts to (n, M)."""
         return self._pick(self.base, self._pick(self.root, point)) + self._pick(self.offset, point)
 
-    def _pick(self, each: list[Array], point: Wire) -> Array:
+    def _pick(self, held: list[Array], point: Wire) -> Array:
         """What belongs to a point; under a compiler the point is known only when the code runs."""
         if isinstance(point, int):
-            return each[point]
-        xp, known = self.xp, self._stacks.get(id(each))
-        if known is None or len(known) < len(each):
-            shape = np.broadcast_shapes(*(xp.shape(one) for one in each))
-            self._stacks[id(each)] = known = xp.stack([xp.broadcast_to(xp.asarray(one), shape) for one in each])
+            return held[point]
+        xp, known = self.xp, self._stacks.get(id(held))
+        if known is None or len(known) < len(held):
+            shape = np.broadcast_shapes(*(xp.shape(one) for one in held))
+            self._stacks[id(held)] = known = xp.stack([xp.broadcast_to(xp.asarray(one), shape) for one in held])
         return known[point]
 
     def _multiply(self, line: LineShape, end: Wire, start: Wire) -> None:

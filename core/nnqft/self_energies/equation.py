@@ -90,14 +90,14 @@ def dyson(
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed, executor=executor, workers=workers,
         address=address, progress=progress, max_diagrams=max_diagrams,
     )  # fmt: skip
-    found = _irreducible(theory, order, width_order, self_consistent, effort.max_diagrams)
+    irreducible = _irreducible(theory, order, width_order, self_consistent, effort.max_diagrams)
     grids = _grids(theory, reach, intervals, integrator)
-    with effort.running() as place:
+    with effort.running() as opened:
         for grid in grids:
             if self_consistent:
-                energy, solution, steps = iterate(theory, found, grid, effort, place)
+                energy, solution, steps = iterate(theory, irreducible, grid, effort, opened)
             else:
-                energy, steps = evaluate(found, grid, effort, place), 1
+                energy, steps = evaluate(irreducible, grid, effort, opened), 1
                 solution = solve(kernels_of(theory, energy))
             if abs(solution.response[-1]) < SHORT * abs(solution.response[0]):
                 break

@@ -104,14 +104,16 @@ class SelfEnergyDiagrams(NamedTuple):
 
     def with_lines(self, lines: Mapping[str, Propagator]) -> SelfEnergyDiagrams:
         """The same diagrams with other lines of the same names."""
-        found = []
+        replaced = []
         for each in self:
             propagators = tuple(lines.get(p.name, p) for p in each.theory.propagators)
-            found.append(replace(each, theory=replace(each.theory, propagators=propagators)))
-        return SelfEnergyDiagrams(*found)
+            replaced.append(replace(each, theory=replace(each.theory, propagators=propagators)))
+        return SelfEnergyDiagrams(*replaced)
 
 
-def evaluate(found: SelfEnergyDiagrams, grid: np.ndarray, effort: Effort, place: AbstractExecutor) -> SelfEnergy:
+def evaluate(
+    irreducible: SelfEnergyDiagrams, grid: np.ndarray, effort: Effort, executor: AbstractExecutor
+) -> SelfEnergy:
     """Integrate all diagrams on the grid, at an executor that is open.
 
     Raises
@@ -125,20 +127,22 @@ def evaluate(found: SelfEnergyDiagrams, grid: np.ndarray, effort: Effort, place:
     lags = np.stack([np.maximum(grid, JUST_AFTER * step), np.zeros(len(grid))], axis=1)
     parts: dict[str, Parts] = {}
     met: list[bool] = []
-    for gridded, local, diagrams in (("retarded", "mass", found.retarded), ("noise", "white", found.noise)):
+    for gridded, local, diagrams in (("retarded", "mass", irreducible.retarded), ("noise", "white", irreducible.noise)):
         contact = on_one_point(diagrams)
         for name, chosen, times in ((gridded, ~contact, lags), (local, contact, np.zeros((1, 2)))):
-            parts[name], good = _integrate(diagrams.subset(np.flatnonzero(chosen)), times, effort, place)
+            parts[name], good = _integrate(diagrams.subset(np.flatnonzero(chosen)), times, effort, executor)
             met.append(good)
     return SelfEnergy(grid, **parts, converged=all(met))
 
 
-def _integrate(diagrams: DiagramSet, times: np.ndarray, effort: Effort, place: AbstractExecutor) -> tuple[Parts, bool]:
+def _integrate(
+    diagrams: DiagramSet, times: np.ndarray, effort: Effort, executor: AbstractExecutor
+) -> tuple[Parts, bool]:
     if not len(diagrams):
         return {}, True
     job = make_job(diagrams, times, effort.integrator)
     with progress_bar(effort.progress) as report:
-        outcome = place.evaluate(job.work, effort.target(), report)
+        outcome = executor.evaluate(job.work, effort.target(), report)
     estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
     if outcome.failure is not None or len(estimates) < len(job.work):
         raise IntegrationError(

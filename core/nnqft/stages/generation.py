@@ -72,7 +72,7 @@ def diagrams(
     if irreducible:
         theory, legs = amputate(theory, legs)
         observable = f"irreducible {observable}"
-    found = generate(
+    diagram_set = generate(
         theory,
         observable,
         legs,
@@ -81,7 +81,7 @@ def diagrams(
         connected=plugin.connected or irreducible,
         max_diagrams=whole_number("max_diagrams", max_diagrams, 1),
     )
-    return only_irreducible(found) if irreducible else found
+    return only_irreducible(diagram_set) if irreducible else diagram_set
 
 
 def _arity(plugin: AbstractObservable, arity: int | None, indices: str | None) -> int:

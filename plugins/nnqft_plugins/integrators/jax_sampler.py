@@ -116,11 +116,11 @@ def _compiled(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
     def values(u: Any, grid: Any, wires: Any, grid_of_times: Any) -> Any:
         """Integrand × Jacobian at points of the map, (n, M)."""
         increments = grid.shape[1] - 1
-        place = u * increments
-        left = xp.minimum(place.astype(xp.int32), increments - 1)
+        position = u * increments
+        left = xp.minimum(position.astype(xp.int32), increments - 1)
         axis = xp.arange(dim)
         width = grid[axis, left + 1] - grid[axis, left]
-        x = xp.clip(grid[axis, left] + (place - left) * width, np.finfo(float).tiny, _BELOW_ONE)
+        x = xp.clip(grid[axis, left] + (position - left) * width, np.finfo(float).tiny, _BELOW_ONE)
         jacobian = xp.prod(width * increments, axis=1)
         wire = [wires[n] for n in range(wires.shape[0])]
         return Evaluation(shape, wire, grid_of_times, x, xp).value() * jacobian[:, None]
@@ -129,12 +129,12 @@ def _compiled(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
         def step(n: Any, so_far: Any) -> Any:
             numbers = n * at_once + xp.arange(at_once)
             u, which = jax.vmap(lambda number: block(number, strata, words))(numbers)
-            found = values(u.reshape(-1, dim), grid, wires, grid_of_times).reshape(at_once, 2, _BLOCK, times)
+            weighted = values(u.reshape(-1, dim), grid, wires, grid_of_times).reshape(at_once, 2, _BLOCK, times)
             # The last block may hold more strata than there are.
-            found = xp.where((which < pairs)[:, None, :, None], found, 0.0)
-            gap = ((found[:, 0] - found[:, 1]) / 2).reshape(-1, times)
+            weighted = xp.where((which < pairs)[:, None, :, None], weighted, 0.0)
+            gap = ((weighted[:, 0] - weighted[:, 1]) / 2).reshape(-1, times)
             total, cov = so_far
-            return total + found.sum(axis=(0, 1, 2)), cov + xp.matmul(gap.T, gap, precision="highest")
+            return total + weighted.sum(axis=(0, 1, 2)), cov + xp.matmul(gap.T, gap, precision="highest")
 
         steps = (pairs + at_once * _BLOCK - 1) // (at_once * _BLOCK)
         return lax.fori_loop(0, steps, step, (xp.zeros(times), xp.zeros((times, times))))

@@ -154,10 +154,10 @@ def _settle_group(integrals: Sequence[TimeIntegral], states: Ideals) -> tuple[np
     steps = 0
     for columns, members in order_patterns(first.times):
         transfer = Transfer(states, rows, first.times.shape[1], columns, first.theory.stationary)
-        found, taken = transfer.integrate(first.times[members])
+        by_row, taken = transfer.integrate(first.times[members])
         steps = max(steps, taken)
-        found = found * (np.array([integral.scale for integral in integrals])[rows.owner] * rows.amplitude)[:, None]
-        for target, source in ((values, found), (size, np.abs(found))):
+        by_row = by_row * (np.array([integral.scale for integral in integrals])[rows.owner] * rows.amplitude)[:, None]
+        for target, source in ((values, by_row), (size, np.abs(by_row))):
             part = np.zeros((len(integrals), len(members)))
             np.add.at(part, rows.owner, source)
             target[:, members] = part

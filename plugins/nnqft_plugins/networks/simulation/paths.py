@@ -100,7 +100,7 @@ def path_batch(batch: NetworkBatch) -> Measured:
     records = np.empty((3, len(schedule.moments), *shape))
     now, input_now = 0.0, drive.value()
     with np.errstate(all="ignore"):
-        for place, moment in enumerate(schedule.moments):
+        for column, moment in enumerate(schedule.moments):
             pairs = max(1, math.ceil((moment - now) / (2 * ensemble.step) - 1e-9)) if moment > now else 0
             for _ in range(pairs):
                 half = step_of(ensemble.scheme, network.gamma, network.kappa, (moment - now) / (2 * pairs))
@@ -116,7 +116,7 @@ def path_batch(batch: NetworkBatch) -> Measured:
                     coarse.step(whole, half.spread * (carried * first + second), input_now, end)
                 free = exact.decay * (exact.decay * free + exact.spread * first) + exact.spread * second
                 input_now = end
-            records[:, place] = fine.h, coarse.h if ensemble.refined else fine.h, free
+            records[:, column] = fine.h, coarse.h if ensemble.refined else fine.h, free
             now = moment
     return _measure(batch, schedule, W, records)
 

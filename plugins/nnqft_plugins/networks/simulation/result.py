@@ -167,12 +167,12 @@ def load(path: str | os.PathLike[str]) -> Simulation:
         data |= {name: np.array(data[name], dtype=float) for name in arrays}
         data["notes"] = tuple(data["notes"])
         data["parameters"] = {name: _tuples(value) for name, value in data["parameters"].items()}
-        found = Simulation(**data)
-        if found.times.shape != (len(found.mean), 2) or found.cov.shape != (len(found.mean),) * 2:
+        simulation = Simulation(**data)
+        if simulation.times.shape != (len(simulation.mean), 2) or simulation.cov.shape != (len(simulation.mean),) * 2:
             raise ValueError("arrays of different lengths")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{str(path)!r} is damaged: {type(error).__name__} {error}") from None
-    return found
+    return simulation
 
 
 def _tuples(value: Any) -> Any:

@@ -119,16 +119,16 @@ def _simulation(cell: SimulationCell) -> dict[str, Any]:
     from nnqft_plugins.networks.simulation import simulate
 
     theory = nnqft.theory(cell.model, start=cell.start, **dict(cell.parameters))
-    found = simulate(theory, times=cell.times, rtol=cell.rtol, networks=cell.networks, seed=cell.seed)
+    simulation = simulate(theory, times=cell.times, rtol=cell.rtol, networks=cell.networks, seed=cell.seed)
     return {
-        "mean": found.mean.tolist(),
-        "cov": found.cov.tolist(),
-        "step": found.discretisation.tolist(),
-        "networks": found.networks,
-        "discarded": found.discarded,
-        "method": found.method,
-        "converged": bool(found.converged),
-        "notes": list(found.notes),
+        "mean": simulation.mean.tolist(),
+        "cov": simulation.cov.tolist(),
+        "step": simulation.discretisation.tolist(),
+        "networks": simulation.networks,
+        "discarded": simulation.discarded,
+        "method": simulation.method,
+        "converged": bool(simulation.converged),
+        "notes": list(simulation.notes),
     }
 
 
@@ -186,10 +186,10 @@ def run_all(
             yield cell, data, True
     if not missing:
         return
-    with running(executor, workers, address) as place:
+    with running(executor, workers, address) as opened:
         store.folder.mkdir(parents=True, exist_ok=True)
         items = [(cell, str(store.folder.resolve())) for cell in missing]
-        for cell, data in zip(missing, place.map(run_and_store, items), strict=True):
+        for cell, data in zip(missing, opened.map(run_and_store, items), strict=True):
             if store.get(cell) is None:
                 store.put(cell, data)
             yield cell, data, False
