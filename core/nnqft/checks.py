@@ -6,14 +6,14 @@ import inspect
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, SupportsInt, TypeVar
 
 import numpy as np
 
 from nnqft.errors import InputError, UnknownNameError, short
 
 
-def finite_number(name: str, value: Any) -> float:
+def finite_number(name: str, value: object) -> float:
     """A finite real number that a user gave, as float.
 
     Parameters
@@ -49,7 +49,7 @@ def finite_number(name: str, value: Any) -> float:
     return number
 
 
-def whole_number(name: str, value: Any, least: int) -> int:
+def whole_number(name: str, value: object, least: int) -> int:
     """A whole number that a user gave, as int; a float such as 3.0 is one.
 
     Parameters
@@ -77,10 +77,11 @@ def whole_number(name: str, value: Any, least: int) -> int:
     number = finite_number(name, value)
     if number != math.floor(number) or number < least:
         raise InputError(f"{name}={short(value)}: wanted a whole number ≥ {least}")
-    return int(value)
+    assert isinstance(value, SupportsInt)  # as finite_number found
+    return int(value)  # not int(number), which knows no integers beyond 2^53
 
 
-def positive_number(name: str, value: Any, example: str = "1e-3") -> float:
+def positive_number(name: str, value: object, example: str = "1e-3") -> float:
     """A finite real number > 0 that a user gave, as float; else InputError, whose message suggests `example`."""
     number = finite_number(name, value)
     if number <= 0:

@@ -168,9 +168,9 @@ class IntegrationError(NnqftError):
     nnqft.errors.IntegrationError: diagram 0 (order 0, width 0): ... returned a value that is not finite
     """
 
-    def __init__(self, message: str, result: Any = None) -> None:
+    def __init__(self, message: str, result: object = None) -> None:
         super().__init__(message)
-        self.result = result
+        self.result: Any = result  # a Result, which this lowest floor of the house does not know
 
 
 def short(value: object, limit: int = 60) -> str:

@@ -104,17 +104,17 @@ class Host:
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not callable")
         self.found[kind][name] = thing, plugin
 
-    def model(self, name: Any) -> AbstractModel:
+    def model(self, name: object) -> AbstractModel:
         """The model of that name; raises as `get` does."""
         model: AbstractModel = self.get("model", name)
         return model
 
-    def observable(self, name: Any) -> AbstractObservable | AbstractDerivedObservable:
+    def observable(self, name: object) -> AbstractObservable | AbstractDerivedObservable:
         """The observable of that name, with legs or derived; raises as `get` does."""
         observable: AbstractObservable | AbstractDerivedObservable = self.get("observable", name)
         return observable
 
-    def integrator(self, name: Any) -> AbstractIntegrator:
+    def integrator(self, name: object) -> AbstractIntegrator:
         """The integrator of that name; raises as `get` does."""
         integrator: AbstractIntegrator = self.get("integrator", name)
         return integrator
@@ -123,17 +123,17 @@ class Host:
         """All integrators, in the order in which they were installed."""
         return [thing for thing, _ in self.found["integrator"].values()]
 
-    def executor(self, name: Any) -> Callable[..., AbstractExecutor]:
+    def executor(self, name: object) -> Callable[..., AbstractExecutor]:
         """The factory of executors of that name; raises as `get` does."""
         factory: Callable[..., AbstractExecutor] = self.get("executor", name)
         return factory
 
-    def drawing(self, name: Any) -> Callable[[Diagram], str]:
+    def drawing(self, name: object) -> Callable[[Diagram], str]:
         """The function that draws in the format of that name; raises as `get` does."""
         draw: Callable[[Diagram], str] = self.get("drawing", name)
         return draw
 
-    def get(self, kind: str, name: Any) -> Any:
+    def get(self, kind: str, name: object) -> Any:
         """The object of that kind and name.
 
         Raises
@@ -215,7 +215,7 @@ def default_host() -> Host:
     return Host.load()
 
 
-def open_executor(executor: Any, workers: Any = None, address: Any = None) -> AbstractExecutor:
+def open_executor(executor: object, workers: object = None, address: object = None) -> AbstractExecutor:
     """The executor itself if one is given, else a new one of that name, which the caller closes.
 
     Raises
@@ -234,7 +234,7 @@ def open_executor(executor: Any, workers: Any = None, address: Any = None) -> Ab
 
 
 @contextmanager
-def running(executor: Any, workers: Any = None, address: Any = None) -> Iterator[AbstractExecutor]:
+def running(executor: object, workers: object = None, address: object = None) -> Iterator[AbstractExecutor]:
     """Give the executor that `open_executor` opens; at the end it is closed, unless it was given by the caller."""
     opened = open_executor(executor, workers, address)
     try:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from nnqft import AbstractExecutor, InputError, Outcome, Target, Work, hookimpl
 from nnqft_workers.pool import AbstractPool
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 
 @dataclass
@@ -24,7 +27,7 @@ class PoolExecutor(AbstractExecutor):
 
         return schedule(work, target, self.pool, progress)
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    def map(self, function: Callable[[Item], Value], items: Sequence[Item]) -> Iterator[Value]:
         """Results of a pure function on the pool, in the order of the items."""
         from nnqft_workers.dispatcher import map_in_order
 

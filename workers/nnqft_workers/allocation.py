@@ -54,7 +54,7 @@ def ideal_shares(variance: np.ndarray, cost: np.ndarray) -> np.ndarray:
     return best
 
 
-def extended(variance: np.ndarray, shares: np.ndarray, have: np.ndarray, most: float) -> np.ndarray:
+def samples_to_reach(variance: np.ndarray, shares: np.ndarray, have: np.ndarray, most: float) -> np.ndarray:
     """(D,) samples of each integral that bring every error to the one allowed, with those it has, at least cost.
 
     Each gets its share of some level, unless it has more: as water fills a vessel from its lowest places. The level is

@@ -18,7 +18,7 @@ class Devices:
         self._used = False
         self._twins: dict[int, AbstractIntegrator | None] = {}
 
-    def of(self, work: Work, samples: int, largest: int) -> str:
+    def device_for(self, work: Work, samples: int, largest: int) -> str:
         """The device of a chunk: ``"gpu"`` where it is larger than a core takes, or its integrator is made for GPUs."""
         twin = self._twin(work)
         if twin is None or (samples <= largest and twin is not work.integrator):

@@ -19,7 +19,7 @@ from nnqft_workers.devices import Devices
 from nnqft_workers.dispatcher import Dispatcher, Item
 from nnqft_workers.ledger import AbstractLedger, open_ledger
 from nnqft_workers.pool import AbstractPool, Failed
-from nnqft_workers.rounds import LEAST, Key, Rounds
+from nnqft_workers.rounds import LEAST, ChunkId, Rounds
 from nnqft_workers.tasks import Chunk, Prepare, Settle, run_task
 
 MEMORY = 1 << 32
@@ -80,7 +80,7 @@ class _Run:
         self.dispatcher = Dispatcher(pool, run_task)
         self.estimates: list[Estimate | None] = [None] * len(work)
         self.states: dict[tuple[int, tuple[int, ...]], Any] = {}
-        self.arrived: dict[Key, Estimate | Failed] = {}
+        self.arrived: dict[ChunkId, Estimate | Failed] = {}
         self.spent = 0
         self.excess = math.inf
         self.deadline = time.monotonic() + (math.inf if target.time_limit is None else target.time_limit)
@@ -179,9 +179,9 @@ class _Run:
         if time.monotonic() > self.deadline:
             raise _OutOfTime
 
-    def _sample(self, plan: list[Key]) -> None:
+    def _sample(self, plan: list[ChunkId]) -> None:
         """One round of chunks, each merged when all before it of its integral are there."""
-        waiting: dict[int, deque[Key]] = {}
+        waiting: dict[int, deque[ChunkId]] = {}
         for key in plan:
             waiting.setdefault(key.integral, deque()).append(key)
         self.rounds.take(plan)
@@ -207,7 +207,7 @@ class _Run:
             self._look_at_the_clock()
         self._raise_first(plan, waiting)
 
-    def _merge(self, waiting: deque[Key], expected: int) -> None:
+    def _merge(self, waiting: deque[ChunkId], expected: int) -> None:
         """Results in the order of the chunks, so that the sums have the same bits wherever these ran."""
         while waiting and isinstance(result := self.arrived.get(waiting[0]), Estimate):
             key = waiting.popleft()
@@ -217,7 +217,7 @@ class _Run:
             self.spent += result.samples
             self.progress({"samples": self.spent, "expected": expected, "error": self.excess})
 
-    def _raise_first(self, plan: list[Key], waiting: Mapping[int, deque[Key]]) -> None:
+    def _raise_first(self, plan: list[ChunkId], waiting: Mapping[int, deque[ChunkId]]) -> None:
         """Raise the first error of the plan when all before it is there: the same one wherever the chunks ran."""
         left = {key for queue in waiting.values() for key in queue}
         for key in (key for key in plan if key in left):
@@ -227,12 +227,12 @@ class _Run:
             if result is None:
                 return
 
-    def _chunk(self, key: Key) -> Chunk:
+    def _chunk(self, key: ChunkId) -> Chunk:
         work = self.work[key.integral]
         integrator = self.devices.integrator(work, self.rounds.device(key))
         return Chunk(work, integrator, self.states[self._map_of(work)], key.samples, key.number, self.target.seed)
 
-    def _item(self, key: Key) -> Item:
+    def _item(self, key: ChunkId) -> Item:
         return Item(key, self._chunk(key), key.samples * self.work[key.integral].integral.cost, self.rounds.device(key))
 
     def _guess(self) -> Iterator[Item]:

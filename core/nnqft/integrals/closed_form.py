@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Polynomial = tuple[Fraction, ...]
 """Coefficients of x^0, x^1, …"""
@@ -39,7 +40,11 @@ class ClosedForm:
     terms: Mapping[Fraction, Polynomial]
     gamma: Fraction = Fraction(1)
 
-    def __call__(self, tau: Any) -> Any:
+    @overload
+    def __call__(self, tau: float) -> float: ...
+    @overload
+    def __call__(self, tau: np.ndarray | Sequence[float]) -> np.ndarray: ...
+    def __call__(self, tau: ArrayLike) -> float | np.ndarray:
         """Value at τ ≥ 0, a float or an array."""
         x = float(self.gamma) * np.asarray(tau, dtype=float)
         value = np.zeros_like(x)
@@ -81,7 +86,15 @@ class ClosedForm:
         variable = r"\tau" if self.gamma == 1 else r"\gamma\tau"
         return self._write(variable, "e^{{-{}}}", _latex_power, _latex_number, "-") or "0"
 
-    def _write(self, variable: str, exponential: str, power: Any, number: Any, minus: str) -> str:
+    def _write(
+        self,
+        variable: str,
+        exponential: str,
+        power: Callable[[str, int], str],
+        number: Callable[[Fraction], str],
+        minus: str,
+    ) -> str:
+        """The sum as text, in one notation or another for powers, numbers and signs."""
         parts = []
         for rate, polynomial in sorted(self.terms.items()):
             monomials = [(c, n) for n, c in enumerate(polynomial) if c]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.integral import TimeIntegral
 from nnqft.interfaces.integrator import AbstractIntegrator
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ class AbstractExecutor(ABC):
         ``error`` (largest error over what the target allows, inf while unknown).
         """
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    def map(self, function: Callable[[Item], Value], items: Sequence[Item]) -> Iterator[Value]:
         """Results of a pure function, in the order of the items, as they are asked for; by default in this process.
 
         For work that is not an integral, such as simulations. Function and items must survive pickling.

@@ -25,6 +25,7 @@ from nnqft.show.page import outcome_line
 from nnqft.stages.theories import make_theory
 
 if TYPE_CHECKING:
+    import gvar
     from matplotlib.axes import Axes
 
 
@@ -95,7 +96,7 @@ class Derived:
         """Seconds that all base observables took together."""
         return sum(result.seconds for result in self.bases.values())
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> gvar.GVar:
         """One of the numbers, as a gvar with its error.
 
         Raises
@@ -169,7 +170,7 @@ class Derived:
         """Write everything, base results included, to a JSON file, whole or not at all."""
         write_json(path, self.to_data())
 
-    def to_data(self) -> dict[str, Any]:
+    def to_data(self) -> dict[str, object]:
         """The numbers and their base results as JSON values."""
         return {
             "format": FORMAT,

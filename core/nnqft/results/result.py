@@ -246,7 +246,7 @@ class Result:
         """Write everything to a JSON file, whole or not at all."""
         write_json(path, self.to_data())
 
-    def to_data(self) -> dict[str, Any]:
+    def to_data(self) -> dict[str, object]:
         """The result as JSON values."""
         return {
             "format": FORMAT,

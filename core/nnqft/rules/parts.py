@@ -113,7 +113,7 @@ class Propagator:
     formula: str = ""
     terms: tuple[Term, ...] = ()
     kernel: Callable[[Array, Array, Mapping[str, Any], ModuleType], Array] | None = None
-    params: tuple[tuple[str, Any], ...] = ()
+    params: tuple[tuple[str, object], ...] = ()
     delay: Callable[[Array, Array, Mapping[str, Any], ModuleType], tuple[Array, Array]] | None = None
     delta: bool = False
     stub: bool = False
@@ -177,7 +177,7 @@ class Memory:
     two: int
     terms: tuple[Term, ...] = ()
     kernel: Callable[[Array, Array, Mapping[str, Any], ModuleType], Array] | None = None
-    params: tuple[tuple[str, Any], ...] = ()
+    params: tuple[tuple[str, object], ...] = ()
     formula: str = "f"
 
 

@@ -73,20 +73,21 @@ class SelfEnergy:
         """Has any part a statistical error?"""
         return any(part.samples for parts in self.parts.values() for part in parts.values())
 
-    def to_data(self) -> dict[str, Any]:
+    def to_data(self) -> dict[str, object]:
         """The self-energies as JSON values."""
         parts = {name: parts_to_data(each) for name, each in self.parts.items()}
         return {"grid": self.grid.tolist(), "converged": self.converged, **parts}
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> SelfEnergy:
+    def from_data(cls, data: Mapping[str, object]) -> SelfEnergy:
         """The self-energies that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
-        grid = array_from(data["grid"], (len(data["grid"]),))
+        fields: Mapping[str, Any] = data  # whose values are checked one by one
+        grid = array_from(fields["grid"], (len(fields["grid"]),))
         parts = {
-            name: parts_from(data[name], len(grid) if name in GRIDDED else 1)
+            name: parts_from(fields[name], len(grid) if name in GRIDDED else 1)
             for name in ("retarded", "noise", "mass", "white")
         }
-        return cls(grid, **parts, converged=bool(data["converged"]))
+        return cls(grid, **parts, converged=bool(fields["converged"]))
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {len(parts)}" for name, parts in self.parts.items())

@@ -44,7 +44,7 @@ class Request:
 
     model: str
     start: str
-    parameters: tuple[tuple[str, Any], ...]
+    parameters: tuple[tuple[str, object], ...]
     observable: str
     order: int | str
     width_order: int | None
@@ -110,11 +110,11 @@ def make_request(
     observable: str,
     effort: Effort,
     *,
-    order: Any,
-    width_order: Any = None,
-    times: Any = None,
-    tau: Any = None,
-    indices: Any = None,
+    order: object,
+    width_order: object = None,
+    times: object = None,
+    tau: object = None,
+    indices: object = None,
 ) -> Request:
     """The request for an observable with legs, everything a user may have got wrong checked first.
 
@@ -143,7 +143,7 @@ def make_request(
     )
 
 
-def check_order(order: Any, width_order: Any) -> tuple[int | str, int | None]:
+def check_order(order: object, width_order: object) -> tuple[int | str, int | None]:
     """Both in their proper types, or InputError."""
     width = None if width_order is None else whole_number("width_order", width_order, 0)
     if not isinstance(order, str):

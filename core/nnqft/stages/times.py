@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from nnqft.errors import InputError, short
@@ -13,7 +11,7 @@ MAX_TIMES = 2000
 """Time tuples in one request: their covariance is kept for every diagram."""
 
 
-def check_times(theory: Theory, arity: int | None, times: Any, tau: Any) -> tuple[tuple[float, ...], ...]:
+def check_times(theory: Theory, arity: int | None, times: object, tau: object) -> tuple[tuple[float, ...], ...]:
     """External times as M tuples of floats, from `times` or from `tau`, all that can be wrong with them checked.
 
     Tuples, not an array: they are part of a request, which is hashed and written as JSON.
@@ -55,7 +53,7 @@ def check_times(theory: Theory, arity: int | None, times: Any, tau: Any) -> tupl
     return tuple(tuple(row) for row in grid.tolist())
 
 
-def _lags(theory: Theory, arity: int | None, tau: Any) -> np.ndarray:
+def _lags(theory: Theory, arity: int | None, tau: object) -> np.ndarray:
     """The pairs (τ, 0) of some lags, (M, 2)."""
     if not theory.stationary:
         raise InputError("tau needs a stationary start; from rest write times=[(t, s), …]")
@@ -77,7 +75,7 @@ def _example(arity: int | None) -> str:
     return str([(1.0,) * (2 if arity is None else arity)])
 
 
-def _array(name: str, value: Any) -> np.ndarray:
+def _array(name: str, value: object) -> np.ndarray:
     """Finite real numbers that a user gave, as a float array of their shape."""
     try:
         array = np.asarray(value)
