@@ -55,7 +55,7 @@ def _contributions(request: Request, series: Series, counts: Counts) -> Table:
 
 
 def _cells(part: Estimate) -> tuple[str, str]:
-    """Value at the first time, and χ²."""
+    """Two cells of a row: the value at the first time with its error, and χ²."""
     chi2 = "" if math.isnan(part.chi2) else f"{part.chi2:.2f}"
     return value_with_error(part.mean[0], part.sdev[0], part.rounding.flat[0]), chi2
 

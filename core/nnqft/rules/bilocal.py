@@ -1,4 +1,4 @@
-"""Contract the bilocal lines ⟨𝔚(t1,t2) 𝔚̃(t3,t4)⟩ = δ(t1−t3)δ(t2−t4) + δ(t1−t4)δ(t2−t3) of a action."""
+"""Contract the bilocal lines ⟨𝔚(t1,t2) 𝔚̃(t3,t4)⟩ = δ(t1−t3)δ(t2−t4) + δ(t1−t4)δ(t2−t3) of an action."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _merge(one: Vertex, its_leg: Leg, two: Vertex, other_leg: Leg, points: dict[
 
 
 def _equal(one: Vertex, two: Vertex) -> bool:
-    """Equal up to swapping the two points, with all else in place."""
+    """Are the two vertices equal, if need be after their two points are exchanged?"""
     if (one.couplings, one.width, one.order) != (two.couplings, two.width, two.order):
         return False
     swapped = [replace(leg, point=1 - leg.point) for leg in two.legs if isinstance(leg.point, int)]
