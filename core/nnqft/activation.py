@@ -19,12 +19,15 @@ class Activation:
         How it is printed: ``"tanh"``, ``"h − h³/3"``.
     value, slope
         φ(h) and φ'(h), vectorised over float64 arrays of any shape. They must survive pickling: functions at the top
-        of a module, or instances of a class there.
+        of a module, or instances of a class there. Without a slope, what needs φ' takes it from averages of φ.
+    kinks
+        Where φ or one of its derivatives jumps. Between them φ is smooth.
     """
 
     name: str
     value: Callable[[np.ndarray], np.ndarray]
-    slope: Callable[[np.ndarray], np.ndarray]
+    slope: Callable[[np.ndarray], np.ndarray] | None = None
+    kinks: tuple[float, ...] = ()
 
     @classmethod
     def polynomial(cls, name: str, coefficients: dict[int, float]) -> Activation:

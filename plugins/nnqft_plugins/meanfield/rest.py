@@ -119,7 +119,7 @@ def _picard(network: Network, horizon: float, steps: int, guess: np.ndarray | No
 def _phi_phi(network: Network, C: np.ndarray, accuracy: float) -> np.ndarray:
     """⟨φφ⟩ for all pairs of times."""
     variance = np.maximum(np.diagonal(C), 0.0)
-    b, _ = hermite(network.activation.value, variance, accuracy)
+    b, _ = hermite(network.activation.value, variance, accuracy, network.activation.kinks)
     size = np.sqrt(np.outer(variance, variance))
     rho = np.divide(C, size, out=np.zeros_like(C), where=size > 0)
     return overlap(b, np.clip(rho, -1.0, 1.0))

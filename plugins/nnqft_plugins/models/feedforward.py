@@ -15,9 +15,8 @@ from typing import Any
 from nnqft import AbstractModel, Activation, Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex
 from nnqft_plugins.meanfield.layers import fixed_layers
 from nnqft_plugins.models.activations import LINEAR
-from nnqft_plugins.models.network import SLOWEST
+from nnqft_plugins.models.parameters import ACTIVATION, SLOWEST, activation_of, phi_of
 from nnqft_plugins.models.saddle import MEAN_FIELD_REMARK, SADDLE
-from nnqft_plugins.models.taylor import ACTIVATION, activation_of, phi_of
 from nnqft_plugins.networks import Network
 
 FEEDFORWARD: dict[str, Parameter] = {

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Theory, Vertex, finite_number, short
+from nnqft import Activation, Field, Leg, Parameter, Propagator, Theory, Vertex
 from nnqft_plugins.meanfield.gaussian import average_of_square
 from nnqft_plugins.models.averages import polynomial_average
 from nnqft_plugins.models.lines import DELTA_LINE, correlator_line, correlator_terms, response_line
+from nnqft_plugins.models.parameters import SLOWEST, input_correlation
 from nnqft_plugins.models.saddle import (
     SADDLE,
     Saddle,
@@ -30,29 +31,6 @@ from nnqft_plugins.models.wick_ordered import wick_vertices
 
 HALF = Fraction(1, 2)
 
-
-def input_correlation(name: str, value: Any) -> float | tuple[tuple[float, float], ...]:
-    """The input's correlation q(t1,t2): a number, or rates and weights of Σ weight·e^{−rate·|t1−t2|}.
-
-    Returns the number, or (rate, weight) pairs sorted by rate.
-    """
-    if not isinstance(value, Mapping | tuple | list):
-        pairs = [(0.0, finite_number(name, value))]
-    else:
-        given = value.items() if isinstance(value, Mapping) else value
-        try:
-            pairs = sorted((finite_number(f"{name} rate", r), finite_number(f"{name} weight", w)) for r, w in given)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{name}={short(value)}: wanted rates and weights, write {name}={{0.5: 1.0}}") from None
-    if any(not 0 <= number <= 1e9 for pair in pairs for number in pair):
-        raise InputError(f"{name}={short(value)}: wanted numbers from 0 to 1e9")
-    return tuple(pairs) if isinstance(value, Mapping | tuple | list) else pairs[0][1]
-
-
-SLOWEST = 1e-9
-"""Smallest leak rate: a network that never forgets has no stationary state."""
 
 PARAMETERS: dict[str, Parameter] = {
     "gamma": Parameter(1.0, "leak rate γ, 1/time", low=SLOWEST),

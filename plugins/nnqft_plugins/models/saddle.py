@@ -8,30 +8,20 @@ order 0 but the line itself. See docs/physics.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nnqft import Activation, InputError, Parameter, Propagator, Term, UnknownNameError, finite_number, short
+from nnqft import Activation, InputError, Parameter, Propagator, Term, finite_number, short
 from nnqft_plugins.meanfield.driven import solve_driven
 from nnqft_plugins.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.models.averages import PolynomialAverage
 from nnqft_plugins.models.lines import correlator_terms, slow_sources
+from nnqft_plugins.models.parameters import one_of
 from nnqft_plugins.models.tabulated import rest_line, stationary_line
 from nnqft_plugins.networks import Network
-
-
-def one_of(*known: str) -> Callable[[str, Any], str]:
-    """Check of a parameter whose values are these words."""
-
-    def check(name: str, value: Any) -> str:
-        if not isinstance(value, str) or value not in known:
-            raise UnknownNameError(name, value, known)
-        return value
-
-    return check
 
 
 def _theta0(name: str, value: Any) -> float:
