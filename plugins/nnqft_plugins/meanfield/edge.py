@@ -42,8 +42,8 @@ def edge_of_chaos(
     Returns
     -------
     (M,) array
-        nan where there is no edge: C grows beyond all bounds before it, chaos never sets in, or φ jumps, so that any σ_w
-        is chaotic.
+        nan where there is no edge: C grows beyond all bounds before it, chaos never sets in, or φ jumps, so
+        that any σ_w is chaotic.
 
     Notes
     -----

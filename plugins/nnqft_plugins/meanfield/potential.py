@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from nnqft_plugins.meanfield.panels import NODES, WEIGHTS
-from nnqft_plugins.meanfield.two_gaussians import Kernel, Series, kernel, rough_series
+from nnqft_plugins.meanfield.two_gaussians import Branch, Kernel, Series, kernel, rough_series
 from nnqft_plugins.networks import Network
 
 
@@ -26,10 +26,13 @@ class Potential(ABC):
         C(0).
     finite : bool
         False where φ grows too fast for an average.
+    accuracy : float
+        How smooth it is: steps of a path cannot be told better.
     """
 
     variance: float
     finite: bool
+    accuracy: float = 0.0
 
     @abstractmethod
     def __call__(self, rho: float) -> float:
@@ -114,7 +117,7 @@ class TabulatedPotential(Potential):
         self.variance, self.average = average.variance, average
         self.coupling, self.static = network.sigma_w**2, network.static
         self.stiffness = network.gamma**2 * self.variance
-        self.finite = math.isfinite(average.square)
+        self.finite, self.accuracy = math.isfinite(average.square), 1e-10
 
     def __call__(self, rho: float) -> float:
         """V'(C) at C = ρ C(0)."""
@@ -130,25 +133,33 @@ class TabulatedPotential(Potential):
         return -self.variance * (self.coupling * float(self.average.above(np.array(rho))) + rest)
 
     def over_square(self, rho_end: float) -> Callable[[float], float]:
-        """−C(0) ∫_0^1 (1−x) V''(ρ_∞ + x(ρ−ρ_∞)) dx, because V'(ρ_∞) = 0; the integral in θ, where V'' is smooth."""
+        """−C(0) ∫_0^1 (1−x) V''(ρ_∞ + x(ρ−ρ_∞)) dx, because V'(ρ_∞) = 0; the integral in θ, where V'' is smooth.
+
+        Tabulated in θ once, because a path asks for it at very many places.
+        """
         far = math.acos(rho_end)
 
-        def value(beyond: float) -> float:
-            rho = rho_end + beyond
-            if beyond < 1e-9:
-                return -self.variance * self.derivative(rho_end) / 2
-            near = 2 * math.asin(math.sqrt(max(1 - rho, 0.0) / 2))
-            # Around θ = 0 a steep φ is smooth on the scale of θ itself only.
-            inside = [x for n in range(40) if near < (x := far * 0.5**n)]
-            edges = np.array([near, *inside[::-1]])
+        def value(near: float) -> float:
+            rho = math.cos(near)
+            edges = np.array([near, *(x for x in self.average.edges if near < x < far), far])
             half = np.diff(edges)[:, None] / 2
             theta = edges[:-1, None] + half * (NODES + 1)
-            below = np.cos(near) - np.cos(theta)
+            # cos θ − cos ϑ, of angles that may be close
+            below = 2 * np.sin((theta + near) / 2) * np.sin((theta - near) / 2)
             slopes = self.coupling * self.average.slope(np.cos(theta)) - self.stiffness
             total = float(((half * below * slopes * np.sin(theta)) @ WEIGHTS).sum())
-            return -self.variance * total / beyond**2
+            beyond = 2 * math.sin((near + far) / 2) * math.sin((far - near) / 2)
+            return -self.variance * total / beyond**2 if beyond else -self.variance * self.derivative(rho) / 2
 
-        return value
+        inside = [x for x in self.average.edges if 0 < x < far]
+        table = Branch.of(value, 0, np.array([0.0, *inside, far]))
+
+        def at(beyond: float) -> float:
+            rho = rho_end + beyond
+            theta = 2 * math.asin(math.sqrt(max(1 - rho, 0.0) / 2))
+            return float(table.at(np.array(min(theta, far))))
+
+        return at
 
 
 def potential_at(network: Network, variance: float, accuracy: float = 1e-13, rough: bool = False) -> Potential:

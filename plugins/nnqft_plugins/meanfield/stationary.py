@@ -47,6 +47,8 @@ class Curve:
         From here on it is that exponential to rounding.
     C : callable
         C at an array of lags ≥ 0.
+    error : float
+        Bound of what solutions of any accuracy share of errors, such as that of a table, relative to C(0).
     """
 
     variance: float
@@ -54,6 +56,7 @@ class Curve:
     rate: float
     end: float
     C: Callable[[np.ndarray], np.ndarray]
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def _sharpened(excess: Callable[..., float], low: float, high: float) -> float:
         second = first + step
         value = excess(second)
         if middle * value <= 0.0:
-            return float(brentq(excess, *sorted((first, second)), xtol=1e-300, rtol=1e-13))
+            return float(brentq(excess, min(first, second), max(first, second), xtol=1e-300, rtol=1e-13))
         first, middle, step = second, value, 2 * step
     return float(brentq(excess, 0.5 * low, 2 * high, xtol=1e-300, rtol=1e-13))
 
@@ -176,8 +179,8 @@ def _roll(network: Network, potential: Potential, rho_end: float, accuracy: floa
     options: dict[str, Any] = {
         "method": "DOP853",
         "dense_output": True,
-        "rtol": max(0.1 * accuracy, 1e-12),
-        "atol": 1e-14,
+        "rtol": max(0.1 * accuracy, potential.accuracy, 1e-12),
+        "atol": max(1e-14, 1e-3 * potential.accuracy),
     }
     rate = speed(-math.inf)
     span = 1 - rho_end
@@ -208,7 +211,7 @@ def _roll(network: Network, potential: Potential, rho_end: float, accuracy: floa
             rho = np.where(lag < turn, first.sol(np.clip(lag, 0.0, turn))[0], rho)
         return (potential.variance * rho).reshape(np.shape(tau))
 
-    return Curve(potential.variance, potential.variance * rho_end, rate, end, C)
+    return Curve(potential.variance, potential.variance * rho_end, rate, end, C, 3 * potential.accuracy)
 
 
 def _around_the_start(network: Network, potential: Potential, rho_end: float, options: dict[str, Any]):  # type: ignore[no-untyped-def]

@@ -4,7 +4,7 @@ With ρ = cos θ, z and u independent unit Gaussians, c = cos(θ/2), s = sin(θ/
 
     x = √v (c z + s u) ,   y = √v (c z − s u) ,   ⟨f(x) f(y)⟩ = ⟨f²⟩ − D(θ) ,   D = ½ ⟨[f(x) − f(y)]²⟩ .
 
-The inner integral, over z, is exact between the places where x or y enter another panel of f; the outer one is adaptive.
+The inner integral, over z, is exact between the places where x or y enter another panel of f; the outer is adaptive.
 Kinks and steps make ⟨f f⟩ singular at ρ = 1, as a function of ρ; of θ it is smooth there, D/s² for a continuous f and
 D/s for one with jumps (Cho & Saul, arXiv:1112.3712, have it in closed form for powers on one side). So that is what is
 tabulated, wherever the Hermite series converges too slowly.
@@ -116,6 +116,8 @@ class Kernel(ABC):
     variance: float
     square: float
     error: float
+    edges: np.ndarray
+    """Of the panels in θ = arccos ρ between which it is smooth."""
 
     @abstractmethod
     def __call__(self, rho: np.ndarray) -> np.ndarray:
@@ -135,7 +137,7 @@ class Series(Kernel):
 
     def __init__(self, variance: float, coefficients: np.ndarray, error: float) -> None:
         self.variance, self.coefficients, self.error = variance, coefficients, error
-        self.square = float(coefficients.sum())
+        self.square, self.edges = float(coefficients.sum()), np.array([0.0, math.pi / 2])
         self._slope, self._integral = polyder(coefficients), polyint(coefficients)
 
     def __call__(self, rho: np.ndarray) -> np.ndarray:
@@ -152,7 +154,7 @@ class Series(Kernel):
 
 
 @dataclass(frozen=True)
-class _Branch:
+class Branch:
     """D/s^p as polynomials on panels of θ ≤ π/2; and ∫ D sin θ dθ over the panels before each."""
 
     power: int
@@ -162,7 +164,9 @@ class _Branch:
     left: float
 
     @classmethod
-    def of(cls, function: Callable[[float], float], power: int, edges: np.ndarray) -> _Branch:
+    def of(cls, function: Callable[[float], float], power: int, edges: np.ndarray) -> Branch:
+        """Of a function of θ, on panels fine enough for it."""
+
         def over_power(theta: np.ndarray) -> np.ndarray:
             return np.array([function(t) / math.sin(t / 2) ** power for t in theta.ravel()]).reshape(theta.shape)
 
@@ -185,7 +189,7 @@ class _Branch:
         """D/s^p, or its derivative."""
         n, x, width = self._place(theta)
         series = legendre.legder(self.series, derivative, axis=1) if derivative else self.series
-        return legendre.legval(x, series[n].T, tensor=False) * (2 / width) ** derivative
+        return legendre.legval(x, np.moveaxis(series[n], -1, 0), tensor=False) * (2 / width) ** derivative
 
     def _place(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         n = np.clip(np.searchsorted(self.edges, theta, side="right") - 1, 0, len(self.edges) - 2)
@@ -212,25 +216,27 @@ class Table(Kernel):
         self.power = 1 if jumps(activation) else 2
         self._plane = _Plane(activation, (variance, variance), (panels, panels))
         self._steep = not activation.kinks
-        self.error = 1e-12 + (self._near.left if math.isfinite(self.square) else math.inf)
+        finite = math.isfinite(self.square)
+        self.error = 1e-12 + (self._near.left if finite else math.inf)
+        self.edges = self._near.edges if finite else np.array([0.0, math.pi / 2])
 
     def _difference(self, theta: float) -> float:
         return self._plane.average(theta, lambda f, g: (f - g) ** 2 / 2, half=True)[0]
 
     @cached_property
-    def _near(self) -> _Branch:
+    def _near(self) -> Branch:
         """ρ ≥ 0."""
         edges = [0.0, math.pi / 2]
         if self._steep:
             edges = [0.0, *(math.pi / 2 * 0.5**n for n in range(40, -1, -1) if 0.5**n * math.sqrt(self.variance) > 1)]
-        return _Branch.of(self._difference, self.power, np.unique([*edges, math.pi / 2]))
+        return Branch.of(self._difference, self.power, np.unique([*edges, math.pi / 2]))
 
     @cached_property
-    def _far(self) -> _Branch:
+    def _far(self) -> Branch:
         """ρ < 0, as a function of π − θ."""
-        return _Branch.of(lambda angle: self._difference(math.pi - angle), 0, np.array([0.0, math.pi / 2]))
+        return Branch.of(lambda angle: self._difference(math.pi - angle), 0, np.array([0.0, math.pi / 2]))
 
-    def _on_branches(self, rho: np.ndarray, evaluate: Callable[[_Branch, np.ndarray], np.ndarray]) -> np.ndarray:
+    def _on_branches(self, rho: np.ndarray, evaluate: Callable[[Branch, np.ndarray], np.ndarray]) -> np.ndarray:
         """`evaluate` of the branch that each ρ is on, and of its angle there."""
         rho = np.asarray(rho, dtype=float)
         angle = np.arccos(np.clip(np.abs(rho), 0.0, 1.0))
@@ -244,7 +250,7 @@ class Table(Kernel):
     def slope(self, rho: np.ndarray) -> np.ndarray:
         """d⟨φφ⟩/dρ at each ρ; inf at ρ = 1 for a φ that jumps."""
 
-        def value(branch: _Branch, theta: np.ndarray) -> np.ndarray:
+        def value(branch: Branch, theta: np.ndarray) -> np.ndarray:
             s, c = np.sin(theta / 2), np.cos(theta / 2)
             if not branch.power:
                 return -branch.at(theta, 1) / np.maximum(2 * s * c, 1e-8)
@@ -268,7 +274,7 @@ class Scaled(Kernel):
 
     def __init__(self, table: Table, variance: float, degree: int) -> None:
         self.table, self.variance, self.factor = table, variance, variance**degree
-        self.square, self.error = self.factor * table.square, table.error
+        self.square, self.error, self.edges = self.factor * table.square, table.error, table.edges
 
     def __call__(self, rho: np.ndarray) -> np.ndarray:
         """⟨φφ⟩ at each ρ."""

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from nnqft import Activation, Field, Leg, Parameter, Propagator, Theory, Vertex
-from nnqft_plugins.meanfield.gaussian import average_of_square
+from nnqft_plugins.meanfield.gaussian import slope_square
 from nnqft_plugins.models.averages import polynomial_average
 from nnqft_plugins.models.lines import DELTA_LINE, correlator_line, correlator_terms, response_line
 from nnqft_plugins.models.parameters import SLOWEST, input_correlation
@@ -94,7 +92,7 @@ def wick_theory(model: str, values: Mapping[str, Any], activation: Activation, d
     curve = stationary_curve(values, activation)
     line = stationary_line(curve.C, correlator_terms("stationary", values), 4 / values["gamma"])
     vertices = (WEIGHTS, *wick_vertices(activation, degree, curve, values["gamma"]))
-    gain = values["sigma_w"] ** 2 * float(average_of_square(activation.slope, np.array(curve.variance)))
+    gain = values["sigma_w"] ** 2 * slope_square(activation, curve.variance)
     return _saddle_theory(model, "stationary", values, saddle, line, vertices, gain)
 
 
