@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnqft import Activation
+from nnqft import Activation, InputError
 from nnqft_plugins.meanfield.panels import Panels, gaussian_panels
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -198,6 +198,27 @@ def moment(activation: Activation, variance: float, order: int = 0, power: int =
         return Average(np.inf, np.inf)
     # What panels do not resolve is relative to the largest f e^{−z²/4}, whose share of the average may be small.
     return Average(total, size * (1e-13 + 10 * power * panels.error))
+
+
+def moments_of_square(activation: Activation, variance: float, degree: int) -> tuple[np.ndarray, float]:
+    """⟨φ(x)² He_m(x/√v)⟩/√m! for m = 0 … degree, and ⟨φ⁴⟩^½, to which their rounding is relative.
+
+    Raises
+    ------
+    InputError
+        If φ grows too fast for it.
+    """
+    panels = panels_of(activation.value, variance, activation.kinks)
+    z = panels.z.ravel()
+    with np.errstate(all="ignore"):
+        square = (panels.weight * panels.value**2).ravel()
+        moments = square @ (_functions(z, degree + 2)[:, : degree + 1] * np.exp(z**2 / 4)[:, None])
+        size = float(np.sqrt((panels.weight * panels.value**4).sum()))
+    if not (panels.finite and np.isfinite(moments).all() and np.isfinite(size)):
+        raise InputError(
+            f"φ = {activation.name} grows too fast for averages at variance {variance:.3g}; write a smaller sigma_w"
+        )
+    return moments, size
 
 
 def slope_square(activation: Activation, variance: float) -> float:

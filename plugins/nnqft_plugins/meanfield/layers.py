@@ -85,7 +85,7 @@ def fixed_layers(network: Network, thickness: float) -> Layers:
         If q grows beyond all bounds, or a layer is too thick.
     """
     twin = equivalent(network, thickness)
-    q = fixed_point(twin)
+    q = _fixed_variance(network, twin)
     memory = 2 * network.gamma - network.gamma**2 * thickness
     overlap, slope = _overlap(twin, q)
     return Layers(
@@ -95,6 +95,17 @@ def fixed_layers(network: Network, thickness: float) -> Layers:
         variance_depth=_depth(memory * (_variance_slope(twin, q) - 1), thickness),
         overlap_depth=_depth(memory * (slope - 1), thickness),
     )
+
+
+def _fixed_variance(network: Network, twin: Network) -> float:
+    try:
+        return fixed_point(twin)
+    except InputError:  # which speaks of the twin's σ_w
+        raise InputError(
+            f"no stationary state at infinite width: σ_w={network.sigma_w:g}, γ={network.gamma:g} and"
+            f" φ = {network.activation.name} drive the variance of the layers beyond all bounds; write a smaller"
+            " sigma_w or start='rest'"
+        ) from None
 
 
 def _per_layer(growth: float, thickness: float) -> float:
@@ -140,7 +151,7 @@ def _overlap(twin: Network, q: float) -> tuple[float, float]:
 
 def layered_curve(network: Network) -> Curve:
     """C(τ) deep in a stack of thin layers."""
-    q = fixed_point(equivalent(network, 0.0))
+    q = _fixed_variance(network, equivalent(network, 0.0))
     gamma = network.gamma
     return Curve(q, 0.0, gamma, 36 / gamma, _Decay(q, gamma))
 

@@ -27,6 +27,22 @@ def one_of(*known: str) -> Callable[[str, Any], str]:
     return check
 
 
+def one_of_or_none(*known: str) -> Callable[[str, Any], str | None]:
+    """The same where None stands for a choice of the program's."""
+    check = one_of(*known)
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def check_degree(name: str, value: Any) -> int | None:
+    """A whole number from 1 to 14, or None for a choice of the program's."""
+    if value is None:
+        return None
+    degree = whole_number(name, value, 1)
+    if degree > MAX_DEGREE:
+        raise InputError(f"{name}={degree}: wanted at most {MAX_DEGREE}")
+    return degree
+
+
 def input_correlation(name: str, value: Any) -> float | tuple[tuple[float, float], ...]:
     """The input's correlation q(t1,t2): a number, or rates and weights of Σ weight·e^{−rate·|t1−t2|}.
 
