@@ -30,6 +30,7 @@ from nnqft_plugins.integrators.ideals import count_upper_sets, upper_sets
 EXACT = default_host().get("integrator", "exact")
 VEGAS = default_host().get("integrator", "vegas")
 RATES = {"gamma": 1.3, "kappa": 0.8}
+BARE = {"expansion": "bare", "sigma_w": 1.0, "N": 1}
 PHI_CUBIC = {1: 1.0, 3: -1 / 3}
 PAIRS = [(0.0, 0.0), (0.7, 0.0), (0.0, 0.7), (-2.0, 0.5), (3.0, 2.5)]
 REST = [(0.0, 0.0), (1.2, 0.5), (0.5, 1.2), (0.0, 0.8), (0.9, 0.9), (4.0, 3.0)]
@@ -377,7 +378,7 @@ def test_feedforward_linear_obeys_its_closed_equation(start):
     """d⟨h²⟩/dt = (σ_w² − 2γ) ⟨h²⟩ + κ + σ_b², and C(t,s) = e^{−γ(t−s)} C(s,s), at any width."""
     gamma, noise, first, order = 1.3, 0.8 + 0.5**2, 0.9, 4
     times = PAIRS if start == "stationary" else REST
-    theory = nnqft.theory("feedforward", start=start, sigma_b=0.5, C_0=first, N=7, **RATES)
+    theory = nnqft.theory("feedforward", start=start, sigma_b=0.5, C_0=first, N=7, sigma_w=1.0, **RATES)
     result = exactly(theory, "two_point", order=order, times=times)
     matrix = np.diag([-2 * gamma] * (order + 1) + [0.0]) + np.diag([1.0] * order + [0.0], -1)
     matrix[0, -1], matrix[-1, order] = noise, 0.0
@@ -402,7 +403,7 @@ def test_feedforward_at_one_site(phi, start):
     order = 3 if len(phi) == 1 else 1
     push = [(c / 2, 1, (p,), (2,)) for p, c in square.items()]
     process = Process(((-1.3, 0, (1,), (1,)), (0.4, 0, (0,), (2,)), *push), order)
-    theory = nnqft.theory("feedforward", start=start, coefficients=phi, **RATES)
+    theory = nnqft.theory("feedforward", start=start, coefficients=phi, **BARE, **RATES)
     for times in [(0.9, 0.9, 0.9, 0.9), (1.7, 0.9, 0.5, 0.5), (1.7, 1.1)]:
         result = exactly(theory, "cumulant", order=order, times=[times])
         wanted = process.cumulant(times, start)
@@ -571,7 +572,7 @@ QUADRATURE = {
     "three times": (rest_oscillator(), "cumulant", 2, (0.4, 1.1, 0.9)),
     "response": (rest_oscillator(), "response", 2, (1.4, 0.3)),
     "cubic": (nnqft.theory("cubic_tanh", start="rest", sigma_b=0.3), "two_point", 1, (0.5, 1.2)),
-    "feedforward": (nnqft.theory("feedforward", start="rest", C_0=0.7), "cumulant", 2, (0.4, 1.1, 0.4, 0.9)),
+    "feedforward": (nnqft.theory("feedforward", start="rest", C_0=0.7, **BARE), "cumulant", 2, (0.4, 1.1, 0.4, 0.9)),
 }
 
 
@@ -593,7 +594,7 @@ SAMPLED = {
     "cubic": (nnqft.theory("cubic_tanh", **RATES), "two_point", 2, (0.7, 0.0)),
     "cubic from rest": (nnqft.theory("cubic_tanh", start="rest", sigma_b=0.5, **RATES), "two_point", 2, (0.5, 1.3)),
     "quintic": (nnqft.theory("quintic", **RATES), "two_point", 2, (0.0, 0.0)),
-    "feedforward": (nnqft.theory("feedforward", coefficients=PHI_CUBIC), "two_point", 2, (0.0, 0.0)),
+    "feedforward": (nnqft.theory("feedforward", coefficients=PHI_CUBIC, **BARE), "two_point", 2, (0.0, 0.0)),
     "langevin, four times": (nnqft.theory("langevin"), "cumulant", 2, (0.7, 0.2, 1.1, 0.7)),
     "coloured noise": (coloured({3: 0.7}), "cumulant", 2, (0.7, 0.2)),
     "oscillator": (oscillator({2: 0.4, 3: 0.7}), "two_point", 2, (0.7, 0.0)),
@@ -886,7 +887,7 @@ def test_shared_integrals_are_equal():
     """Whatever the diagrams that share an integral, each of their own integrals has the same value."""
     for theory, observable, times in (
         (nnqft.theory("cubic_tanh"), "two_point", (0.7, 0.0)),
-        (nnqft.theory("feedforward", coefficients=PHI_CUBIC), "two_point", (0.7, 0.0)),
+        (nnqft.theory("feedforward", coefficients=PHI_CUBIC, **BARE), "two_point", (0.7, 0.0)),
         (nnqft.theory("langevin", drift={1: 1.0, 2: 0.4, 3: 1.0}), "cumulant", (0.7, 0.2, 0.2, 1.1)),
     ):
         found = nnqft.diagrams(theory, observable, order=2, arity=len(times))

@@ -31,6 +31,7 @@ import nnqft
 from nnqft.host import default_host
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
+BARE = {"expansion": "bare", "sigma_w": 1.0, "N": 1}
 LINEAR = {1: 1.0}
 CUBIC = {1: 1.0, 3: -1 / 3}
 EVEN = {0: 0.3, 1: 1.0, 2: -0.4}
@@ -40,8 +41,8 @@ STARTS = {"stationary": STATIONARY, "rest": REST}
 
 
 def feedforward(phi: Mapping[int, float], start: str = "stationary", **parameters) -> nnqft.Theory:
-    """σ_w = N = 1 unless told otherwise, so that contributions are bare coefficients."""
-    return nnqft.theory("feedforward", start=start, coefficients=dict(phi), **(RATES | parameters))
+    """About no weights, σ_w = N = 1 unless told otherwise, so that contributions are bare coefficients."""
+    return nnqft.theory("feedforward", start=start, coefficients=dict(phi), **(RATES | BARE | parameters))
 
 
 def exact(theory: nnqft.Theory, observable: str = "two_point", **options) -> nnqft.Result:
@@ -310,7 +311,7 @@ def test_activations_by_name():
         ({"activation": "sin", "degree": 3}, {1: 1.0, 3: -1 / 6}),
         ({"activation": "exp", "degree": 2}, {0: 1.0, 1: 1.0, 2: 0.5}),
     ):
-        named = exact(nnqft.theory("feedforward", **RATES, **given_), order=2, times=STATIONARY)
+        named = exact(nnqft.theory("feedforward", **RATES, **BARE, **given_), order=2, times=STATIONARY)
         listed = exact(feedforward(phi), order=2, times=STATIONARY)
         assert_allclose(table_of(named), table_of(listed), rtol=1e-12, atol=1e-15)
 

@@ -502,7 +502,10 @@ def test_from_rest_order_by_order_it_adds_up_to_the_bare_series():
             {"model": "feedforward", "sigma_w": 1.7},
             "the variance of the mean-field line grows for σ_w² φ'\\(0\\)² ≥ 2γ",
         ),
-        ({"model": "feedforward", "start": "rest", "activation": "tanh"}, "from rest is for φ\\(h\\) = h"),
+        (
+            {"model": "feedforward", "start": "rest", "activation": "tanh", "averages": "polynomial"},
+            "from rest is for φ\\(h\\) = h",
+        ),
         ({"model": "feedforward", "theta0": 0.5}, "unknown parameter 'theta0' of model 'feedforward'"),
         ({"model": "langevin"}, "unknown parameter"),
     ],
