@@ -75,8 +75,10 @@ def hermite(
     """
     c = np.atleast_1d(np.asarray(variance, dtype=float))
     kinks = tuple(kinks)
-    left = np.inf
+    left, b, square = np.inf, np.zeros((len(c), 1)), np.zeros(len(c))
     for nodes in () if kinks else _NODES:
+        if not _fine_enough(2 * _RANGE / (nodes - 1), c):
+            continue
         z, weights = _basis(nodes)
         with np.errstate(all="ignore"):
             values = function(np.sqrt(c)[:, None] * z)
@@ -145,6 +147,11 @@ def overlap(b: np.ndarray, rho: np.ndarray) -> np.ndarray:
     return total
 
 
+def _fine_enough(spacing: float, variance: np.ndarray) -> bool:
+    """Can no feature of unit size in h hide between the nodes?"""
+    return spacing * float(np.sqrt(variance.max(initial=0.0))) <= 1
+
+
 @cache
 def _grids() -> tuple[np.ndarray, np.ndarray]:
     """Two shifted grids (2, nodes) and their weights."""
@@ -160,7 +167,7 @@ def average_of_square(function: Function, variance: np.ndarray, kinks: Iterable[
     kinks = tuple(kinks)
     flat = c.ravel()
     found, good = np.zeros(flat.shape), np.zeros(flat.shape, dtype=bool)
-    if not kinks:
+    if not kinks and _fine_enough(2 * _RANGE / (_NODES[1] - 1), flat):
         z, weights = _grids()
         with np.errstate(all="ignore"):
             both = np.einsum("cgz,gz->cg", function(np.sqrt(flat)[:, None, None] * z) ** 2, weights)

@@ -97,6 +97,19 @@ def fixed_layers(network: Network, thickness: float) -> Layers:
     )
 
 
+def settled_variance(network: Network) -> tuple[float, float]:
+    """q* of thin layers, and the depth ξ_q over which q approaches it.
+
+    Raises
+    ------
+    InputError
+        If q grows beyond all bounds.
+    """
+    twin = equivalent(network, 0.0)
+    q = _fixed_variance(network, twin)
+    return q, _depth(2 * network.gamma * (_variance_slope(twin, q) - 1), 0.0)
+
+
 def _fixed_variance(network: Network, twin: Network) -> float:
     try:
         return fixed_point(twin)
@@ -109,7 +122,9 @@ def _fixed_variance(network: Network, twin: Network) -> float:
 
 
 def _per_layer(growth: float, thickness: float) -> float:
-    return 1 + growth * thickness if thickness else math.exp(growth)
+    if thickness:
+        return 1 + growth * thickness
+    return math.exp(growth) if growth < 700 else math.inf
 
 
 def _depth(growth: float, thickness: float) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnqft import AbstractModel, Activation, Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex
-from nnqft_plugins.meanfield.layers import fixed_layers
+from nnqft_plugins.meanfield.layers import settled_variance
 from nnqft_plugins.models.activations import LINEAR
 from nnqft_plugins.models.layered_saddle import layered_saddle
 from nnqft_plugins.models.parameters import (
@@ -195,7 +195,7 @@ def _mean_field_line(
             )
         variance = (noise + coupling * square.get(0, 0.0)) / decay
     elif start == "stationary":
-        variance = fixed_layers(_network(start, values, Activation.polynomial("Σ c_p h^p", dict(phi))), 0.0).variance
+        variance = settled_variance(_network(start, values, Activation.polynomial("Σ c_p h^p", dict(phi))))[0]
     else:
         raise InputError(
             "averages='polynomial' from rest is for φ(h) = h; write averages='activation', start='stationary' or"

@@ -25,7 +25,7 @@ import numpy as np
 from nnqft import Activation, InputError, Leg, Propagator, Term, Vertex
 from nnqft.activation import Polynomial
 from nnqft_plugins.meanfield.gaussian import moments_of_square
-from nnqft_plugins.meanfield.layers import fixed_layers, variance_from_start
+from nnqft_plugins.meanfield.layers import settled_variance, variance_from_start
 from nnqft_plugins.models.tabulated import lag_table, stationary_kernel
 from nnqft_plugins.networks import Network
 
@@ -58,7 +58,7 @@ def layered_saddle(network: Network, degree: int, horizon: float) -> Layered:
 
 
 def _stationary(network: Network, degree: int) -> Layered:
-    v = fixed_layers(network, 0.0).variance
+    v, _ = settled_variance(network)
     line = Propagator("C", "h", "h", f"v e^{{−γ|t−s|}},  v = {v:.6g}", (Term(v, network.gamma),))
     if v == 0.0:  # nothing moves: h = 0 is all there is
         return Layered(line, (), True)
@@ -124,14 +124,14 @@ def _growth(network: Network, horizon: float) -> Callable[[np.ndarray], np.ndarr
     last = horizon
     if math.isinf(horizon):
         try:
-            fixed = fixed_layers(network, 0.0)
+            _, depth = settled_variance(network)
         except InputError:
             raise InputError(
                 f"from rest at sigma_w={network.sigma_w:g} the variance grows for ever, so its table needs an end;"
                 " write for example T=10"
             ) from None
         # Close to a critical point it settles late; what is left then is below 1e-12.
-        last = min(30 * max(fixed.variance_depth, 1 / network.gamma), 1e4 / network.gamma)
+        last = min(30 * max(depth, 1 / network.gamma), 1e4 / network.gamma)
     v = variance_from_start(network, last, 1e-9)
     return lambda t: v(np.minimum(t, last))
 
