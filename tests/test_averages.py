@@ -1,10 +1,11 @@
-"""Gaussian averages of any activation: against closed forms, mpmath and scipy's quadrature; activations as functions."""
+"""Gaussian averages of any activation, against closed forms, mpmath and scipy; activations as functions."""
 
 from __future__ import annotations
 
 import json
 import math
 import pickle
+from itertools import pairwise
 
 import mpmath as mp
 import numpy as np
@@ -30,7 +31,7 @@ def by_quad(f, v: float, kinks=()) -> float:
     cuts = sorted({0.0, *(s * 2.0**n for n in range(-4, 40) for s in (-1, 1)), *kinks})
     cuts = [-13.0, *(c / root for c in cuts if abs(c / root) < 13), 13.0]
     total = 0.0
-    for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+    for low, high in pairwise(cuts):
         part = quad(
             lambda z: float(f(np.array([root * z]))[0]) * math.exp(-z * z / 2),
             low,

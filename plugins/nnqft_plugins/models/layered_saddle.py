@@ -61,10 +61,10 @@ def _stationary(network: Network, degree: int) -> Layered:
     v, _ = settled_variance(network)
     line = Propagator("C", "h", "h", f"v e^{{−γ|t−s|}},  v = {v:.6g}", (Term(v, network.gamma),))
     if v == 0.0:  # nothing moves: h = 0 is all there is
-        return Layered(line, (), True)
+        return Layered(line, _NONE, True)
     a = wick_coefficients(network.activation, v, degree)
     vertices = tuple(wick_vertex(m, a[m]) for m in range(1, degree + 1) if a[m])
-    return Layered(line, vertices, _complete(network.activation, degree))
+    return Layered(line, vertices or _NONE, _complete(network.activation, degree))
 
 
 def _complete(activation: Activation, degree: int) -> bool:
@@ -89,12 +89,17 @@ def wick_vertex(m: int, coefficient: float, kernel: Callable[..., Array] | None 
     )
 
 
+_NONE = (wick_vertex(2, 0.0),)
+"""Where φ² does not fluctuate, as for signs: a vertex of strength 0 keeps the index of the units in the rules."""
+
+
 def _from_rest(network: Network, degree: int, horizon: float) -> Layered:
-    v = _growth(network, horizon)
+    last = 1.5 * horizon  # the end of a table disturbs the places next to it
+    v = _growth(network, last)
     scale = 4 / network.gamma
 
     def table(function: Callable[[np.ndarray], np.ndarray]) -> tuple[tuple[str, Any], ...]:
-        return lag_table(lambda t: function(np.minimum(t, horizon)), scale)
+        return lag_table(lambda t: function(np.minimum(t, last)), scale)
 
     variance = table(v)
     params = (("gamma", network.gamma), *variance)
@@ -116,7 +121,7 @@ def _from_rest(network: Network, degree: int, horizon: float) -> Layered:
         rows = table(lambda t, m=m: moments(t)[:, m])  # type: ignore[misc]
         if any(row[m] for row in memory.values()):
             vertices.append(wick_vertex(m, 1.0, Grown(m, rows, variance)))
-    return Layered(line, tuple(vertices), _complete(network.activation, degree))
+    return Layered(line, tuple(vertices) or _NONE, _complete(network.activation, degree))
 
 
 def _growth(network: Network, horizon: float) -> Callable[[np.ndarray], np.ndarray]:
