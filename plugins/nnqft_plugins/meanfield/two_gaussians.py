@@ -20,7 +20,7 @@ from functools import cached_property, lru_cache, partial
 
 import numpy as np
 from numpy.polynomial import legendre
-from numpy.polynomial.polynomial import polyder, polyint, polyval
+from numpy.polynomial.polynomial import polyval
 
 from nnqft import Activation
 from nnqft_plugins.meanfield.gaussian import Average, hermite, jumps, panels_of
@@ -138,7 +138,16 @@ class Series(Kernel):
     def __init__(self, variance: float, coefficients: np.ndarray, error: float) -> None:
         self.variance, self.coefficients, self.error = variance, coefficients, error
         self.square, self.edges = float(coefficients.sum()), np.array([0.0, math.pi / 2])
-        self._slope, self._integral = polyder(coefficients), polyint(coefficients)
+
+    @cached_property
+    def _slope(self) -> np.ndarray:
+        return (
+            self.coefficients[1:] * np.arange(1, len(self.coefficients)) if len(self.coefficients) > 1 else np.zeros(1)
+        )
+
+    @cached_property
+    def _integral(self) -> np.ndarray:
+        return np.concatenate([[0.0], self.coefficients / np.arange(1, len(self.coefficients) + 1)])
 
     def __call__(self, rho: np.ndarray) -> np.ndarray:
         """⟨φφ⟩ at each ρ."""
