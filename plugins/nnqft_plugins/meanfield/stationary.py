@@ -109,7 +109,7 @@ def fixed_point(network: Network) -> float:
         return network.sigma_w**2 * average_of_square(phi.value, q, phi.kinks) + network.static - network.gamma**2 * q
 
     start = network.static / network.gamma**2
-    if excess(np.array(start)) <= 0.0 and gain(network, start) <= network.gamma**2:
+    if excess(np.array(start)) <= 0.0 and gain(network, start) <= network.gamma**2 * (1 + 1e-13):
         return start
     low, above = start, 1e-9
     while start + above < _LARGEST * max(1.0, network.sigma_w**2 / network.gamma**2):

@@ -23,7 +23,7 @@ from numpy.polynomial import legendre
 from numpy.polynomial.polynomial import polyval
 
 from nnqft import Activation
-from nnqft_plugins.meanfield.gaussian import Average, hermite, jumps, panels_of
+from nnqft_plugins.meanfield.gaussian import Average, hermite, homogeneous, jumps, panels_of
 from nnqft_plugins.meanfield.panels import NODES, TO_LEGENDRE, WEIGHTS, Panels, resolve
 
 _TOLERANCE = 1e-12
@@ -317,7 +317,7 @@ def kernel(activation: Activation, variance: float, accuracy: float = 1e-13) -> 
 
 @lru_cache(maxsize=64)
 def _kernel(activation: Activation, variance: float, accuracy: float) -> Kernel:
-    degree = homogeneous(activation)
+    degree = homogeneous(activation.value, activation.kinks)
     if degree is not None:
         return Scaled(_unit_table(activation), variance, degree)
     if not activation.kinks:
@@ -330,15 +330,3 @@ def _kernel(activation: Activation, variance: float, accuracy: float) -> Kernel:
 @lru_cache(maxsize=32)
 def _unit_table(activation: Activation) -> Table:
     return Table(activation, 1.0)
-
-
-def homogeneous(activation: Activation) -> int | None:
-    """k of a kinked φ with φ(a h) = a^k φ(h) for a > 0, k = 0 or 1; None for any other."""
-    if activation.kinks != (0.0,):
-        return None
-    h = np.array([-3.7, -1.3, -0.2, 0.2, 1.3, 3.7])
-    ratio = [activation.value(2 * h) - 2.0**k * activation.value(h) for k in (0, 1)]
-    for k, rest in enumerate(ratio):
-        if np.abs(rest).max() <= 1e-14 * np.abs(activation.value(h)).max():
-            return k
-    return None
