@@ -200,6 +200,16 @@ def test_relu_solves_its_integral_equation():
         assert_allclose(at(tau), float(solution.correlator(tau)), rtol=3e-9)
 
 
+@pytest.mark.parametrize("name", ["relu", "sign"])
+def test_from_rest_it_becomes_stationary_within_its_error(name):
+    values = {"activation": "tanh", "sigma_w": 0.8}
+    late = solve(nnqft.theory("taylor", start="rest", **values), horizon=14.0, activation=NAMED[name])
+    stationary = solve(nnqft.theory("taylor", **values), activation=NAMED[name])
+    gap = np.abs(late.correlator(14.0, [14.0, 13.0]) - stationary.correlator([0.0, 1.0])).max()
+    assert gap <= late.error + 1e-5  # it has not quite settled
+    assert late.error < 4e-4
+
+
 def test_the_critical_weights_of_relu_are_known():
     theory = nnqft.theory("feedforward", activation="relu", kappa=0.0)
     assert_allclose(edge_of_chaos(theory, layer=1.0) ** 2, 2.0, rtol=1e-10)
