@@ -18,8 +18,9 @@ from nnqft import Activation, InputError
 from nnqft.host import default_host
 from nnqft_plugins.meanfield import edge_of_chaos, solve
 from nnqft_plugins.meanfield.gaussian import average_of_square, hermite, moment, slope_square
+from nnqft_plugins.meanfield.kernel import Table, kernel
 from nnqft_plugins.meanfield.panels import find_kinks
-from nnqft_plugins.meanfield.two_gaussians import Table, average_of_product, kernel
+from nnqft_plugins.meanfield.two_gaussians import average_of_product
 from nnqft_plugins.models.activations import NAMED
 
 RHO = np.array([-1.0, -0.999, -0.6, 0.0, 0.3, 0.9, 0.99, 0.9999, 1 - 1e-9, 1.0])

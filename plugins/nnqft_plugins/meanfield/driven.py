@@ -13,8 +13,8 @@ import numpy as np
 from scipy.integrate import solve_bvp
 
 from nnqft import InputError
+from nnqft_plugins.meanfield.kernel import kernel
 from nnqft_plugins.meanfield.stationary import Curve, solve_static
-from nnqft_plugins.meanfield.two_gaussians import kernel
 from nnqft_plugins.networks import Network
 
 _DECAYED = 36.0

@@ -20,8 +20,8 @@ from scipy.optimize import brentq
 
 from nnqft import InputError
 from nnqft_plugins.meanfield.gaussian import average_of_square, moment
+from nnqft_plugins.meanfield.kernel import kernel
 from nnqft_plugins.meanfield.stationary import Curve, fixed_point, gain
-from nnqft_plugins.meanfield.two_gaussians import kernel
 from nnqft_plugins.networks import Network
 
 

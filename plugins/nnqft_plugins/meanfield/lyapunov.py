@@ -21,8 +21,8 @@ from scipy.linalg import eigh
 from scipy.optimize import brentq
 
 from nnqft_plugins.meanfield.gaussian import jumps
+from nnqft_plugins.meanfield.kernel import kernel
 from nnqft_plugins.meanfield.stationary import Curve, gain
-from nnqft_plugins.meanfield.two_gaussians import kernel
 from nnqft_plugins.networks import Network
 
 

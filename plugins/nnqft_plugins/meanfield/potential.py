@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
+from nnqft_plugins.meanfield.kernel import Branch, Kernel, Series, kernel, rough_series
 from nnqft_plugins.meanfield.panels import NODES, WEIGHTS
-from nnqft_plugins.meanfield.two_gaussians import Branch, Kernel, Series, kernel, rough_series
 from nnqft_plugins.networks import Network
 
 

@@ -16,7 +16,7 @@ from scipy.interpolate import RectBivariateSpline
 
 from nnqft import InputError
 from nnqft_plugins.meanfield.gaussian import hermite, homogeneous, jumps, overlap
-from nnqft_plugins.meanfield.two_gaussians import kernel
+from nnqft_plugins.meanfield.kernel import kernel
 from nnqft_plugins.networks import Network
 
 MAX_STEPS = 1024
