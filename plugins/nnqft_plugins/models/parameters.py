@@ -101,7 +101,7 @@ def check_activation(name: str, value: Any) -> str | None:
         )
     known = ALIASES.get(value, value) if isinstance(value, str) else value
     if not (isinstance(known, str) and known in NAMED):
-        raise UnknownNameError(name, value, [*NAMED, *ALIASES])
+        raise UnknownNameError(name, value, NAMED)
     return known
 
 
