@@ -490,7 +490,10 @@ def test_the_vertices_of_the_talk():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"activation": "tanhh"}, r"^unknown activation 'tanhh'; did you mean 'tanh'\? \(known: abs, arctan, cos, .*\)$"),
+        (
+            {"activation": "tanhh"},
+            r"^unknown activation 'tanhh'; did you mean 'tanh'\? \(known: abs, arctan, cos, .*\)$",
+        ),
         ({"activation": 3}, r"^unknown activation 3 \(known: .*\)$"),
         ({"activation": ["tanh"]}, r"^unknown activation \['tanh'\]"),
         ({"activation": "tanh", "coefficients": {1: 1.0}}, "both activation and coefficients were given"),
