@@ -85,7 +85,13 @@ def test_linear_counts_are_those_of_the_inverted_series():
 
 @pytest.mark.parametrize(
     ("model", "order", "options"),
-    [("cubic_tanh", 2, {}), ("quintic", 2, {}), ("taylor", 2, EVEN), ("feedforward", 3, {}), ("langevin", 4, {})],
+    [
+        ("cubic_tanh", 2, {}),
+        ("quintic", 2, {}),
+        ("taylor", 2, EVEN),
+        ("feedforward", 3, {"sigma_w": 1.0, "N": 1}),
+        ("langevin", 4, {}),
+    ],
 )
 def test_dyson_of_the_weights(model, order, options):
     """R = 1/(1 − Σ_R) and C = R² (1 + Σ_K) for any vertices; C the connected function, R that about the mean."""

@@ -135,7 +135,12 @@ def test_slope_of_the_sum_at_one_site():
         ("cubic_tanh", "two_point", 1, RATES),
         ("cubic_tanh", "two_point", 1, {**RATES, "sigma_b": 0.5}),
         ("quintic", "two_point", 2, {**RATES, "sigma_w": 0.5, "N": 4}),
-        ("feedforward", "two_point", 2, {**RATES, "coefficients": {1: 1.0, 2: 0.5}}),
+        (
+            "feedforward",
+            "two_point",
+            2,
+            {**RATES, "coefficients": {1: 1.0, 2: 0.5}, "expansion": "bare", "sigma_w": 1.0, "N": 1},
+        ),
         ("langevin", "two_point", 3, {"drift": {1: 1.3, 2: 0.4, 3: 0.5}, "noise": 0.8}),
         ("linear", "response", 3, RATES),
         ("langevin", "response", 2, {"drift": {1: 1.3, 3: 0.5}}),
@@ -175,7 +180,7 @@ def test_text_and_value_agree_when_an_input_is_slower_than_the_leak(rate):
 
 
 def test_a_part_without_diagrams_is_zero_with_the_same_rate():
-    found = result("feedforward", order=1, **RATES)
+    found = result("feedforward", order=1, sigma_w=1.0, N=1, **RATES)
     form = found.closed_form(1, 1)
     assert form.terms == {}
     assert form.gamma == F(13, 10)

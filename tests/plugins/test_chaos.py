@@ -13,10 +13,10 @@ from theories import bare_theory
 
 import nnqft
 from nnqft import Activation, InputError
-from nnqft_plugins.models.network.activations import NAMED
 from nnqft_plugins.models.network.derivatives import DerivativeAverages
 from nnqft_plugins.models.network.edges_at_zero import bent_of
 from nnqft_plugins.models.network.rules import AVERAGES, NONLINEAR, wick_theory
+from nnqft_plugins.models.parameters.activations import NAMED
 from nnqft_plugins.networks.simulation import simulate
 
 GAMMA, KAPPA = 1.3, 0.8

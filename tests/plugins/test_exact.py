@@ -201,7 +201,7 @@ def test_feedforward_linear_obeys_its_closed_equation(start):
     """d⟨h²⟩/dt = (σ_w² − 2γ) ⟨h²⟩ + κ + σ_b², and C(t,s) = e^{−γ(t−s)} C(s,s), at any width."""
     gamma, noise, first, order = 1.3, 0.8 + 0.5**2, 0.9, 4
     times = PAIRS if start == "stationary" else REST
-    theory = nnqft.theory("feedforward", start=start, sigma_b=0.5, C_0=first, N=7, **RATES)
+    theory = nnqft.theory("feedforward", start=start, sigma_b=0.5, C_0=first, N=7, sigma_w=1.0, **RATES)
     result = exactly(theory, "two_point", order=order, times=times)
     matrix = np.diag([-2 * gamma] * (order + 1) + [0.0]) + np.diag([1.0] * order + [0.0], -1)
     matrix[0, -1], matrix[-1, order] = noise, 0.0
@@ -226,7 +226,7 @@ def test_feedforward_at_one_site(phi, start):
     order = 3 if len(phi) == 1 else 1
     push = [(c / 2, 1, (p,), (2,)) for p, c in square.items()]
     process = Process(((-1.3, 0, (1,), (1,)), (0.4, 0, (0,), (2,)), *push), order)
-    theory = nnqft.theory("feedforward", start=start, coefficients=phi, **RATES)
+    theory = bare_theory("feedforward", start=start, coefficients=phi, **RATES)
     for times in [(0.9, 0.9, 0.9, 0.9), (1.7, 0.9, 0.5, 0.5), (1.7, 1.1)]:
         result = exactly(theory, "cumulant", order=order, times=[times])
         wanted = process.cumulant(times, start)

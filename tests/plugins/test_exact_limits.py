@@ -180,7 +180,7 @@ def test_shared_integrals_are_equal():
     """Whatever the diagrams that share an integral, each of their own integrals has the same value."""
     for theory, observable, times in (
         (bare_theory("cubic_tanh"), "two_point", (0.7, 0.0)),
-        (nnqft.theory("feedforward", coefficients=PHI_CUBIC), "two_point", (0.7, 0.0)),
+        (bare_theory("feedforward", coefficients=PHI_CUBIC), "two_point", (0.7, 0.0)),
         (nnqft.theory("langevin", drift={1: 1.0, 2: 0.4, 3: 1.0}), "cumulant", (0.7, 0.2, 0.2, 1.1)),
     ):
         found = nnqft.diagrams(theory, observable, order=2, arity=len(times))

@@ -80,7 +80,7 @@ QUADRATURE = {
     "three times": (rest_oscillator(), "cumulant", 2, (0.4, 1.1, 0.9)),
     "response": (rest_oscillator(), "response", 2, (1.4, 0.3)),
     "cubic": (bare_theory("cubic_tanh", start="rest", sigma_b=0.3), "two_point", 1, (0.5, 1.2)),
-    "feedforward": (nnqft.theory("feedforward", start="rest", C_0=0.7), "cumulant", 2, (0.4, 1.1, 0.4, 0.9)),
+    "feedforward": (bare_theory("feedforward", start="rest", C_0=0.7), "cumulant", 2, (0.4, 1.1, 0.4, 0.9)),
 }
 
 
@@ -100,7 +100,7 @@ SAMPLED = {
     "cubic": (bare_theory("cubic_tanh", **RATES), "two_point", 2, (0.7, 0.0)),
     "cubic from rest": (bare_theory("cubic_tanh", start="rest", sigma_b=0.5, **RATES), "two_point", 2, (0.5, 1.3)),
     "quintic": (bare_theory("quintic", **RATES), "two_point", 2, (0.0, 0.0)),
-    "feedforward": (nnqft.theory("feedforward", coefficients=PHI_CUBIC), "two_point", 2, (0.0, 0.0)),
+    "feedforward": (bare_theory("feedforward", coefficients=PHI_CUBIC), "two_point", 2, (0.0, 0.0)),
     "langevin, four times": (nnqft.theory("langevin"), "cumulant", 2, (0.7, 0.2, 1.1, 0.7)),
     "coloured noise": (coloured({3: 0.7}), "cumulant", 2, (0.7, 0.2)),
     "oscillator": (oscillator({2: 0.4, 3: 0.7}), "two_point", 2, (0.7, 0.0)),

@@ -23,14 +23,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import ArrayLike
+from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.sparse import csc_array
 from scipy.sparse.linalg import expm_multiply
 
 import nnqft
 from nnqft.host import default_host
+from nnqft_plugins.models.parameters.activations import NAMED
+from nnqft_plugins.simulation import simulate as drawn
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
+BARE = {"expansion": "bare", "sigma_w": 1.0, "N": 1}
 LINEAR = {1: 1.0}
 CUBIC = {1: 1.0, 3: -1 / 3}
 EVEN = {0: 0.3, 1: 1.0, 2: -0.4}
@@ -40,8 +44,8 @@ STARTS = {"stationary": STATIONARY, "rest": REST}
 
 
 def feedforward(phi: Mapping[int, float], start: str = "stationary", **parameters) -> nnqft.Theory:
-    """σ_w = N = 1 unless told otherwise, so that contributions are bare coefficients."""
-    return nnqft.theory("feedforward", start=start, coefficients=dict(phi), **(RATES | parameters))
+    """About no weights, σ_w = N = 1 unless told otherwise, so that contributions are bare coefficients."""
+    return nnqft.theory("feedforward", start=start, coefficients=dict(phi), **(RATES | BARE | parameters))
 
 
 def exact(theory: nnqft.Theory, observable: str = "two_point", **options) -> nnqft.Result:
@@ -310,7 +314,7 @@ def test_activations_by_name():
         ({"activation": "sin", "degree": 3}, {1: 1.0, 3: -1 / 6}),
         ({"activation": "exp", "degree": 2}, {0: 1.0, 1: 1.0, 2: 0.5}),
     ):
-        named = exact(nnqft.theory("feedforward", **RATES, **given_), order=2, times=STATIONARY)
+        named = exact(nnqft.theory("feedforward", **RATES, **BARE, **given_), order=2, times=STATIONARY)
         listed = exact(feedforward(phi), order=2, times=STATIONARY)
         assert_allclose(table_of(named), table_of(listed), rtol=1e-12, atol=1e-15)
 
@@ -530,6 +534,132 @@ def test_simulation(phi, order):
     print(f"leading order in 1/N {leading:.6f}, of it Gaussian {2 * result.mean[0] ** 2 / N:.6f}")
     assert abs(leading / found.mean - 1) < 0.25
     assert leading > 1.2 * 2 * result.mean[0] ** 2 / N
+
+
+# About mean-field theory, with averages of the activation itself.
+
+
+def averaged(name: str, **parameters) -> nnqft.Theory:
+    return nnqft.theory("feedforward", activation=name, **({"sigma_w": 1.0, "N": 1} | parameters))
+
+
+def hermite_of_square(phi, v: float, count: int) -> np.ndarray:
+    """Normalised Hermite coefficients of φ(√v x)², by Gauss–Legendre on both sides of 0 and of ±1/√v."""
+    x, w = np.polynomial.legendre.leggauss(400)
+    cuts = np.unique([-13, 0, 13, -1 / np.sqrt(v), 1 / np.sqrt(v)])
+    half = np.diff(cuts)[:, None] / 2
+    z = (cuts[:-1, None] + half * (x + 1)).ravel()
+    weight = (half * w).ravel() * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    waves = [np.ones_like(z), z]
+    for k in range(2, count):
+        waves.append((z * waves[-1] - np.sqrt(k - 1) * waves[-2]) / np.sqrt(k))
+    return np.array([(weight * phi(np.sqrt(v) * z) ** 2 * wave).sum() for wave in waves[:count]])
+
+
+@pytest.mark.parametrize(("name", "sigma_w"), [("tanh", 1.2), ("relu", 0.9), ("step", 1.4), ("hard_tanh", 1.0)])
+def test_leading_fluctuations_of_any_activation_order_by_order(name, sigma_w):
+    """N Cov(h_i², h_j²) = 2√2 v a₂σ_w²/(2γ+λ) + σ_w⁴ Σ_k a_k²/(λ(λ+kγ)), λ = 2γ − σ_w²a₂/(√2 v), at N → ∞.
+
+    An order counts the σ_w² of the vertices at fixed v: those of λ and those in front.
+    """
+    gamma, degree, order = 1.3, 6, 3
+    theory = averaged(name, sigma_w=sigma_w, gamma=gamma, kappa=0.8, sigma_b=0.3, degree=degree)
+    result = exact(theory, "cumulant", order=order, width_order=1, times=[(0.0,) * 4], indices="iijj")
+    v = float(nnqft.compute(theory, "two_point", order=0, tau=[0.0], rtol=1.0).mean[0])
+    a = hermite_of_square(NAMED[name].value, v, degree + 1)
+    assert 2 * gamma * v == pytest.approx(0.8 + 0.09 + sigma_w**2 * a[0], rel=1e-10)
+    k = np.arange(1, degree + 1)
+    gap, g = sigma_w**2 * a[2] / (np.sqrt(2) * v), np.polynomial.Polynomial([0.0, 1.0])
+
+    def inverse(rate):  # 1/(rate − gap g) as a series in g
+        return np.polynomial.Polynomial([gap**n / rate ** (n + 1) for n in range(order + 1)])
+
+    wanted = 2 * np.sqrt(2) * v * a[2] * sigma_w**2 * g * inverse(4 * gamma)
+    for n, each in zip(k, a[1:], strict=True):
+        wanted = wanted + sigma_w**4 * each**2 * g**2 * inverse(2 * gamma) * inverse((2 + n) * gamma)
+    for n in range(1, order + 1):
+        assert result.contribution(n, 1).mean[0] == pytest.approx(wanted.coef[n], rel=1e-9, abs=1e-12)
+
+
+def test_coefficients_do_not_depend_on_the_cut():
+    low, high = averaged("tanh", degree=4), averaged("tanh")
+    assert {v.name: v.coefficient for v in low.vertices}.items() <= {
+        v.name: v.coefficient for v in high.vertices
+    }.items()
+    assert (low.degree, low.adaptive, high.degree, high.adaptive) == (4, False, 14, True)
+    assert high.up_to(4).vertices == low.vertices
+    whole = feedforward(CUBIC, expansion="saddle", averages="activation", sigma_w=0.3)
+    assert (whole.degree, whole.adaptive) == (None, False)
+    assert max(vertex.degree for vertex in whole.vertices) == 6
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_for_a_polynomial_it_is_the_expansion_about_the_same_line(start):
+    """Wick-ordered powers and averages of the polynomial: one theory, fewer diagrams."""
+    phi = {1: 1.0, 2: 0.2, 3: -0.1}
+    values = {"expansion": "saddle", "sigma_w": 0.4, "C_0": 0.3}
+    new = nnqft.compute(
+        feedforward(phi, start, averages="activation", **values), "two_point", order=2, times=STARTS[start], rtol=1e-4
+    )
+    if start == "stationary":
+        old = exact(feedforward(phi, averages="polynomial", **values), order=2, times=STATIONARY)
+        assert len(new.diagrams) < len(old.diagrams)
+        assert_allclose(table_of(new), table_of(old), rtol=1e-9, atol=1e-13)
+        return
+    bare = wanted_two_point(phi, 4, start, {"C_0": 0.3})
+    coupling = 0.16 ** np.arange(5)
+    assert_allclose(new.contribution(0, 0).mean, coupling @ bare[:, 0], rtol=2e-3, atol=1e-9)
+    first = sum(new.contribution(n, 1).mean for n in (1, 2))
+    assert_allclose(first, coupling @ bare[:, 1], rtol=0.1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu"])
+def test_the_variance_from_rest_follows_its_own_equation(name):
+    theory = averaged(name, start="rest", C_0=0.4, sigma_w=1.1, kappa=0.3, sigma_b=0.2, gamma=1.2)
+    x, w = np.polynomial.hermite_e.hermegauss(300)
+    w = w / w.sum()
+
+    def slope(_, v):
+        square = v / 2 if name == "relu" else w @ np.tanh(np.sqrt(v) * x[:, None]) ** 2
+        return -2.4 * v + 0.3 + 0.04 + 1.21 * square
+
+    depths = np.array([0.0, 0.05, 0.5, 2.0, 9.0])
+    grown = solve_ivp(slope, (0, 9), [0.4], t_eval=depths, rtol=1e-11, atol=1e-13).y[0]
+    line = theory.lines["h", "h"]
+    assert_allclose(line(depths, depths), grown, rtol=1e-6)
+    assert_allclose(line(depths + 0.5, depths), grown * np.exp(-0.6), rtol=1e-6)
+    late = averaged(name, C_0=0.4, sigma_w=1.1, kappa=0.3, sigma_b=0.2, gamma=1.2)
+    assert line(60.0, 60.0) == pytest.approx(late.lines["h", "h"](0.0, 0.0), rel=1e-8)
+
+
+def test_a_variance_that_grows_for_ever_needs_an_end():
+    with pytest.raises(nnqft.InputError, match="grows for ever, so its table needs an end; write for example T=10"):
+        averaged("relu", start="rest", sigma_w=2.5)
+    theory = averaged("relu", start="rest", sigma_w=2.5, C_0=1.0, T=2.0, kappa=0.0)
+    assert theory.lines["h", "h"](2.0, 2.0) == pytest.approx(np.exp((2.5**2 / 2 - 2) * 2.0), rel=1e-5)
+    with pytest.raises(nnqft.InputError, match="beyond the theory's horizon T=2"):
+        nnqft.compute(theory, "two_point", order=0, times=[(3.0, 3.0)], rtol=1.0)
+    with pytest.raises(nnqft.InputError, match=r"σ_w=2\.5, γ=1 and φ = relu drive the variance of the layers"):
+        averaged("relu", sigma_w=2.5)
+
+
+@pytest.mark.parametrize(("name", "sigma_w"), [("tanh", 1.2), ("relu", 0.9), ("step", 1.4), ("sign", 1.0)])
+def test_simulated_layers_of_any_activation(name, sigma_w):
+    """C and the variance of the mean square at depth 2 from rest; what is left out is of relative order 1/N."""
+    N = 100
+    theory = averaged(name, start="rest", N=N, C_0=0.5, sigma_w=sigma_w, degree=6)
+    found = drawn(theory, times=[(2.0, 2.0)], networks=12_000, kernel=True, seed=1)
+    own = nnqft.compute(theory, "two_point", order=2, width_order=1, times=[(2.0, 2.0)], neval=20_000)
+    assert abs(own.mean[0] - found.mean[0]) < 4 * found.sdev[0]
+    cross = nnqft.compute(
+        theory, "cumulant", order=3 if name == "relu" else 2, width_order=1, indices="iijj", times=[(2.0,) * 4],
+        neval=60_000,
+    )  # fmt: skip
+    wanted = 2 * own.contribution(0, 0).mean[0] ** 2 / N + cross.mean[0]
+    variance, error = found.kernel_variance()
+    print(f"{variance[0] * N:.3f}({error[0] * N:.3f}) against {wanted * N:.3f}, Gaussian {2 * own.mean[0] ** 2:.3f}")
+    assert abs(wanted - variance[0]) < 4 * error[0] + 2 * wanted / N
+    assert (name == "sign") == (cross.mean[0] == 0.0)
 
 
 # What makes no sense.

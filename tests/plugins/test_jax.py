@@ -55,7 +55,7 @@ CASES = {
     "bias": (bare_theory("linear", sigma_b=0.5), "two_point", 2, [(0.4, 0.0), (0.0, 1.0)]),
     "rest": (bare_theory("cubic_tanh", start="rest", sigma_b=0.4), "two_point", 1, [(0.4, 0.2), (1.0, 2.0)]),
     "response": (bare_theory("linear"), "response", 2, [(2.0, 0.0), (0.7, 0.2)]),
-    "feedforward": (nnqft.theory("feedforward", sigma_w=0.5), "two_point", 2, [(0.3, 0.0)]),
+    "feedforward": (nnqft.theory("feedforward", sigma_w=0.5, N=1), "two_point", 2, [(0.3, 0.0)]),
     "four times": (nnqft.theory("langevin", drift={1: 1.0, 3: 0.2}), "cumulant", 2, [(0.0, 0.3, 1.0, 0.5)]),
     "function": (with_correlator(pulse), "two_point", 2, [(0.0, 0.0), (0.7, 0.2)]),
     "factor": (with_factor(), "two_point", 2, [(1.0, 0.7)]),

@@ -18,7 +18,7 @@ from theories import bare_theory
 import nnqft
 from nnqft.cli.main import main
 from nnqft.host import default_host
-from nnqft_plugins.models.network.activations import NAMED
+from nnqft_plugins.models.parameters.activations import NAMED
 from nnqft_plugins.networks.meanfield import edge_of_chaos, phase_diagram, solve
 from nnqft_plugins.networks.meanfield.gaussian import hermite, overlap
 from nnqft_plugins.networks.simulation import simulate
@@ -36,6 +36,8 @@ def test_an_activation_has_its_slope_and_can_be_sent_away(name):
     models = {"h": ("linear", {}), "h − h³/3": ("cubic_tanh", {})}
     models["polynomial"] = "taylor", {"coefficients": {0: 0.2, 1: 1.0, 4: -0.3}}
     model, values = models.get(name, ("taylor", {"activation": name, "degree": 3}))
+    if name in NAMED and NAMED[name].kinks:
+        pytest.skip("has no Taylor series")
     theory = bare_theory(model, **values)
     phi = pickle.loads(pickle.dumps(default_host().get("model", model).activation(theory.parameters)))
     h = np.linspace(-3, 3, 13).reshape(1, 13)

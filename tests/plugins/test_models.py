@@ -24,7 +24,7 @@ from theories import bare_theory
 
 import nnqft
 from nnqft.host import default_host
-from nnqft_plugins.models.taylor import taylor_coefficients
+from nnqft_plugins.models.parameters.activations import taylor_coefficients
 
 CUBIC = {1: 1.0, 3: -1 / 3}
 QUINTIC_TANH = {1: 1.0, 3: -1 / 3, 5: 2 / 15}
@@ -492,7 +492,10 @@ def test_the_vertices_of_the_talk():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"activation": "tanhh"}, r"^unknown activation 'tanhh'; did you mean 'tanh'\? \(known: arctan, erf, .*\)$"),
+        (
+            {"activation": "tanhh"},
+            r"^unknown activation 'tanhh'; did you mean 'tanh'\? \(known: abs, arctan, cos, .*\)$",
+        ),
         ({"activation": 3}, r"^unknown activation 3 \(known: .*\)$"),
         ({"activation": ["tanh"]}, r"^unknown activation \['tanh'\]"),
         ({"activation": "tanh", "coefficients": {1: 1.0}}, "both activation and coefficients were given"),

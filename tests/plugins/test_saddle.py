@@ -19,12 +19,12 @@ from nnqft.cli.main import main
 from nnqft.graphs.generate import generate
 from nnqft.integrals.forest import time_integral
 from nnqft_plugins.integrators.exact.integrator import ExactIntegrator
-from nnqft_plugins.models.network.activations import LINEAR
 from nnqft_plugins.models.network.averages import polynomial_average
 from nnqft_plugins.models.network.lines import correlator_terms
 from nnqft_plugins.models.network.rules import network_vertices, phi_phi_of
 from nnqft_plugins.models.network.saddle import stationary_curve
 from nnqft_plugins.models.network.tabulated import rest_line, stationary_line
+from nnqft_plugins.models.parameters.activations import LINEAR
 
 GAMMA, KAPPA, SIGMA_B = 1.3, 0.8, 0.4
 VALUES = {"gamma": GAMMA, "kappa": KAPPA, "sigma_b": SIGMA_B, "sigma_u": 0.0, "q": 0.0}
@@ -518,7 +518,10 @@ def test_from_rest_order_by_order_it_adds_up_to_the_bare_series():
             {"model": "feedforward", "sigma_w": 1.7},
             "the variance of the mean-field line grows for σ_w² φ'\\(0\\)² ≥ 2γ",
         ),
-        ({"model": "feedforward", "start": "rest", "activation": "tanh"}, "from rest is for φ\\(h\\) = h"),
+        (
+            {"model": "feedforward", "start": "rest", "activation": "tanh", "averages": "polynomial"},
+            "from rest is for φ\\(h\\) = h",
+        ),
         ({"model": "feedforward", "theta0": 0.5}, "unknown parameter 'theta0' of model 'feedforward'"),
         ({"model": "langevin"}, "unknown parameter"),
     ],

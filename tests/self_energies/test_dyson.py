@@ -52,7 +52,7 @@ def test_against_a_differential_equation():
         ("linear", 2, {"N": 5, "sigma_b": 0.5, "gamma": 1.3, "kappa": 0.8}),
         ("cubic_tanh", 2, {"N": 3}),
         ("langevin", 3, {"drift": {1: 1.0, 3: 0.1}}),
-        ("feedforward", 2, {"N": 3}),
+        ("feedforward", 2, {"N": 3, "sigma_w": 1.0}),
         ("taylor", 1, {"N": 2, "coefficients": {0: 0.5, 1: 1.0, 2: 0.5}}),
     ],
 )
@@ -121,7 +121,7 @@ def test_mean_field_theory_at_every_time():
 
 def test_feedforward_at_infinite_width():
     """A noise of strength σ_w² C(0): C(0) = κ/(2γ − σ_w²)."""
-    found = nnqft.dyson(nnqft.theory("feedforward", sigma_w=0.9), order=1, width_order=0, self_consistent=True)
+    found = nnqft.dyson(nnqft.theory("feedforward", sigma_w=0.9, N=1), order=1, width_order=0, self_consistent=True)
     assert found.two_point[0] == pytest.approx(1 / (2 - 0.81), rel=1e-6)
     assert found.self_energy.total("white").mean[0] == pytest.approx(0.81 / (2 - 0.81), rel=1e-6)
 

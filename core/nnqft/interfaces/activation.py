@@ -19,7 +19,9 @@ class Activation:
         How it is printed: ``"tanh"``, ``"h − h³/3"``.
     value, slope
         φ(h) and φ'(h), vectorised over float64 arrays of any shape. They must survive pickling: functions at the top
-        of a module, or instances of a class there.
+        of a module, or instances of a class there. Without a slope, what needs φ' takes it from averages of φ.
+    kinks
+        Where φ or one of its derivatives jumps. Between them φ is smooth.
 
     Examples
     --------
@@ -32,7 +34,8 @@ class Activation:
 
     name: str
     value: Callable[[np.ndarray], np.ndarray]
-    slope: Callable[[np.ndarray], np.ndarray]
+    slope: Callable[[np.ndarray], np.ndarray] | None = None
+    kinks: tuple[float, ...] = ()
 
     @property
     def coefficients(self) -> tuple[float, ...] | None:

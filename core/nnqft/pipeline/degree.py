@@ -7,6 +7,7 @@ out no longer matters; then the one computation that counts begins.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -62,11 +63,23 @@ def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[The
         if len(added):
             sums[degree] = _rough_sum(added, times, request.seed)
             chosen = theory.up_to(degree)
+        if degree >= _bound(theory, request, len(known.layout.externals)):
+            return replace(chosen, degree=None), f"{_name(chosen)}: diagrams of this order hold no higher one"
         if len(sums) > 1 and _matters_no_longer(free, sums, effort):
             return chosen, f"{_name(chosen)}: what higher ones add no longer matters"
         if len(known) > _COSTLY:
             break
     return chosen, f"{_name(chosen)}, the highest that was looked at: it may still matter, see what is left out"
+
+
+def _bound(theory: Theory, request: Request, legs: int) -> float:
+    """The highest degree that diagrams of the request can hold, infinite where no bound is known.
+
+    With a single vertex whose fields are Wick-ordered, each of its h ends on an external leg or on one of its own z̃,
+    of which as many are then missing outside: as many h as external legs.
+    """
+    wick = all(vertex.subtraction == "wick" for vertex in theory.vertices if vertex.degree)
+    return legs if wick and request.order in (0, 1) else math.inf
 
 
 def _name(theory: Theory) -> str:

@@ -9,25 +9,36 @@ that grow as depth over width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from nnqft import AbstractModel, Activation, Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex
-from nnqft_plugins.models.network.activations import LINEAR
-from nnqft_plugins.models.network.rules import SLOWEST
+from nnqft_plugins.models.network.layered_saddle import layered_saddle
 from nnqft_plugins.models.network.saddle import MEAN_FIELD_REMARK, SADDLE
-from nnqft_plugins.models.taylor import ACTIVATION, activation_of, phi_of
-from nnqft_plugins.networks.meanfield.layers import fixed_layers
+from nnqft_plugins.models.parameters.activations import LINEAR
+from nnqft_plugins.models.parameters.checks import (
+    ACTIVATION,
+    MAX_DEGREE,
+    SLOWEST,
+    activation_of,
+    check_degree,
+    one_of_or_none,
+    phi_of,
+)
+from nnqft_plugins.networks.meanfield.layers import settled_variance
 from nnqft_plugins.networks.network import Network
 
 FEEDFORWARD: dict[str, Parameter] = {
     "gamma": Parameter(1.0, "leak rate γ, 1/time", low=SLOWEST),
     "kappa": Parameter(1.0, "noise strength κ, 1/time", low=0.0),
-    "sigma_w": Parameter(1.0, "weights σ_w, 1/√time", low=0.0),
+    "sigma_w": Parameter(0.5, "weights σ_w, 1/√time", low=0.0),
     "sigma_b": Parameter(0.0, "bias σ_b of each layer, 1/√time", low=0.0),
     "C_0": Parameter(0.0, "variance of h at the first layer (from rest)", low=0.0),
-    "N": Parameter(1, "width", low=1, high=1e15, integer=True),
+    "N": Parameter(100, "width", low=1, high=1e15, integer=True),
 }
+BARE_DEGREE = 3
+"""Of a named activation in the bare expansion, if none is given."""
 
 
 class Feedforward(AbstractModel):
@@ -39,40 +50,115 @@ class Feedforward(AbstractModel):
         FEEDFORWARD
         | ACTIVATION
         | {
-            "degree": Parameter(3, ACTIVATION["degree"].meaning, low=1, integer=True),
-            "expansion": SADDLE["expansion"],
+            "degree": Parameter(
+                None,
+                "where the activation is cut: its power of h (bare, 3 if not given), or the Wick power of φ²"
+                " (saddle, chosen by the program)",
+                check=check_degree,
+            ),
+            "expansion": Parameter(
+                None,
+                "about mean-field theory (saddle, for any nonlinear φ) or about no weights (bare, for φ = h)",
+                check=one_of_or_none("bare", "saddle"),
+            ),
+            "averages": Parameter(
+                None,
+                "saddle: Gaussian averages of the activation itself (activation), or of its polynomial",
+                check=one_of_or_none("polynomial", "activation"),
+            ),
+            "T": Parameter(
+                None, "saddle from rest: the last depth, where the variance grows for ever", check=SADDLE["T"].check
+            ),
         }
     )
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
-        """One local vertex for each power of h in φ²."""
-        phi = {1: 1.0} if _is_linear(values) else phi_of(values)
+        """One local vertex for each power of h in φ², or each Wick-ordered power of the activation itself."""
+        phi = _polynomial(values)
+        linear = phi is not None and set(phi) <= {1}
+        expansion = values["expansion"] or ("bare" if linear else "saddle")
+        averages = values["averages"] or ("polynomial" if linear or expansion == "bare" else "activation")
+        if averages == "activation" and expansion == "bare":
+            raise InputError("averages='activation' belongs to expansion='saddle'; write that, too, or leave it out")
+        if values["T"] is not None and (start != "rest" or averages != "activation"):
+            raise InputError("T belongs to start='rest' and averages='activation'; leave it out")
+        degree = values["degree"]
+        if averages == "activation":
+            return self._of_averages(start, {**values, "expansion": expansion, "averages": averages})
+        values = {**values, "degree": degree or BARE_DEGREE}
+        phi, cut = _polynomial(values) or phi_of(values), _polynomial(values) is None
         square: dict[int, float] = {}
         for p, a in phi.items():
             for q, b in phi.items():
                 square[p + q] = square.get(p + q, 0.0) + a * b
-        gamma, saddle = values["gamma"], values["expansion"] == "saddle"
+        saddle = expansion == "saddle"
         line = _mean_field_line(start, values, phi, square) if saddle else _free_line(start, values)
         return Theory(
             model=self.name,
             start=start,
-            parameters={name: value for name, value in values.items() if saddle or name != "expansion"},
-            fields=(Field("h", "h_i(t)", "state at depth t"), Field("z", "z̃_i(t)", "response field", response=True)),
-            propagators=(
-                line,
-                Propagator("G", "h", "z", "θ(t−s) e^{−γ(t−s)},  θ(0) = 0", (Term(1.0, gamma),)),
-            ),
+            parameters=_written(values, expansion, averages),
+            fields=FIELDS,
+            propagators=(line, _response(values)),
             vertices=tuple(
-                _vertex(power, coefficient, "average" if saddle else "none")
+                _vertex(power, coefficient, "average" if saddle else "none", cut)
                 for power, coefficient in sorted(square.items())
                 if power or not saddle
             ),
             remarks=(MEAN_FIELD_REMARK,) if saddle else _remarks(start, values, phi),
+            # φ² of a φ that is cut at h^d is whole to about that power; all powers beyond are incomplete.
+            degree=2 * values["degree"] if cut else None,
+        )
+
+    def _of_averages(self, start: str, values: Mapping[str, Any]) -> Theory:
+        """About mean-field theory, φ² in Wick-ordered powers."""
+        degree = MAX_DEGREE if values["degree"] is None else values["degree"]
+        horizon = math.inf if values["T"] is None else values["T"]
+        found = layered_saddle(_network(start, values, self.activation(values)), degree, horizon)
+        return Theory(
+            model=self.name,
+            start=start,
+            parameters=_written(values, "saddle", "activation"),
+            fields=FIELDS,
+            propagators=(found.line, _response(values)),
+            vertices=found.vertices,
+            remarks=(MEAN_FIELD_REMARK,),
+            horizon=horizon,
+            degree=None if found.complete else degree,
+            adaptive=not found.complete and values["degree"] is None,
         )
 
     def activation(self, values: Mapping[str, Any]) -> Activation:
-        """The named function or the polynomial; φ(h) = h if none is given."""
+        """The named or given function or the polynomial; φ(h) = h if none is given."""
         return LINEAR if _is_linear(values) else activation_of(values)
+
+
+FIELDS = Field("h", "h_i(t)", "state at depth t"), Field("z", "z̃_i(t)", "response field", response=True)
+
+
+def _response(values: Mapping[str, Any]) -> Propagator:
+    return Propagator("G", "h", "z", "θ(t−s) e^{−γ(t−s)},  θ(0) = 0", (Term(1.0, values["gamma"]),))
+
+
+def _written(values: Mapping[str, Any], expansion: str, averages: str) -> dict[str, Any]:
+    """Parameters as a result shows them: what was chosen, but nothing that could not have been chosen otherwise."""
+    chosen = {**values, "expansion": expansion, "averages": averages}
+    linear = _is_linear(values) or set(dict(values["coefficients"] or {})) == {1}
+    if expansion == "bare":
+        del chosen["averages"]
+        if linear:
+            del chosen["expansion"]
+    elif linear and averages == "polynomial":
+        del chosen["averages"]
+    return {name: value for name, value in chosen.items() if (name, value) not in (("T", None), ("degree", None))}
+
+
+def _polynomial(values: Mapping[str, Any]) -> dict[int, float] | None:
+    """φ as {power: coefficient} where that is what was given, φ = h if nothing was; None for an activation."""
+    if values["activation"] is not None and values["coefficients"] is not None:
+        raise InputError("both activation and coefficients were given; write one of them")
+    if _is_linear(values):
+        return {1: 1.0}
+    return None if values["coefficients"] is None else dict(values["coefficients"])
 
 
 def _is_linear(values: Mapping[str, Any]) -> bool:
@@ -111,9 +197,12 @@ def _mean_field_line(
             )
         variance = (noise + coupling * square.get(0, 0.0)) / decay
     elif start == "stationary":
-        variance = fixed_layers(_network(values, phi), 0.0).variance
+        variance = settled_variance(_network(start, values, Activation.polynomial("Σ c_p h^p", dict(phi))))[0]
     else:
-        raise InputError("expansion='saddle' from rest is for φ(h) = h; write start='stationary' or expansion='bare'")
+        raise InputError(
+            "averages='polynomial' from rest is for φ(h) = h; write averages='activation', start='stationary' or"
+            " expansion='bare'"
+        )
     terms: tuple[Term, ...] = (Term(variance, gamma),)
     formula = f"v e^{{−γ|t−s|}},  v = {variance:.6g}"
     if start == "rest":
@@ -122,7 +211,7 @@ def _mean_field_line(
     return Propagator("C", "h", "h", formula, terms)
 
 
-def _network(values: Mapping[str, Any], phi: Mapping[int, float]) -> Network:
+def _network(start: str, values: Mapping[str, Any], activation: Activation) -> Network:
     return Network(
         gamma=values["gamma"],
         kappa=values["kappa"],
@@ -131,18 +220,19 @@ def _network(values: Mapping[str, Any], phi: Mapping[int, float]) -> Network:
         inputs=(),
         C_0=values["C_0"],
         N=values["N"],
-        stationary=True,
+        stationary=start == "stationary",
         layered=True,
-        activation=Activation.polynomial("Σ c_p h^p", dict(phi)),
+        activation=activation,
     )
 
 
-def _vertex(power: int, coefficient: float, subtraction: str) -> Vertex:
+def _vertex(power: int, coefficient: float, subtraction: str, cut: bool) -> Vertex:
     """½ σ_w² z̃_i² h_j^power/N; without h the sum over j cancels the 1/N."""
     legs = (Leg("z", 0, "i", 2), *([Leg("h", 0, "j", power)] if power else []))
     return Vertex(
-        f"z²h^{power}", legs, coefficient / 2, (("sigma_w", 2),), width=1 if power else 0, subtraction=subtraction
-    )
+        f"z²h^{power}", legs, coefficient / 2, (("sigma_w", 2),), width=1 if power else 0,
+        subtraction=subtraction, degree=power if cut else 0,
+    )  # fmt: skip
 
 
 def _remarks(start: str, values: Mapping[str, Any], phi: Mapping[int, float]) -> tuple[str, ...]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnqft import AbstractModel, Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex
-from nnqft_plugins.models.network.rules import SLOWEST
-from nnqft_plugins.models.taylor import check_coefficients
+from nnqft_plugins.models.parameters.checks import SLOWEST, check_coefficients
 
 
 class Langevin(AbstractModel):

@@ -10,8 +10,8 @@ import numpy as np
 
 from nnqft import AbstractModel, Activation, InputError, Theory, short
 from nnqft_plugins.models.linear_sums import sums as linear_sums
-from nnqft_plugins.models.network.activations import LINEAR
 from nnqft_plugins.models.network.rules import PARAMETERS, network_theory
+from nnqft_plugins.models.parameters.activations import LINEAR
 
 
 class Linear(AbstractModel):

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from nnqft import AbstractModel, Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex
-from nnqft_plugins.models.taylor import check_coefficients
+from nnqft_plugins.models.parameters.checks import check_coefficients
 
 
 class Toy(AbstractModel):

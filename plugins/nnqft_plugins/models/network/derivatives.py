@@ -56,7 +56,10 @@ class DerivativeAverages:
             start, slope = self.parts.line
             return np.array([start, slope * math.sqrt(self.variance)])
         return smooth_coefficients(
-            self.parts.rest, np.array([self.variance]), self.activation.coefficients is not None
+            self.parts.rest,
+            np.array([self.variance]),
+            self.activation.coefficients is not None,
+            self.activation.kinks,
         )[0]
 
     @cached_property
@@ -110,12 +113,17 @@ class DerivativeAverages:
         return total if size > _NEGLIGIBLE else None
 
 
-def smooth_coefficients(function: Callable[[np.ndarray], np.ndarray], variances: np.ndarray, ends: bool) -> np.ndarray:
-    """a_n of a smooth φ at each variance, (V, orders); `ends` says that φ is a polynomial."""
-    a, _ = hermite(function, variances, 1e-15)
+def smooth_coefficients(
+    function: Callable[[np.ndarray], np.ndarray], variances: np.ndarray, ends: bool, kinks: tuple[float, ...] = ()
+) -> np.ndarray:
+    """a_n of a smooth φ at each variance, (V, orders); `ends` says that φ is a polynomial.
+
+    `kinks` are where a higher derivative jumps, and where averages are taken apart.
+    """
+    a, _ = hermite(function, variances, 1e-15, kinks)
     if ends:
         return a
-    if a.shape[1] <= _QUICK:
+    if a.shape[1] <= _QUICK and not kinks:
         # They fall so fast that many more of them have a meaning; factors of derivatives bring these up.
         z, weights = _quick_rule()
         return np.asarray(function(np.sqrt(variances)[:, None] * z) @ weights)

@@ -66,7 +66,7 @@ def take_apart(activation: Activation) -> TakenApart:
     """The edges of φ at the kinks that it declares, and what is left."""
     phi = activation.value
     edges = []
-    for at in getattr(activation, "kinks", ()):
+    for at in activation.kinks:
         above, below = (_one_sided(phi, float(at), side * _STEP) for side in (1, -1))
         jump, bend = above[0] - below[0], above[1] - below[1]
         scale = 1 + abs(above[0]) + abs(above[1])

@@ -38,7 +38,7 @@ class ActivationAverage:
     def __call__(self, c: Array, v: Array, w: Array) -> Array:
         """The average on the square grid."""
         variance = np.maximum(w, 0.0)
-        b, _ = hermite(self.activation.value, variance, 1e-13)
+        b, _ = hermite(self.activation.value, variance, 1e-13, self.activation.kinks)
         size = np.sqrt(np.outer(variance, variance))
         rho = np.divide(c, size, out=np.zeros_like(c), where=size > 0)
         return overlap(b, np.clip(rho, -1.0, 1.0))
@@ -95,17 +95,18 @@ class RestGrid:
 
         In √v each a_n is smooth and even or odd, and interpolated by Chebyshev polynomials.
         """
-        _, *variances = self.covariances
+        _, *both = self.covariances
         largest = math.sqrt(self.largest)
         angle = (np.arange(_CHEBYSHEV) + 0.5) * np.pi / (2 * _CHEBYSHEV)
-        a = smooth_coefficients(activation.value, (largest * np.cos(angle)) ** 2, activation.coefficients is not None)
+        nodes = (largest * np.cos(angle)) ** 2
+        a = smooth_coefficients(activation.value, nodes, activation.coefficients is not None, activation.kinks)
         n = np.arange(a.shape[1])
         # Nodes are those of 2M points on [−√v, √v]; the half with v > 0 knows the other.
         k = np.arange(2 * _CHEBYSHEV)
         series = 2 / _CHEBYSHEV * np.cos(np.outer(k, angle)) @ a / (1 + (k == 0))[:, None]
         series[(k[:, None] + n) % 2 == 1] = 0.0
         found = []
-        for variance in variances:
+        for variance in both:
             root = np.sqrt(np.maximum(variance, 0.0)).ravel()
             values = np.cos(np.outer(np.arccos(np.minimum(root / largest, 1.0)), k)) @ series
             with np.errstate(all="ignore"):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Theory, Vertex, finite_number, short
+from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Theory, Vertex
 from nnqft_plugins.models.network.averages import polynomial_average
 from nnqft_plugins.models.network.lines import DELTA_LINE, correlator_line, response_line
 from nnqft_plugins.models.network.saddle import (
@@ -22,40 +22,16 @@ from nnqft_plugins.models.network.saddle import (
     Saddle,
     curve_line,
     mean_field_line,
-    one_of,
-    optional,
     saddle_of,
     saddle_remarks,
     solve_from_rest,
     stationary_curve,
 )
 from nnqft_plugins.models.network.wick_ordered import Chaos, NothingMovesError, rest_chaos, stationary_chaos
+from nnqft_plugins.models.parameters.checks import SLOWEST, input_correlation, one_of_or_none
 
 HALF = Fraction(1, 2)
 
-
-def input_correlation(name: str, value: Any) -> float | tuple[tuple[float, float], ...]:
-    """The input's correlation q(t1,t2): a number, or rates and weights of Σ weight·e^{−rate·|t1−t2|}.
-
-    Returns the number, or (rate, weight) pairs sorted by rate.
-    """
-    if not isinstance(value, Mapping | tuple | list):
-        pairs = [(0.0, finite_number(name, value))]
-    else:
-        given = value.items() if isinstance(value, Mapping) else value
-        try:
-            pairs = sorted((finite_number(f"{name} rate", r), finite_number(f"{name} weight", w)) for r, w in given)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{name}={short(value)}: wanted rates and weights, write {name}={{0.5: 1.0}}") from None
-    if any(not 0 <= number <= 1e9 for pair in pairs for number in pair):
-        raise InputError(f"{name}={short(value)}: wanted numbers from 0 to 1e9")
-    return tuple(pairs) if isinstance(value, Mapping | tuple | list) else pairs[0][1]
-
-
-SLOWEST = 1e-9
-"""Smallest leak rate: a network that never forgets has no stationary state."""
 
 PARAMETERS: dict[str, Parameter] = {
     "gamma": Parameter(1.0, "leak rate γ, 1/time", low=SLOWEST),
@@ -75,7 +51,7 @@ AVERAGES: dict[str, Parameter] = {
     "averages": Parameter(
         None,
         "saddle: Gaussian averages of the activation itself (unless tadpoles are kept), or of φ's polynomial",
-        check=optional(one_of("polynomial", "activation")),
+        check=one_of_or_none("polynomial", "activation"),
     )
 }
 
@@ -170,7 +146,7 @@ def activation_theory(
     try:
         return wick_theory(model, start, values, activation, degree)
     except NothingMovesError:
-        if values["averages"] is not None or getattr(activation, "kinks", None):
+        if values["averages"] is not None or activation.kinks:
             raise
         theory = by_powers({**values, "expansion": "bare", "T": None})
         still = "nothing drives this network: mean-field theory is h = 0, where both expansions are one"

@@ -8,43 +8,24 @@ order 0 but the line itself. See docs/physics.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nnqft import Activation, InputError, Parameter, Propagator, Term, UnknownNameError, finite_number, short
+from nnqft import Activation, InputError, Parameter, Propagator, Term, finite_number, short
 from nnqft_plugins.models.network.averages import PolynomialAverage
 from nnqft_plugins.models.network.edges_at_zero import bent_of
 from nnqft_plugins.models.network.lines import correlator_terms, slow_sources
 from nnqft_plugins.models.network.rest_averages import ActivationAverage, RestGrid, reach_beyond
 from nnqft_plugins.models.network.tabulated import Average, line_of_square, rest_line, rest_square, stationary_line
+from nnqft_plugins.models.parameters.checks import one_of
 from nnqft_plugins.networks.meanfield.driven import solve_driven
 from nnqft_plugins.networks.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.networks.network import Network
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def one_of(*known: str) -> Callable[[str, Any], str]:
-    """Check of a parameter whose values are these words."""
-
-    def check(name: str, value: Any) -> str:
-        if not isinstance(value, str) or value not in known:
-            raise UnknownNameError(name, value, known)
-        return value
-
-    return check
-
-
-def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    """The same check, but for None, which stays None."""
-
-    def checked(name: str, value: Any) -> Any:
-        return None if value is None else check(name, value)
-
-    return checked
 
 
 def _theta0(name: str, value: Any) -> float:
@@ -165,7 +146,7 @@ def solve_from_rest(values: Mapping[str, Any], activation: Activation, horizon: 
     """
     terms = correlator_terms("rest", values)
     average: Average = ActivationAverage(activation)
-    if getattr(activation, "kinks", None):
+    if activation.kinks:
         average = bent_of(activation) or average
     coupling = values["sigma_w"] ** 2
     scale = 2 / values["gamma"]

@@ -8,14 +8,12 @@ with C(0), on which f depends, as a parameter. S changes with τ, so no energy i
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
-from numpy.polynomial.polynomial import polyval
 from scipy.integrate import solve_bvp
 
 from nnqft import InputError
-from nnqft_plugins.networks.meanfield.gaussian import hermite
+from nnqft_plugins.networks.meanfield.kernel import kernel
 from nnqft_plugins.networks.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.networks.network import Network
 
@@ -111,14 +109,9 @@ def _free(network: Network, tau: np.ndarray) -> np.ndarray:
 
 
 def _solve(network: Network, mesh: np.ndarray, y: np.ndarray, variance: float, accuracy: float):  # type: ignore[no-untyped-def]
-    @lru_cache(maxsize=8)  # the solver asks many times at one C(0)
-    def series(variance: float) -> np.ndarray:
-        b, _ = hermite(network.activation.value, np.array([variance]), 1e-2 * accuracy)
-        return b[0] ** 2
-
     def slope(tau: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
         variance = max(float(p[0]), 1e-12)
-        phi_phi = polyval(np.clip(y[0] / variance, -1.0, 1.0), series(variance))
+        phi_phi = kernel(network.activation, variance, 1e-2 * accuracy)(np.clip(y[0] / variance, -1.0, 1.0))
         drive = sum(weight * np.exp(-rate * tau) for rate, weight in network.sources)
         return np.stack([y[1], network.gamma**2 * y[0] - network.sigma_w**2 * phi_phi - drive])
 

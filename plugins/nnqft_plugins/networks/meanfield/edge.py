@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 
 from nnqft import Activation, InputError, Theory, finite_number, short
 from nnqft_plugins.networks.meanfield.driven import solve_driven
-from nnqft_plugins.networks.meanfield.gaussian import average_of_square
+from nnqft_plugins.networks.meanfield.gaussian import average_of_square, jumps, slope_square
 from nnqft_plugins.networks.meanfield.layers import equivalent, fixed_layers
 from nnqft_plugins.networks.meanfield.lyapunov import largest_exponent
 from nnqft_plugins.networks.meanfield.stationary import fixed_point, solve_static
@@ -42,7 +42,8 @@ def edge_of_chaos(
     Returns
     -------
     (M,) array
-        nan where there is no edge: C grows beyond all bounds before it, or chaos never sets in.
+        nan where there is no edge: C grows beyond all bounds before it, chaos never sets in, or φ jumps, so
+        that any σ_w is chaotic.
 
     Notes
     -----
@@ -58,6 +59,8 @@ def edge_of_chaos(
 
 def edge_at(network: Network, thickness: float) -> float:
     """The critical σ_w of a network, whatever its own; nan where there is none."""
+    if jumps(network.activation):
+        return math.nan
     if network.layered:
         twin = equivalent(replace(network, sigma_w=1.0), thickness)
         return _edge_at_rest(twin) / twin.sigma_w
@@ -76,7 +79,7 @@ def _edge_at_rest(network: Network) -> float:
     def missing(q: float) -> float:
         at = np.array(q)
         with np.errstate(all="ignore"):
-            ratio = average_of_square(phi.value, at) / average_of_square(phi.slope, at)
+            ratio = average_of_square(phi.value, at, phi.kinks) / slope_square(phi, q)
         return network.static / gamma**2 - q + float(ratio)
 
     low, high = 0.0, 1e-8
@@ -86,7 +89,7 @@ def _edge_at_rest(network: Network) -> float:
             if high > _LARGEST**2:
                 return math.nan
         low = brentq(missing, low, high, xtol=1e-16, rtol=1e-14)
-    slope = float(average_of_square(phi.slope, np.array(low)))
+    slope = slope_square(phi, low)
     sigma_w = gamma / math.sqrt(slope) if slope > 0.0 else math.nan
     # The curve also has points that no network comes to from a small variance.
     if not math.isfinite(sigma_w):

@@ -19,7 +19,8 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from nnqft import InputError
-from nnqft_plugins.networks.meanfield.gaussian import average_of_square, gauss, hermite
+from nnqft_plugins.networks.meanfield.gaussian import average_of_square, moment
+from nnqft_plugins.networks.meanfield.kernel import kernel
 from nnqft_plugins.networks.meanfield.stationary import Curve, fixed_point, gain
 from nnqft_plugins.networks.network import Network
 
@@ -84,7 +85,7 @@ def fixed_layers(network: Network, thickness: float) -> Layers:
         If q grows beyond all bounds, or a layer is too thick.
     """
     twin = equivalent(network, thickness)
-    q = fixed_point(twin)
+    q = _fixed_variance(network, twin)
     memory = 2 * network.gamma - network.gamma**2 * thickness
     overlap, slope = _overlap(twin, q)
     return Layers(
@@ -96,8 +97,34 @@ def fixed_layers(network: Network, thickness: float) -> Layers:
     )
 
 
+def settled_variance(network: Network) -> tuple[float, float]:
+    """q* of thin layers, and the depth ξ_q over which q approaches it.
+
+    Raises
+    ------
+    InputError
+        If q grows beyond all bounds.
+    """
+    twin = equivalent(network, 0.0)
+    q = _fixed_variance(network, twin)
+    return q, _depth(2 * network.gamma * (_variance_slope(twin, q) - 1), 0.0)
+
+
+def _fixed_variance(network: Network, twin: Network) -> float:
+    try:
+        return fixed_point(twin)
+    except InputError:  # which speaks of the twin's σ_w
+        raise InputError(
+            f"no stationary state at infinite width: σ_w={network.sigma_w:g}, γ={network.gamma:g} and"
+            f" φ = {network.activation.name} drive the variance of the layers beyond all bounds; write a smaller"
+            " sigma_w or start='rest'"
+        ) from None
+
+
 def _per_layer(growth: float, thickness: float) -> float:
-    return 1 + growth * thickness if thickness else math.exp(growth)
+    if thickness:
+        return 1 + growth * thickness
+    return math.exp(growth) if growth < 700 else math.inf
 
 
 def _depth(growth: float, thickness: float) -> float:
@@ -113,40 +140,33 @@ def _variance_slope(twin: Network, q: float) -> float:
     """σ_w² d⟨φ²⟩/dq."""
     if q == 0.0:
         return gain(twin, q)
-    z, weights = gauss()
-    h = np.sqrt(q) * z
-    return float(
-        twin.sigma_w**2 * (weights * z * twin.activation.value(h) * twin.activation.slope(h)).sum() / np.sqrt(q)
-    )
+    # By Stein's identity d⟨φ²⟩/dq = ⟨φ² (z²−1)⟩/2q, which needs no derivative of φ.
+    return twin.sigma_w**2 * math.sqrt(2) * moment(twin.activation, q, 2, 2).value / (2 * q)
 
 
 def _overlap(twin: Network, q: float) -> tuple[float, float]:
     """The stable correlation coefficient c*/q*, and the slope of its map there."""
     if q == 0.0:
         return 1.0, gain(twin, q)
-    b, _ = hermite(twin.activation.value, np.array([q]))
-    series = np.zeros(max(2, b.shape[1]))
-    series[: b.shape[1]] = twin.sigma_w**2 * b[0] ** 2 / q
-    series[0] += twin.static / q
-    powers = np.arange(len(series))
-
-    def excess(rho: float) -> float:
-        return float(series @ rho**powers) - rho
-
-    def slope(rho: float) -> float:
-        return float((powers[1:] * series[1:]) @ rho ** (powers[1:] - 1))
-
     if (at_one := gain(twin, q)) <= 1.0:
         return 1.0, at_one
+    average = kernel(twin.activation, q)
+
+    def excess(rho: float) -> float:
+        return (twin.sigma_w**2 * float(average(np.array(rho))) + twin.static) / q - rho
+
+    def slope(rho: float) -> float:
+        return twin.sigma_w**2 * float(average.slope(np.array(rho))) / q
+
     # The map is convex with a slope above 1 at its fixed point ρ = 1: it has one more, below that, and stable.
-    lowest = brentq(lambda rho: slope(rho) - 1, 0.0, 1.0) if slope(0.0) < 1 < slope(1.0) else 0.0
+    lowest = brentq(lambda rho: slope(rho) - 1, 0.0, 1.0 - 1e-15) if slope(0.0) < 1 < slope(1.0 - 1e-15) else 0.0
     rho = brentq(excess, 0.0, lowest, xtol=1e-15) if excess(0.0) > 0 > excess(lowest) else 0.0
     return float(rho), slope(rho)
 
 
 def layered_curve(network: Network) -> Curve:
     """C(τ) deep in a stack of thin layers."""
-    q = fixed_point(equivalent(network, 0.0))
+    q = _fixed_variance(network, equivalent(network, 0.0))
     gamma = network.gamma
     return Curve(q, 0.0, gamma, 36 / gamma, _Decay(q, gamma))
 
@@ -175,7 +195,7 @@ def variance_from_start(network: Network, horizon: float, rtol: float) -> Callab
     """
 
     def slope(_: float, q: np.ndarray) -> np.ndarray:
-        phi = average_of_square(network.activation.value, np.maximum(q, 0.0))
+        phi = average_of_square(network.activation.value, np.maximum(q, 0.0), network.activation.kinks)
         return -2 * network.gamma * q + network.noise + network.sigma_w**2 * phi
 
     found = solve_ivp(

@@ -20,14 +20,17 @@ from numpy.polynomial import legendre
 from scipy.linalg import eigh
 from scipy.optimize import brentq
 
-from nnqft_plugins.networks.meanfield.gaussian import hermite
+from nnqft_plugins.networks.meanfield.gaussian import jumps
+from nnqft_plugins.networks.meanfield.kernel import kernel
 from nnqft_plugins.networks.meanfield.stationary import Curve, gain
 from nnqft_plugins.networks.network import Network
 
 
 def largest_exponent(network: Network, curve: Curve, accuracy: float = 1e-10) -> tuple[float, float]:
-    """λ of a recurrent network with that C(τ), and an estimate of its numerical error."""
+    """λ of a recurrent network with that C(τ), and an estimate of its numerical error; inf for a φ that jumps."""
     gamma = network.gamma
+    if jumps(network.activation):
+        return (math.inf, 0.0) if network.sigma_w else (-gamma, 0.0)
     if curve.end == 0.0:
         return _exponent(gamma, gamma**2 - gain(network, curve.variance)), 0.0
     potential = _potential(network, curve)
@@ -51,13 +54,12 @@ def _exponent(gamma: float, energy: float) -> float:
 
 def _potential(network: Network, curve: Curve) -> Callable[[np.ndarray], np.ndarray]:
     """γ² − σ_w² ⟨φ'φ'⟩ as a function of τ; inf stands for the plateau."""
-    b, _ = hermite(network.activation.slope, np.array([curve.variance]))
-    weights = network.sigma_w**2 * b[0] ** 2
+    average = kernel(network.activation, curve.variance)
 
     def value(tau: np.ndarray) -> np.ndarray:
         C = np.where(np.isinf(tau), curve.plateau, curve.C(np.where(np.isinf(tau), 0.0, tau)))
-        rho = C / curve.variance
-        return network.gamma**2 - np.polynomial.polynomial.polyval(rho, weights)
+        slopes = average.slope(np.clip(C / curve.variance, -1.0, 1.0))
+        return network.gamma**2 - network.sigma_w**2 * slopes / curve.variance
 
     return value
 

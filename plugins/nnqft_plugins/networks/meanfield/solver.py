@@ -80,7 +80,7 @@ def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> 
     else:
         lags = _lags(tau)
     error = float(np.abs(curve.C(lags) - rough.C(lags)).max(initial=abs(curve.variance - rough.variance)))
-    rounding = 1e-14 * abs(curve.variance)
+    rounding = max(1e-14, curve.error) * abs(curve.variance)
     return MeanField(
         model=theory.model,
         parameters=theory.parameters,

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,61 +25,12 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from nnqft import InputError
-from nnqft_plugins.networks.meanfield.gaussian import average_of_square, hermite
+from nnqft_plugins.networks.meanfield.gaussian import average_of_square, slope_square
+from nnqft_plugins.networks.meanfield.potential import Potential, potential_at
 from nnqft_plugins.networks.network import Network
 
 _LARGEST = 1e6
 """Largest C(0) that is looked for, times the scale set by γ."""
-
-
-@dataclass(frozen=True)
-class Potential:
-    """V at one C(0): `slope` are the coefficients of V' in powers of ρ = C/C(0)."""
-
-    variance: float
-    slope: np.ndarray
-
-    @classmethod
-    def at(cls, network: Network, variance: float, accuracy: float = 1e-13) -> Potential:
-        """For a trial C(0)."""
-        b, _ = hermite(network.activation.value, np.array([variance]), accuracy)
-        slope = np.zeros(max(2, b.shape[1]))
-        slope[: b.shape[1]] = network.sigma_w**2 * b[0] ** 2
-        slope[0] += network.static
-        slope[1] -= network.gamma**2 * variance
-        return cls(variance, slope)
-
-    def __call__(self, rho: float) -> float:
-        """V'(C) at C = ρ C(0)."""
-        return float(self.slope @ rho ** np.arange(len(self.slope)))
-
-    def derivative(self, rho: float) -> float:
-        """dV'/dρ."""
-        powers = np.arange(1, len(self.slope))
-        return float((self.slope[1:] * powers) @ rho ** (powers - 1))
-
-    def top(self) -> float:
-        """First zero ρ of V' in [0, 1]; where there is none, the place of its smallest value."""
-        rho = 0.0
-        for _ in range(100):
-            value, slope = self(rho), self.derivative(rho)
-            if value <= 0.0:
-                return rho
-            # V' is convex: its first zero cannot lie before the place that Newton's step leads to.
-            step = -value / slope if slope < 0.0 else math.inf
-            if rho + step >= 1.0:
-                break
-            rho += step
-            if step < 1e-15:
-                return rho
-        if self.derivative(1.0) <= 0.0:
-            return 1.0
-        return brentq(self.derivative, rho, 1.0) if self.derivative(rho) < 0.0 else rho
-
-    def height(self, rho: float) -> float:
-        """V at ρ minus V at 1, that is at C(0)."""
-        powers = np.arange(1, len(self.slope) + 1)
-        return float(self.variance * ((self.slope / powers) @ (rho**powers - 1.0)))
 
 
 @dataclass(frozen=True)
@@ -95,6 +47,8 @@ class Curve:
         From here on it is that exponential to rounding.
     C : callable
         C at an array of lags ≥ 0.
+    error : float
+        Bound of what solutions of any accuracy share of errors, such as that of a table, relative to C(0).
     """
 
     variance: float
@@ -102,6 +56,7 @@ class Curve:
     rate: float
     end: float
     C: Callable[[np.ndarray], np.ndarray]
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,13 +86,13 @@ def solve_static(network: Network, accuracy: float = 1e-12) -> Curve:
         fixed = fixed_point(network)
         if gain(network, fixed) <= network.gamma**2:
             return Curve(fixed, fixed, 0.0, 0.0, Constant(fixed))
-    potential = Potential.at(network, _start_variance(network, hermite_accuracy), hermite_accuracy)
+    potential = potential_at(network, _start_variance(network, hermite_accuracy), hermite_accuracy)
     return _roll(network, potential, potential.top(), accuracy)
 
 
 def gain(network: Network, variance: float) -> float:
     """σ_w² ⟨φ'(h)²⟩ at that variance of h."""
-    return network.sigma_w**2 * float(average_of_square(network.activation.slope, np.array(variance)))
+    return network.sigma_w**2 * slope_square(network.activation, variance)
 
 
 def fixed_point(network: Network) -> float:
@@ -148,17 +103,16 @@ def fixed_point(network: Network) -> float:
     InputError
         If there is none.
     """
+    phi = network.activation
 
     def excess(q: np.ndarray) -> np.ndarray:
-        return (
-            network.sigma_w**2 * average_of_square(network.activation.value, q) + network.static - network.gamma**2 * q
-        )
+        return network.sigma_w**2 * average_of_square(phi.value, q, phi.kinks) + network.static - network.gamma**2 * q
 
     start = network.static / network.gamma**2
-    if excess(np.array(start)) <= 0.0 and gain(network, start) <= network.gamma**2:
+    if excess(np.array(start)) <= 0.0 and gain(network, start) <= network.gamma**2 * (1 + 1e-13):
         return start
     low, above = start, 1e-9
-    while start + above < _LARGEST:
+    while start + above < _LARGEST * max(1.0, network.sigma_w**2 / network.gamma**2):
         high = start + above
         if excess(np.array(high)) <= 0.0:
             return float(brentq(lambda q: float(excess(np.array(q))), low, high, xtol=1e-15, rtol=1e-14))
@@ -170,9 +124,9 @@ def _start_variance(network: Network, accuracy: float) -> float:
     """The smallest C(0) where V(C_∞) − V(C(0)) rises through κ²/8."""
     wanted = network.kappa**2 / 8
 
-    def excess(variance: float) -> float:
-        potential = Potential.at(network, variance, accuracy)
-        if not np.isfinite(potential.slope).all():  # φ grows too fast for an average at this variance
+    def excess(variance: float, rough: bool = False) -> float:
+        potential = potential_at(network, variance, accuracy, rough)
+        if not potential.finite:  # φ grows too fast for an average at this variance
             return -math.inf
         return potential.height(potential.top()) - wanted
 
@@ -181,14 +135,30 @@ def _start_variance(network: Network, accuracy: float) -> float:
     trial = free * (1 - 1e-9) if free else 1e-9
     growth = 1.1 if free else 1.5
     last, before = trial, math.inf
-    while trial < _LARGEST * max(1.0, free):
-        value = excess(trial)
+    while trial < _LARGEST * max(1.0, free, network.sigma_w**2 / network.gamma**2):
+        value = excess(trial, rough=True)
         if before < 0.0 <= value:
-            return float(brentq(excess, last, trial, xtol=1e-300, rtol=1e-14))
+            return _sharpened(excess, last, trial)
         if value == -math.inf:
             break
         last, before, trial = trial, value, growth * trial
     raise _none(network)
+
+
+def _sharpened(excess: Callable[..., float], low: float, high: float) -> float:
+    """The zero between two places, of a function that costs much, by one that is almost the same and costs little."""
+    first = float(brentq(partial(excess, rough=True), low, high, xtol=1e-300, rtol=1e-14))
+    middle = excess(first)
+    if middle == excess(first, rough=True):  # the series is all there is
+        return first
+    step = -2 * middle / (excess(high, rough=True) - excess(low, rough=True)) * (high - low) or 1e-9 * first
+    for _ in range(12):
+        second = first + step
+        value = excess(second)
+        if middle * value <= 0.0:
+            return float(brentq(excess, min(first, second), max(first, second), xtol=1e-300, rtol=1e-13))
+        first, middle, step = second, value, 2 * step
+    return float(brentq(excess, 0.5 * low, 2 * high, xtol=1e-300, rtol=1e-13))
 
 
 def _none(network: Network) -> InputError:
@@ -200,20 +170,17 @@ def _none(network: Network) -> InputError:
 
 def _roll(network: Network, potential: Potential, rho_end: float, accuracy: float) -> Curve:
     """Follow the particle from C(0) to the top, each part of the way in a variable in which it is stable."""
-    scale = 2 / potential.variance  # dρ/dτ = −√(2E)/C(0), and E is in units of C
-    kinetic = _over_square(potential, rho_end)
-    powers = np.arange(len(kinetic))
+    kinetic = potential.over_square(rho_end)  # dρ/dτ = −√(2E)/C(0), and E is in units of C
 
     def speed(y: float) -> float:
         """−d ln(ρ − ρ_∞)/dτ, which tends to the rate of the tail."""
-        rho = rho_end + math.exp(y)
-        return math.sqrt(max(scale * float(kinetic @ rho**powers), 0.0) / potential.variance)
+        return math.sqrt(max(2 * kinetic(math.exp(y)), 0.0)) / potential.variance
 
     options: dict[str, Any] = {
         "method": "DOP853",
         "dense_output": True,
-        "rtol": max(0.1 * accuracy, 1e-12),
-        "atol": 1e-14,
+        "rtol": max(0.1 * accuracy, potential.accuracy, 1e-12),
+        "atol": max(1e-14, 1e-3 * potential.accuracy),
     }
     rate = speed(-math.inf)
     span = 1 - rho_end
@@ -244,21 +211,7 @@ def _roll(network: Network, potential: Potential, rho_end: float, accuracy: floa
             rho = np.where(lag < turn, first.sol(np.clip(lag, 0.0, turn))[0], rho)
         return (potential.variance * rho).reshape(np.shape(tau))
 
-    return Curve(potential.variance, potential.variance * rho_end, rate, end, C)
-
-
-def _over_square(potential: Potential, rho_end: float) -> np.ndarray:
-    """Coefficients in ρ of [V(C_∞) − V(C)]/(ρ − ρ_∞)², by dividing the polynomial twice (Horner, stable for ρ ≤ 1)."""
-    powers = np.arange(1, len(potential.slope) + 1)
-    quotient = np.concatenate([[0.0], -potential.variance * potential.slope / powers])
-    for _ in range(2):
-        divided = np.empty(len(quotient) - 1)
-        carry = 0.0
-        for r in range(len(quotient) - 1, 0, -1):
-            carry = quotient[r] + rho_end * carry
-            divided[r - 1] = carry
-        quotient = divided
-    return quotient
+    return Curve(potential.variance, potential.variance * rho_end, rate, end, C, 3 * potential.accuracy)
 
 
 def _around_the_start(network: Network, potential: Potential, rho_end: float, options: dict[str, Any]):  # type: ignore[no-untyped-def]

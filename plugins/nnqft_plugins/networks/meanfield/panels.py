@@ -1,0 +1,225 @@
+"""Functions of one variable on panels on each of which they are a polynomial to rounding.
+
+Panels are halved until the last Legendre coefficients of the function on them are negligible: around a kink that is
+not known, down to rounding; around a steep place, down to its width. What is integrated over the panels by Gauss's rule
+then is exact for the function times any polynomial of moderate degree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import legendre
+
+from nnqft import InputError
+
+Function = Callable[[np.ndarray], np.ndarray]
+
+ORDER = 16
+"""Nodes a panel."""
+NODES, WEIGHTS = legendre.leggauss(ORDER)
+TO_LEGENDRE = (WEIGHTS[:, None] * legendre.legvander(NODES, ORDER - 1)) * (np.arange(ORDER) + 0.5)
+_DIFFERENTIATE = TO_LEGENDRE @ legendre.legval(NODES, legendre.legder(np.eye(ORDER)))
+"""Values at the nodes → derivatives there, on [−1, 1]."""
+_RESOLVED = 2e-13
+"""Last coefficients over the largest value of the function."""
+_MOST = 20_000
+"""Panels."""
+_FARTHEST = 60.0
+"""Units of standard deviation beyond which no average is looked for; e^{−60²/4} is 1e-391."""
+
+
+@dataclass(frozen=True)
+class Panels:
+    """f(√v z) for a Gaussian z, where it matters.
+
+    Attributes
+    ----------
+    edges : (P + 1,) array
+        Of the panels, in z.
+    z, weight, value : (P, 16) arrays
+        Nodes, weights that include the density of z, and f(√v z).
+    error : float
+        What was not resolved of f, over the largest f(√v z) e^{−z²/4}.
+    finite : bool
+        False if f grows so fast that its square has no average, or none that floating point can hold.
+    """
+
+    edges: np.ndarray
+    z: np.ndarray
+    weight: np.ndarray
+    value: np.ndarray
+    error: float
+    finite: bool
+
+    def slopes(self, scale: float) -> np.ndarray:
+        """φ' at the nodes, by differentiating the polynomials; `scale` is √v."""
+        return self.value @ _DIFFERENTIATE / (np.diff(self.edges)[:, None] / 2 * scale)
+
+    def on(self, edges: np.ndarray, function: Function, scale: float) -> Panels:
+        """The same function on smaller panels."""
+        return _on_edges(function, scale, edges, self.error, self.finite)
+
+
+def gaussian_panels(function: Function, scale: float, kinks: Iterable[float] = ()) -> Panels:
+    """f(scale·z) on panels fine enough for every moment of it that a Gaussian z gives weight to."""
+    low, high, finite = _range(function, scale)
+    if not finite:
+        low, high = -1.0, 1.0
+    breaks = [x / scale for x in kinks if low < x / scale < high]
+    # Features of unit size in h about the origin, and none of the Gaussian's own missed.
+    near = [sign * 2.0**n / scale for n in range(64) for sign in (-1, 1) if 2.0**n / scale < 1]
+    edges = np.unique([low, high, *breaks, *(x for x in near if low < x < high), *np.arange(np.ceil(low), high, 2.0)])
+
+    def weighted(z: np.ndarray) -> np.ndarray:
+        return function(scale * z) * np.exp(-(z**2) / 4)
+
+    edges, _, error = resolve(weighted, edges)
+    return _on_edges(function, scale, edges, error, finite)
+
+
+def _on_edges(function: Function, scale: float, edges: np.ndarray, error: float, finite: bool) -> Panels:
+    half = np.diff(edges)[:, None] / 2
+    z = edges[:-1, None] + half * (NODES + 1)
+    with np.errstate(all="ignore"):
+        value = function(scale * z)
+    weight = half * WEIGHTS * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    return Panels(edges, z, weight, value, error, finite and bool(np.isfinite(value).all()))
+
+
+def _range(function: Function, scale: float) -> tuple[float, float, bool]:
+    """Where f(scale·z) e^{−z²/4} is above rounding; and can all of that be evaluated?"""
+    z = np.linspace(-_FARTHEST, _FARTHEST, 481)
+    with np.errstate(all="ignore"):
+        size = np.abs(function(scale * z)) * np.exp(-(z**2) / 4)
+    known = np.isfinite(size)
+    largest = float(size[known].max(initial=0.0))
+    matters = known & (size > 1e-18 * largest)
+    if largest == 0.0:
+        return -10.0, 10.0, True
+    places = np.flatnonzero(matters)
+    first, last = max(places[0] - 1, 0), min(places[-1] + 1, len(z) - 1)
+    return min(float(z[first]), -9.0), max(float(z[last]), 9.0), bool(known[first] and known[last])
+
+
+def resolve(
+    function: Function, edges: np.ndarray, *, local: bool = False, least: float = 1e-14, tolerance: float = _RESOLVED
+) -> tuple[np.ndarray, float, float]:
+    """Edges of panels on which the function is a polynomial of degree 15, its integral over them, and what is left.
+
+    What is left is the integral of what was not resolved, over the largest value.
+
+    Parameters
+    ----------
+    edges : array
+        To begin with, increasing.
+    local
+        Compare with the largest value on the panel itself.
+    least
+        Width of a panel that is not halved any more, relative to its distance from 0.
+    """
+    done: list[np.ndarray] = []
+    left, right = edges[:-1], edges[1:]
+    largest = error = integral = 0.0
+    while True:
+        half = (right - left)[:, None] / 2
+        with np.errstate(all="ignore"):
+            values = function(left[:, None] + half * (NODES + 1))
+            rest = np.abs(values @ TO_LEGENDRE[:, -2:]).max(axis=1)
+        size = np.abs(values).max(axis=1, initial=0.0)
+        largest = max(largest, float(size[np.isfinite(size)].max(initial=0.0)))
+        rough = ~(rest <= tolerance * (np.maximum(size, 1e-4 * largest) if local else largest))
+        small = half[:, 0] <= least * (1 + np.maximum(np.abs(left), np.abs(right)))
+        known = sum(len(x) for x in done)
+        split = rough & ~small if known + 2 * len(left) < _MOST else np.zeros_like(rough)
+        # A panel too small to be halved counts with its width; one that was given up, in full.
+        given_up = rough & ~split
+        with np.errstate(all="ignore"):
+            error += float((rest[given_up] * half[given_up, 0]).sum()) if given_up.any() else 0.0
+        integral += float((half * values)[~split].sum(axis=0) @ WEIGHTS)
+        done.append(left[~split])
+        if not split.any():
+            break
+        middle = (left[split] + right[split]) / 2
+        left, right = np.concatenate([left[split], middle]), np.concatenate([middle, right[split]])
+    return np.append(np.sort(np.concatenate(done)), edges[-1]), integral, error / largest if largest else 0.0
+
+
+_WHERE = np.linspace(-128.3719, 127.9067, 258)
+"""Where kinks are looked for, cut at places where nobody puts one."""
+_MANY = 32
+_NARROW = 1e-3
+"""Panels around a jump of φ'' end at a width of 1e-4 or less, those around stronger ones at less."""
+
+
+def find_kinks(function: Function) -> tuple[float, ...]:
+    """Where a function or one of its first two derivatives jumps, between h = −128 and 127, by halving panels.
+
+    A smooth function that is steep on a scale below 1e-3 may be taken for one with a kink, which does no harm.
+
+    Raises
+    ------
+    InputError
+        If there are more such places than 32.
+    """
+    edges, _, _ = resolve(function, _WHERE, local=True, tolerance=1e-11)
+    widths = np.diff(edges)
+    narrow = np.flatnonzero(widths < _NARROW * (1 + np.abs(edges[:-1])))
+    if not len(narrow):
+        return ()
+    apart = edges[narrow[1:]] - edges[narrow[:-1] + 1] > 2 * _NARROW * (1 + np.abs(edges[narrow[1:]]))
+    groups = np.split(narrow, np.flatnonzero(apart) + 1)
+    if len(groups) > _MANY:
+        raise InputError(f"the activation has more than {_MANY} places where it is not smooth; wanted a smoother one")
+    spans = [(float(edges[group[0]]), float(edges[group[-1] + 1])) for group in groups]
+    kinks = []
+    for n, (low, high) in enumerate(spans):
+        room = min([0.05, *(low - x for _, x in spans[:n]), *(x - high for x, _ in spans[n + 1 :])])
+        found = _located(function, low - 1e-6, high + 1e-6, room)
+        if found is not None:
+            kinks.append(round(found, 9) + 0.0 if abs(round(found, 9) - found) < 1e-10 * (1 + abs(found)) else found)
+    return tuple(kinks)
+
+
+def _located(function: Function, low: float, high: float, room: float) -> float | None:
+    """The kink between two places: where the polynomials on its two sides meet, or between the sides of a jump.
+
+    None if these go on into each other: then the function is only steep there.
+    """
+    middle, gap = (low + high) / 2, (high - low) / 2
+    if room < 10 * gap:
+        return middle
+    sides = []
+    for start in (low - room, high):
+        values = function(start + room / 2 * (NODES + 1))
+        sides.append((legendre.Legendre(values @ TO_LEGENDRE, domain=[start, start + room]), values))
+    derivatives = [[side.deriv(n) if n else side for side, _ in sides] for n in range(3)]
+    size = max(1e-3, *(float(np.abs(values).max()) for _, values in sides))
+    place = middle
+    for _ in range(4):
+        jump, slope, curvature = (float(right(place) - left(place)) for left, right in derivatives)
+        if abs(jump) > 1e-3 * size and abs(jump) > 10 * gap * (abs(slope) + gap * abs(curvature)):
+            return _bisected(function, low, high)
+        # Of the two places where the sides meet the nearer one; where they only touch, that in between.
+        root = slope**2 - 2 * jump * curvature
+        if root > (1e-3 * size) ** 2:
+            step = -2 * jump / (slope + math.copysign(math.sqrt(root), slope))
+        elif abs(curvature) > 1e-3 * size:
+            step = -slope / curvature
+        else:
+            return None
+        place += step
+    return place if low < place < high else middle
+
+
+def _bisected(function: Function, low: float, high: float) -> float:
+    """Where a function goes from about what it is at one place to what it is at another."""
+    first, last = (float(x) for x in function(np.array([low, high])))
+    for _ in range(60):
+        middle = (low + high) / 2
+        value = float(function(np.array([middle]))[0])
+        low, high = (middle, high) if abs(value - first) < abs(value - last) else (low, middle)
+    return (low + high) / 2

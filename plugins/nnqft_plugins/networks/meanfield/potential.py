@@ -1,0 +1,172 @@
+"""The potential in which C(τ) moves at infinite width, V'(C) = σ_w² ⟨φφ⟩_C + S − γ² C at one C(0) (see `stationary`).
+
+As a polynomial in ρ = C/C(0) where the Hermite series of φ converges, else by the table of ⟨φφ⟩.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import brentq
+
+from nnqft_plugins.networks.meanfield.kernel import Branch, Kernel, Series, kernel, rough_series
+from nnqft_plugins.networks.meanfield.panels import NODES, WEIGHTS
+from nnqft_plugins.networks.network import Network
+
+
+class Potential(ABC):
+    """V at one C(0).
+
+    Attributes
+    ----------
+    variance : float
+        C(0).
+    finite : bool
+        False where φ grows too fast for an average.
+    accuracy : float
+        How smooth it is: steps of a path cannot be told better.
+    """
+
+    variance: float
+    finite: bool
+    accuracy: float = 0.0
+
+    @abstractmethod
+    def __call__(self, rho: float) -> float:
+        """V'(C) at C = ρ C(0)."""
+
+    @abstractmethod
+    def derivative(self, rho: float) -> float:
+        """dV'/dρ."""
+
+    @abstractmethod
+    def height(self, rho: float) -> float:
+        """V at ρ minus V at 1, that is at C(0)."""
+
+    @abstractmethod
+    def over_square(self, rho_end: float) -> Callable[[float], float]:
+        """[V(C_∞) − V(C)]/(ρ − ρ_∞)² as a function of ρ − ρ_∞, without its cancellation."""
+
+    def top(self) -> float:
+        """First zero ρ of V' in [0, 1]; where there is none, the place of its smallest value."""
+        rho = 0.0
+        for _ in range(100):
+            value, slope = self(rho), self.derivative(rho)
+            if value <= 0.0:
+                return rho
+            # V' is convex: its first zero cannot lie before the place that Newton's step leads to.
+            step = -value / slope if slope < 0.0 else math.inf
+            if rho + step >= 1.0:
+                break
+            rho += step
+            if step < 1e-15:
+                return rho
+        if self.derivative(1.0) <= 0.0:
+            return 1.0
+        return brentq(self.derivative, rho, 1.0 - 1e-15) if self.derivative(rho) < 0.0 else rho
+
+
+class PolynomialPotential(Potential):
+    """`slope` are the coefficients of V' in powers of ρ."""
+
+    def __init__(self, network: Network, series: Series) -> None:
+        self.variance = series.variance
+        self.finite = bool(np.isfinite(series.coefficients).all())
+        slope = np.zeros(max(2, len(series.coefficients)))
+        slope[: len(series.coefficients)] = network.sigma_w**2 * series.coefficients
+        slope[0] += network.static
+        slope[1] -= network.gamma**2 * self.variance
+        self.slope = slope
+
+    def __call__(self, rho: float) -> float:
+        """V'(C) at C = ρ C(0)."""
+        return float(self.slope @ rho ** np.arange(len(self.slope)))
+
+    def derivative(self, rho: float) -> float:
+        """dV'/dρ."""
+        powers = np.arange(1, len(self.slope))
+        return float((self.slope[1:] * powers) @ rho ** (powers - 1))
+
+    def height(self, rho: float) -> float:
+        """V at ρ minus V at 1."""
+        powers = np.arange(1, len(self.slope) + 1)
+        return float(self.variance * ((self.slope / powers) @ (rho**powers - 1.0)))
+
+    def over_square(self, rho_end: float) -> Callable[[float], float]:
+        """By dividing the polynomial twice (Horner, stable for ρ ≤ 1)."""
+        powers = np.arange(1, len(self.slope) + 1)
+        quotient = np.concatenate([[0.0], -self.variance * self.slope / powers])
+        for _ in range(2):
+            divided = np.empty(len(quotient) - 1)
+            carry = 0.0
+            for r in range(len(quotient) - 1, 0, -1):
+                carry = quotient[r] + rho_end * carry
+                divided[r - 1] = carry
+            quotient = divided
+        powers = np.arange(len(quotient))
+        return lambda beyond: float(quotient @ (rho_end + beyond) ** powers)
+
+
+class TabulatedPotential(Potential):
+    """By the table of ⟨φφ⟩."""
+
+    def __init__(self, network: Network, average: Kernel) -> None:
+        self.variance, self.average = average.variance, average
+        self.coupling, self.static = network.sigma_w**2, network.static
+        self.stiffness = network.gamma**2 * self.variance
+        self.finite, self.accuracy = math.isfinite(average.square), 1e-10
+
+    def __call__(self, rho: float) -> float:
+        """V'(C) at C = ρ C(0)."""
+        return self.coupling * float(self.average(np.array(rho))) + self.static - self.stiffness * rho
+
+    def derivative(self, rho: float) -> float:
+        """dV'/dρ."""
+        return self.coupling * float(self.average.slope(np.array(rho))) - self.stiffness
+
+    def height(self, rho: float) -> float:
+        """V at ρ minus V at 1."""
+        rest = self.static * (1 - rho) - self.stiffness * (1 - rho) * (1 + rho) / 2
+        return -self.variance * (self.coupling * float(self.average.above(np.array(rho))) + rest)
+
+    def over_square(self, rho_end: float) -> Callable[[float], float]:
+        """−C(0) ∫_0^1 (1−x) V''(ρ_∞ + x(ρ−ρ_∞)) dx, because V'(ρ_∞) = 0; the integral in θ, where V'' is smooth.
+
+        Tabulated in θ once, because a path asks for it at very many places.
+        """
+        far = math.acos(rho_end)
+
+        def value(near: float) -> float:
+            rho = math.cos(near)
+            edges = np.array([near, *(x for x in self.average.edges if near < x < far), far])
+            half = np.diff(edges)[:, None] / 2
+            theta = edges[:-1, None] + half * (NODES + 1)
+            # cos θ − cos ϑ, of angles that may be close
+            below = 2 * np.sin((theta + near) / 2) * np.sin((theta - near) / 2)
+            slopes = self.coupling * self.average.slope(np.cos(theta)) - self.stiffness
+            total = float(((half * below * slopes * np.sin(theta)) @ WEIGHTS).sum())
+            beyond = 2 * math.sin((near + far) / 2) * math.sin((far - near) / 2)
+            return -self.variance * total / beyond**2 if beyond else -self.variance * self.derivative(rho) / 2
+
+        inside = [x for x in self.average.edges if 0 < x < far]
+        table = Branch.of(value, 0, np.array([0.0, *inside, far]))
+
+        def at(beyond: float) -> float:
+            rho = rho_end + beyond
+            theta = 2 * math.asin(math.sqrt(max(1 - rho, 0.0) / 2))
+            return float(table.at(np.array(min(theta, far))))
+
+        return at
+
+
+def potential_at(network: Network, variance: float, accuracy: float = 1e-13, rough: bool = False) -> Potential:
+    """For a trial C(0); `rough` by the Hermite series whether it converges or not."""
+    if rough:
+        return PolynomialPotential(network, rough_series(network.activation, variance, accuracy))
+    average = kernel(network.activation, variance, accuracy)
+    return (
+        PolynomialPotential(network, average) if isinstance(average, Series) else TabulatedPotential(network, average)
+    )
