@@ -98,7 +98,7 @@ def cubic_parts(n: int, couplings: np.ndarray, tau: list[float], neval: int) -> 
     """Taylor coefficients at 0 of A_n(g), k = 1, by interpolation over the couplings, and their variances."""
     means, variances = [], []
     for seed, g in enumerate(couplings):
-        theory = nnqft.theory("cubic_tanh", sigma_w=sqrt(g), expansion="saddle", **CUBIC)
+        theory = nnqft.theory("cubic_tanh", N=1, sigma_w=sqrt(g), expansion="saddle", averages="polynomial", **CUBIC)
         result = nnqft.compute(theory, "two_point", order=n, width_order=1, tau=tau, neval=neval, seed=10 * n + seed)
         part = result.contribution(n, 1)
         means.append(part.mean / g**n)

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from theories import bare_theory
 
 import nnqft
 
@@ -68,7 +69,7 @@ def dies(t: Any, s: Any, params: Mapping[str, Any], xp: ModuleType) -> Any:
 
 def theory(kernel: Callable[..., Any] | None, low: float = 1e300, high: float = 2e300) -> nnqft.Theory:
     """The stationary linear network whose correlator is `kernel`, which goes wrong between two lags."""
-    right = nnqft.theory("linear")
+    right = bare_theory("linear")
     params = (("high", high), ("low", low), ("pid", os.getpid()))
     lines = [
         replace(p, terms=(), kernel=kernel, params=params) if kernel and p.name == "C" else p for p in right.propagators

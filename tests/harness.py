@@ -14,6 +14,7 @@ import numpy as np
 import oracles
 from numpy.typing import NDArray
 from scipy.stats import chi2
+from theories import bare_theory
 
 import nnqft
 from nnqft.host import default_host
@@ -41,7 +42,7 @@ def linear_cases(
     times: Sequence[tuple[float, float]], *, start: str = "stationary", order: int = 3, sigma_b: float = 0.0
 ) -> list[Case]:
     """Every two-point diagram of the linear model of exactly this order: (2·order+1)!! of them."""
-    theory = nnqft.theory("linear", start=start, gamma=GAMMA, kappa=KAPPA, sigma_b=sigma_b)
+    theory = bare_theory("linear", start=start, gamma=GAMMA, kappa=KAPPA, sigma_b=sigma_b)
     grid = np.array(times)
     cases = []
     for diagram in nnqft.diagrams(theory, "two_point", order=order):

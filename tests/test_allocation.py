@@ -14,7 +14,7 @@ from test_faults import Unreliable
 from test_scheduler import Gaussian, Recording, pieces, run, spent, summed
 
 import nnqft
-from nnqft_workers.allocation import FLOOR, chunk_size, extended, ideal_shares
+from nnqft_workers.allocation import FLOOR, chunk_size, ideal_shares, samples_to_reach
 from nnqft_workers.scheduler import schedule
 from nnqft_workers.tasks import Chunk
 
@@ -73,18 +73,18 @@ def test_many_times_come_near_the_minimax_optimum(seed):
 
 
 @given(problems(), st.data())
-def test_extended_is_the_least_that_is_enough(problem, data):
+def test_samples_to_reach_is_the_least_that_is_enough(problem, data):
     variance, cost = problem
     shares = ideal_shares(variance, cost)
     have = np.array([data.draw(st.integers(64, 10_000)) for _ in cost], float)
-    counts = extended(variance, shares, have, have.sum() + 1e9)
+    counts = samples_to_reach(variance, shares, have, have.sum() + 1e9)
     assert (counts >= have).all()
     if variance.any():
         assert (variance / counts[:, None]).sum(axis=0).max() <= 1.0
         less = np.maximum(have, 0.99 * counts)
         if (less < counts).any() and counts.sum() > have.sum() + len(cost):
             assert (variance / less[:, None]).sum(axis=0).max() >= 0.97
-    limited = extended(np.full_like(variance, np.inf), shares, have, have.sum() + 1000)
+    limited = samples_to_reach(np.full_like(variance, np.inf), shares, have, have.sum() + 1000)
     assert limited.sum() == pytest.approx(have.sum() + 1000, abs=2)
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
 from test_exact import coloured, in_high_precision, shaken, with_kernel_line
+from theories import bare_theory
 
 import nnqft
 from nnqft import ClosedForm
@@ -29,7 +30,7 @@ GRID = np.concatenate([[0.0, 1e-9, 1e-3], np.linspace(0.05, 6.0, 40), [12.0, 25.
 
 def result(model: str, observable: str = "two_point", *, order: int, tau=(0.7,), width_order=None, **parameters):
     options = {"order": order, "width_order": width_order, "tau": tau, "rtol": 1.0}
-    return nnqft.compute(nnqft.theory(model, **parameters), observable, integrator="exact", **options)
+    return nnqft.compute(bare_theory(model, **parameters), observable, integrator="exact", **options)
 
 
 # Known fractions
@@ -215,7 +216,7 @@ def assert_no_form(found: nnqft.Result, part: tuple[int, int], text: str) -> Non
 
 
 def test_no_form_from_rest():
-    theory = nnqft.theory("linear", start="rest")
+    theory = bare_theory("linear", start="rest")
     found = nnqft.compute(theory, "two_point", order=1, times=[(1.0, 0.5)], rtol=1.0)
     assert_no_form(found, (1, 0), "no closed form from rest, only for a stationary start; ask for numbers instead")
 
@@ -249,7 +250,7 @@ def test_no_form_of_a_line_with_a_kernel():
 
 
 def test_sampled_results_have_forms_too():
-    theory = nnqft.theory("linear")
+    theory = bare_theory("linear")
     sampled = nnqft.compute(theory, "two_point", order=1, tau=[0.7], integrator="vegas", neval=1000)
     assert sampled.closed_form(1, 1) == result("linear", order=1).closed_form(1, 1)
 

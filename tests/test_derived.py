@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
 from sites import Sites
+from theories import bare_theory
 
 import nnqft
 from nnqft import AbstractDerivedObservable, Need
@@ -25,7 +26,7 @@ RATES = {"gamma": 1.3, "kappa": 0.8}
 
 
 def linear(**extra) -> nnqft.Theory:
-    return nnqft.theory("linear", **(RATES | {"sigma_w": 0.5, "N": 20} | extra))
+    return bare_theory("linear", **(RATES | {"sigma_w": 0.5, "N": 20} | extra))
 
 
 def exact(theory: nnqft.Theory, observable: Any, **options) -> Any:
@@ -64,7 +65,7 @@ def test_three_definitions_agree_for_one_exponential():
 
 def test_a_nonlinear_mean_is_a_plateau():
     """At one site with even powers C(τ) comes down to ⟨h⟩², here to second order."""
-    theory = nnqft.theory("taylor", coefficients={0: 0.3, 1: 1.0, 2: -0.4}, sigma_w=0.3, **RATES)
+    theory = bare_theory("taylor", coefficients={0: 0.3, 1: 1.0, 2: -0.4}, sigma_w=0.3, **RATES)
     found = exact(theory, "effective_bias", order=2)
     phi = {0: 0.3, 1: 1.0, 2: -0.4}
     plateau = oracles.one_site(phi, [(390.0, 0.0)], order=2, **RATES)[:, 0] @ (0.09 ** np.arange(3))
@@ -99,7 +100,7 @@ def test_kernel_variance_at_few_sites(phi, sigma_b, N):
     wanted = square - np.convolve(one, one)[: order + 1]
     left = []
     for g in (1e-3, 2e-3):
-        theory = nnqft.theory("taylor", coefficients=phi, sigma_b=sigma_b, N=N, sigma_w=np.sqrt(g), **RATES)
+        theory = bare_theory("taylor", coefficients=phi, sigma_b=sigma_b, N=N, sigma_w=np.sqrt(g), **RATES)
         found = exact(theory, "kernel_variance", order=order, times=[(t, s)])
         assert found.names == ("(0.6, 0)",)
         left.append(found.mean[0] - wanted @ g ** np.arange(order + 1))
@@ -275,7 +276,7 @@ def test_a_strangers_nonsense(stranger, monkeypatch, method, answer, message):
         exact(linear(), "ratio", order=0)
 
 
-REST = nnqft.theory("linear", start="rest")
+REST = bare_theory("linear", start="rest")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from oracles import infinite_width
 from scipy.linalg import expm, solve_continuous_lyapunov
 from scipy.optimize import brentq
+from theories import bare_theory
 
 import nnqft
 from nnqft.cli.main import main
@@ -57,7 +58,7 @@ def test_against_a_differential_equation():
 )
 def test_expanded_again_it_is_the_plain_series(model, order, options):
     """Coefficients of g^n of the solution with Σ_n → g^n Σ_n, all widths together, by interpolation in g."""
-    theory = nnqft.theory(model, **options)
+    theory = bare_theory(model, **options)
     found = nnqft.dyson(theory, order=order, reach=40.0, intervals=512)
     nodes = 0.03 * np.cos(np.pi * (np.arange(9) + 0.5) / 9)
     solutions = []
@@ -86,7 +87,7 @@ def test_expanded_again_it_is_the_plain_series(model, order, options):
 @pytest.mark.parametrize("coupling", [0.3, 0.8])
 def test_linear_at_infinite_width(coupling):
     """All cacti: C = κ/(2m) e^{−mτ}, m² = γ² − σ_w², with a plateau σ_b²/m²; R is bare."""
-    theory = nnqft.theory("linear", gamma=1.0, kappa=0.8, sigma_b=0.5, sigma_w=np.sqrt(coupling))
+    theory = bare_theory("linear", gamma=1.0, kappa=0.8, sigma_b=0.5, sigma_w=np.sqrt(coupling))
     found = nnqft.dyson(theory, order=1, width_order=0, self_consistent=True)
     m = np.sqrt(1 - coupling)
     wanted = 0.4 / m * np.exp(-m * found.tau) + 0.25 / m**2
@@ -102,7 +103,7 @@ def test_linear_at_infinite_width(coupling):
 @pytest.mark.parametrize("coupling", [0.5, 1.5])
 def test_mean_field_theory_of_the_cubic_network(coupling):
     """κ²/8 = ∫_0^{C(0)} (γ²C − σ_w² ⟨φφ⟩) dC: the energy of the mean-field equation, beyond σ_w = γ, too."""
-    theory = nnqft.theory("cubic_tanh", sigma_w=np.sqrt(coupling))
+    theory = bare_theory("cubic_tanh", sigma_w=np.sqrt(coupling))
     found = nnqft.dyson(theory, order=1, width_order=0, self_consistent=True)
 
     def energy(c: float) -> float:
@@ -112,7 +113,7 @@ def test_mean_field_theory_of_the_cubic_network(coupling):
 
 
 def test_mean_field_theory_at_every_time():
-    theory = nnqft.theory("cubic_tanh", sigma_w=0.3, sigma_b=0.4)
+    theory = bare_theory("cubic_tanh", sigma_w=0.3, sigma_b=0.4)
     found = nnqft.dyson(theory, order=1, width_order=0, self_consistent=True)
     wanted = infinite_width({1: 1.0, 3: -1 / 3}, found.tau[:60], order=7, gamma=1.0, kappa=1.0, sigma_b=0.4)
     assert_allclose(found.two_point[:60], sum(0.09**n * wanted[n] for n in range(8)), rtol=1e-6)
@@ -130,7 +131,7 @@ def test_feedforward_at_infinite_width():
 
 def test_sampled_self_energies():
     """Pulls against the exact solution, over seeds: each τ of a run shares its samples."""
-    theory = nnqft.theory("cubic_tanh", N=5, sigma_w=0.8)
+    theory = bare_theory("cubic_tanh", N=5, sigma_w=0.8)
     options = {"order": 1, "reach": 30.0, "intervals": 128}
     exact = nnqft.dyson(theory, **options)
     pulls = []
@@ -148,27 +149,27 @@ def test_sampled_self_energies():
 
 def test_the_grid_is_prolonged_for_slow_decay():
     """At σ_w² = 0.75, N = 1 to first order R decays at 0.134/time only, like e^{−τ}cosh(0.866τ)."""
-    found = nnqft.dyson(nnqft.theory("linear", sigma_w=np.sqrt(0.75)), order=1)
+    found = nnqft.dyson(bare_theory("linear", sigma_w=np.sqrt(0.75)), order=1)
     assert found.tau[-1] == 120
     assert_allclose(found.response, np.exp(-found.tau) * np.cosh(np.sqrt(0.75) * found.tau), atol=1e-4)
     wanted = np.exp(-found.tau) * np.cosh(np.sqrt(0.75) * found.tau)
     assert (np.abs(found.response - wanted) <= found.response_bound + 1e-14).all()
 
 
-STATIONARY = nnqft.theory("linear", sigma_w=0.5)
+STATIONARY = bare_theory("linear", sigma_w=0.5)
 REFUSED = {
-    "write start='stationary'": (nnqft.theory("linear", start="rest"), {}),
+    "write start='stationary'": (bare_theory("linear", start="rest"), {}),
     "has no pair of response and correlator": (nnqft.theory("toy", action={4: 1.0}), {}),
     "wanted a multiple of 4": (STATIONARY, {"intervals": 50}),
     "reach=-1: wanted a number > 0": (STATIONARY, {"reach": -1}),
     "rtol=0: wanted a number > 0": (STATIONARY, {"rtol": 0}),
-    "no stationary state with this self-energy": (nnqft.theory("linear", sigma_w=2.0), {}),
+    "no stationary state with this self-energy": (bare_theory("linear", sigma_w=2.0), {}),
     "no self-consistent solution after": (
-        nnqft.theory("linear", sigma_w=1.1), {"width_order": 0, "self_consistent": True}
+        bare_theory("linear", sigma_w=1.1), {"width_order": 0, "self_consistent": True}
     ),
-    "needs skeletons without internal times": (nnqft.theory("cubic_tanh"), {"order": 1, "self_consistent": True}),
+    "needs skeletons without internal times": (bare_theory("cubic_tanh"), {"order": 1, "self_consistent": True}),
     "this theory has a mean": (
-        nnqft.theory("taylor", coefficients={0: 0.5, 1: 1.0, 2: 0.5}), {"self_consistent": True}
+        bare_theory("taylor", coefficients={0: 0.5, 1: 1.0, 2: 0.5}), {"self_consistent": True}
     ),
 }  # fmt: skip
 
@@ -212,7 +213,7 @@ def test_table_plot_and_file(tmp_path, capsys):
     assert "self-consistent after" in capsys.readouterr().out
     assert main([*words, "--reach", "-3"]) == 2
     sampled = ["--integrator", "vegas", "--neval", "2000", "--rtol", "1e-9", "--intervals", "64"]
-    assert main(["dyson", "cubic_tanh", "-p", "sigma_w=0.5", "-n", "1", *sampled]) == 3
+    assert main(["dyson", "cubic_tanh", "-p", "sigma_w=0.5", "-p", "expansion=bare", "-n", "1", *sampled]) == 3
     assert "target NOT met" in capsys.readouterr().out
     found = nnqft.dyson(STATIONARY, order=1)
     labels = [text.get_text() for text in found.plot().get_legend().get_texts()]

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.linalg import expm
+from theories import bare_theory
 
 import nnqft
 from nnqft import Leg, Line, Memory, Propagator, Term, Theory, TimeIntegral, Vertex
@@ -227,7 +228,7 @@ def test_the_process_knows_the_boltzmann_distribution():
 )
 def test_linear_two_point(start, extra, order):
     times = PAIRS if start == "stationary" else REST
-    result = exactly(nnqft.theory("linear", start=start, **RATES, **extra), "two_point", order=order, times=times)
+    result = exactly(bare_theory("linear", start=start, **RATES, **extra), "two_point", order=order, times=times)
     wanted = oracles.linear_two_point(times, order=order, start=start, **RATES, **extra)
     for n in range(order + 1):
         assert_allclose(parts(result, n), wanted[n], rtol=CLOSE, atol=1e-14 * np.abs(wanted[n]).max())
@@ -236,15 +237,15 @@ def test_linear_two_point(start, extra, order):
 @pytest.mark.parametrize("start", ["stationary", "rest"])
 def test_linear_response(start):
     times = [(0.7, 0.0), (1.2, 0.5), (6.0, 1.0), (0.5, 0.5), (0.5, 1.2)]
-    result = exactly(nnqft.theory("linear", start=start, **RATES), "response", order=4, times=times)
+    result = exactly(bare_theory("linear", start=start, **RATES), "response", order=4, times=times)
     wanted = oracles.linear_response(times, order=4, gamma=RATES["gamma"])
     for n in range(5):
         assert_allclose(parts(result, n), wanted[n], rtol=CLOSE, atol=0)
 
 
 def test_width_and_coupling_multiply_each_part():
-    bare = exactly(nnqft.theory("quintic"), "two_point", order=2, tau=[0.7])
-    dressed = exactly(nnqft.theory("quintic", N=5, sigma_w=0.3), "two_point", order=2, tau=[0.7])
+    bare = exactly(bare_theory("quintic"), "two_point", order=2, tau=[0.7])
+    dressed = exactly(bare_theory("quintic", N=5, sigma_w=0.3), "two_point", order=2, tau=[0.7])
     for (n, k), part in bare.series.items():
         assert_allclose(dressed.contribution(n, k).mean, part.mean * 0.3 ** (2 * n) / 5**k, 1e-12, 1e-15)
 
@@ -253,7 +254,7 @@ def test_width_and_coupling_multiply_each_part():
 @pytest.mark.parametrize("sigma_b", [0.0, 0.4])
 def test_cubic_tanh_at_one_site(start, sigma_b):
     times = PAIRS if start == "stationary" else REST[1:5]
-    theory = nnqft.theory("cubic_tanh", start=start, sigma_b=sigma_b, **RATES)
+    theory = bare_theory("cubic_tanh", start=start, sigma_b=sigma_b, **RATES)
     # From rest with a bias C has five terms: second order has 625 products, and is left to Monte Carlo.
     order = 1 if start == "rest" and sigma_b else 2
     result = exactly(theory, "two_point", order=order, times=times)
@@ -265,7 +266,7 @@ def test_cubic_tanh_at_one_site(start, sigma_b):
 @pytest.mark.parametrize("sigma_b", [0.0, 0.4])
 def test_cubic_tanh_at_infinite_width(sigma_b):
     tau = [0.0, 0.3, 2.0] if sigma_b else [0.0, 0.3, 0.7, 2.0, 9.0]
-    theory = nnqft.theory("cubic_tanh", sigma_b=sigma_b, **RATES)
+    theory = bare_theory("cubic_tanh", sigma_b=sigma_b, **RATES)
     result = exactly(theory, "two_point", order=3, width_order=0, tau=tau)
     wanted = oracles.infinite_width(PHI_CUBIC, tau, order=3, sigma_b=sigma_b, **RATES)
     for n in range(4):
@@ -275,7 +276,7 @@ def test_cubic_tanh_at_infinite_width(sigma_b):
 @pytest.mark.parametrize("sigma_b", [0.0, 0.4])
 def test_quintic_at_infinite_width(sigma_b):
     tau = [0.0, 0.3, 0.7, 2.0, 9.0]
-    theory = nnqft.theory("quintic", sigma_b=sigma_b, **RATES)
+    theory = bare_theory("quintic", sigma_b=sigma_b, **RATES)
     result = exactly(theory, "two_point", order=3, width_order=0, tau=tau)
     wanted = oracles.infinite_width(None, tau, order=3, quintic_truncation=True, sigma_b=sigma_b, **RATES)
     for n in range(4):
@@ -295,7 +296,7 @@ SAMPLES = {
 
 @pytest.mark.parametrize(("model", "order", "tau"), SAMPLES)
 def test_sample_values(model, order, tau):
-    result = exactly(nnqft.theory(model, **RATES), "two_point", order=order, tau=[tau])
+    result = exactly(bare_theory(model, **RATES), "two_point", order=order, tau=[tau])
     for k, wanted in enumerate(SAMPLES[model, order, tau]):
         assert_allclose(result.contribution(order, k).mean, wanted, atol=6e-13, rtol=0)
 
@@ -303,7 +304,7 @@ def test_sample_values(model, order, tau):
 def test_white_noise_fixes_the_slope_at_every_width():
     """C'(0+) = −κ/2 from the lines alone, at third order, by small lags and by fractions."""
     small = 2.0**-12
-    theory = nnqft.theory("cubic_tanh", kappa=1.0, gamma=1.0)
+    theory = bare_theory("cubic_tanh", kappa=1.0, gamma=1.0)
     result = exactly(theory, "two_point", order=3, width_order=1, tau=[0.0, small, 2 * small])
     for n, k in [(1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1)]:
         at = result.contribution(n, k).mean
@@ -323,7 +324,7 @@ def test_white_noise_fixes_the_slope_at_every_width():
     sigma_b=st.sampled_from([0.0, 0.4]),
 )
 def test_any_activation_at_one_site(phi, times, start, sigma_b):
-    theory = nnqft.theory("taylor", coefficients=phi, start=start, sigma_b=sigma_b, **RATES)
+    theory = bare_theory("taylor", coefficients=phi, start=start, sigma_b=sigma_b, **RATES)
     result = exactly(theory, "two_point", order=1, times=[times])
     wanted = oracles.one_site(phi, [times], order=1, sigma_b=sigma_b, start=start, **RATES)
     for n in range(2):
@@ -332,7 +333,7 @@ def test_any_activation_at_one_site(phi, times, start, sigma_b):
 
 def test_mean_of_an_activation_with_even_powers():
     phi, times = {0: 0.3, 1: 1.0, 2: -0.5}, [(0.4,), (2.0,)]
-    theory = nnqft.theory("taylor", coefficients=phi, start="rest", sigma_b=0.4, **RATES)
+    theory = bare_theory("taylor", coefficients=phi, start="rest", sigma_b=0.4, **RATES)
     result = exactly(theory, "mean", order=2, times=times)
     lone = [t for (t,) in times]
     wanted = oracles.one_site_mean(phi, lone, order=2, sigma_b=0.4, start="rest", **RATES)
@@ -358,10 +359,10 @@ def test_four_point_cumulant_of_a_network_at_one_site(times):
         return np.array([series[2 * n] * oracles.gaussian_moment(2 * n) for n in range(order + 1)])
 
     wanted = connect(averaged, 4, order)
-    theory = nnqft.theory("cubic_tanh", **RATES)
+    theory = bare_theory("cubic_tanh", **RATES)
     result = exactly(theory, "cumulant", order=1, times=[times])
     assert_sum(parts(result, 1), wanted[[1]])
-    linear = exactly(nnqft.theory("linear", **RATES), "cumulant", order=3, times=[times])
+    linear = exactly(bare_theory("linear", **RATES), "cumulant", order=3, times=[times])
     process = replace(process, terms=process.terms[:3], order=6)
     order = 3
     wanted = connect(averaged, 4, order)
@@ -570,7 +571,7 @@ QUADRATURE = {
     "several exponentials": (rest_oscillator(), "two_point", 2, (1.1, 0.3)),
     "three times": (rest_oscillator(), "cumulant", 2, (0.4, 1.1, 0.9)),
     "response": (rest_oscillator(), "response", 2, (1.4, 0.3)),
-    "cubic": (nnqft.theory("cubic_tanh", start="rest", sigma_b=0.3), "two_point", 1, (0.5, 1.2)),
+    "cubic": (bare_theory("cubic_tanh", start="rest", sigma_b=0.3), "two_point", 1, (0.5, 1.2)),
     "feedforward": (nnqft.theory("feedforward", start="rest", C_0=0.7), "cumulant", 2, (0.4, 1.1, 0.4, 0.9)),
 }
 
@@ -589,10 +590,10 @@ def test_every_integral_against_quadrature(case):
 # Against Monte Carlo
 
 SAMPLED = {
-    "linear": (nnqft.theory("linear", sigma_b=0.5, **RATES), "two_point", 4, (0.7, 0.0)),
-    "cubic": (nnqft.theory("cubic_tanh", **RATES), "two_point", 2, (0.7, 0.0)),
-    "cubic from rest": (nnqft.theory("cubic_tanh", start="rest", sigma_b=0.5, **RATES), "two_point", 2, (0.5, 1.3)),
-    "quintic": (nnqft.theory("quintic", **RATES), "two_point", 2, (0.0, 0.0)),
+    "linear": (bare_theory("linear", sigma_b=0.5, **RATES), "two_point", 4, (0.7, 0.0)),
+    "cubic": (bare_theory("cubic_tanh", **RATES), "two_point", 2, (0.7, 0.0)),
+    "cubic from rest": (bare_theory("cubic_tanh", start="rest", sigma_b=0.5, **RATES), "two_point", 2, (0.5, 1.3)),
+    "quintic": (bare_theory("quintic", **RATES), "two_point", 2, (0.0, 0.0)),
     "feedforward": (nnqft.theory("feedforward", coefficients=PHI_CUBIC), "two_point", 2, (0.0, 0.0)),
     "langevin, four times": (nnqft.theory("langevin"), "cumulant", 2, (0.7, 0.2, 1.1, 0.7)),
     "coloured noise": (coloured({3: 0.7}), "cumulant", 2, (0.7, 0.2)),
@@ -651,7 +652,7 @@ def in_high_precision(form: nnqft.ClosedForm, tau: float) -> mp.mpf:
 @pytest.mark.parametrize("tau", [0.0, 1e-9, 0.01, 0.3, 1.0, 3.0, 10.0, 33.0, 100.0, 500.0])
 @pytest.mark.parametrize(("model", "order"), [("linear", 3), ("cubic_tanh", 2)])
 def test_rounding_stays_within_its_bound(model, order, tau):
-    found = nnqft.diagrams(nnqft.theory(model), "two_point", order=order)
+    found = nnqft.diagrams(bare_theory(model), "two_point", order=order)
     integrals, _ = distinct_integrals(found, np.array([[tau, 0.0]]))
     integrals = integrals[:: 1 + len(integrals) // 30]
     with mp.workdps(50):
@@ -676,7 +677,7 @@ def exact_chains(a: int, b: int, t: float, s: float) -> mp.mpf:
 
 @pytest.mark.parametrize("times", [(0.01, 0.01), (0.5, 0.25), (3.0, 5.0), (40.0, 31.0), (300.0, 299.0)], ids=str)
 def test_rounding_stays_within_its_bound_from_rest(times):
-    theory = nnqft.theory("linear", start="rest")
+    theory = bare_theory("linear", start="rest")
     found = nnqft.diagrams(theory, "two_point", order=3)
     integrals, _ = distinct_integrals(found, np.array([times]))
     with mp.workdps(60):
@@ -687,7 +688,7 @@ def test_rounding_stays_within_its_bound_from_rest(times):
 
 
 def test_bounds_add_up_in_a_result():
-    result = exactly(nnqft.theory("quintic"), "two_point", order=2, width_order=1, tau=[0.0, 0.7, 2.0])
+    result = exactly(bare_theory("quintic"), "two_point", order=2, width_order=1, tau=[0.0, 0.7, 2.0])
     with mp.workdps(40):
         for (n, k), part in result.series.items():
             form = result.closed_form(n, k)
@@ -699,7 +700,7 @@ def test_bounds_add_up_in_a_result():
 
 def test_small_values_keep_their_digits():
     """Positive terms throughout: e^{−600} times a polynomial is as good as any number."""
-    result = exactly(nnqft.theory("linear"), "two_point", order=2, tau=[600.0])
+    result = exactly(bare_theory("linear"), "two_point", order=2, tau=[600.0])
     wanted = oracles.linear_two_point([(600.0, 0.0)], order=2, gamma=1.0, kappa=1.0)
     for n in range(3):
         assert_allclose(parts(result, n)[: n + 1], wanted[n, : n + 1], rtol=CLOSE)
@@ -731,7 +732,7 @@ def with_many_terms(theory: Theory, count: int) -> Theory:
 
 def fan(points: int) -> TimeIntegral:
     """One point with many that hang from it, each with a line to itself: 2^{points − 1} + 1 upper sets."""
-    theory = nnqft.theory("linear")
+    theory = bare_theory("linear")
     branches = (Branch(0, "G"), *[Branch(1, "G")] * (points - 1))
     lines = tuple(Line("C", p, p, False) for p in range(1, points + 1))
     return TimeIntegral(theory, np.zeros((1, 1)), branches, lines)
@@ -848,9 +849,9 @@ def memory_of(vertex: Vertex) -> tuple[Memory, ...]:
 
 
 def test_auto_is_exact_where_it_can_and_leaves_no_note():
-    result = nnqft.compute(nnqft.theory("cubic_tanh", sigma_w=0.5), "two_point", order=1, tau=[0.0, 1.0], neval=1)
+    result = nnqft.compute(bare_theory("cubic_tanh", sigma_w=0.5), "two_point", order=1, tau=[0.0, 1.0], neval=1)
     assert result.integrators() == {"exact": len(result.diagrams)}
-    assert result.notes == ()
+    assert [note for note in result.notes if "bare expansion" not in note] == []
 
 
 def test_times_far_apart_are_sampled_without_delay():
@@ -863,7 +864,7 @@ def test_times_far_apart_are_sampled_without_delay():
 
 def test_vegas_by_name_samples_everything():
     result = nnqft.compute(
-        nnqft.theory("linear", sigma_w=0.5), "two_point", order=2, tau=[0.7], integrator="vegas", neval=50_000
+        bare_theory("linear", sigma_w=0.5), "two_point", order=2, tau=[0.7], integrator="vegas", neval=50_000
     )
     assert result.integrators() == {"vegas": len(result.diagrams)}
     for row in result.diagrams:
@@ -874,7 +875,7 @@ def test_vegas_by_name_samples_everything():
 
 def test_equal_integrals_are_computed_once():
     """The linear diagrams of order n have 2n + 1 integrals, chains of a and 2n − a responses."""
-    theory = nnqft.theory("linear")
+    theory = bare_theory("linear")
     for tau, most in ((0.7, 4), (0.0, 4)):
         found = nnqft.diagrams(theory, "two_point", order=most)
         integrals, same = distinct_integrals(found, np.array([[tau, 0.0]]))
@@ -887,7 +888,7 @@ def test_equal_integrals_are_computed_once():
 def test_shared_integrals_are_equal():
     """Whatever the diagrams that share an integral, each of their own integrals has the same value."""
     for theory, observable, times in (
-        (nnqft.theory("cubic_tanh"), "two_point", (0.7, 0.0)),
+        (bare_theory("cubic_tanh"), "two_point", (0.7, 0.0)),
         (nnqft.theory("feedforward", coefficients=PHI_CUBIC), "two_point", (0.7, 0.0)),
         (nnqft.theory("langevin", drift={1: 1.0, 2: 0.4, 3: 1.0}), "cumulant", (0.7, 0.2, 0.2, 1.1)),
     ):
@@ -916,7 +917,7 @@ def brute_force(integral: TimeIntegral, *, all_parents: bool) -> int:
 @given(st.lists(st.integers(0, 100), max_size=10), st.integers(1, 3))
 def test_upper_sets_of_random_forests(choices, externals):
     branches = tuple(Branch(choice % (externals + n), "G") for n, choice in enumerate(choices))
-    integral = TimeIntegral(nnqft.theory("linear"), np.zeros((1, externals)), branches, ())
+    integral = TimeIntegral(bare_theory("linear"), np.zeros((1, externals)), branches, ())
     count = brute_force(integral, all_parents=False)
     assert count_upper_sets(integral) == count
     assert upper_sets(integral, count).inside.shape == (len(choices), count)
@@ -925,7 +926,7 @@ def test_upper_sets_of_random_forests(choices, externals):
 
 @pytest.mark.parametrize("model", ["linear", "cubic_tanh", "feedforward"])
 def test_upper_sets_of_diagrams(model):
-    theory = nnqft.theory(model)
+    theory = bare_theory(model)
     found = nnqft.diagrams(theory, "cumulant", order=2, arity=2 if model != "feedforward" else 4)
     for n in range(0, len(found), 1 + len(found) // 100):
         integral = nnqft.time_integral(found[n], theory, np.zeros((1, 4 if model == "feedforward" else 2)))
@@ -937,7 +938,7 @@ def test_upper_sets_of_diagrams(model):
 def test_few_and_many_points_take_the_same_value(monkeypatch):
     """All subsets as states, or upper sets alone: two tables, one answer."""
     times = np.array([[0.7, 0.0], [0.0, 0.0], [-1.0, 2.0]])
-    for theory in (nnqft.theory("cubic_tanh"), nnqft.theory("cubic_tanh", start="rest"), shaken()):
+    for theory in (bare_theory("cubic_tanh"), bare_theory("cubic_tanh", start="rest"), shaken()):
         if not theory.stationary:
             times = np.abs(times)
         integrals, _ = distinct_integrals(nnqft.diagrams(theory, "two_point", order=2), times)

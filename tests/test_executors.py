@@ -19,6 +19,7 @@ import broken_kernels
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from theories import bare_theory
 
 import nnqft
 from nnqft.host import default_host, open_executor
@@ -163,7 +164,7 @@ def test_same_bits_everywhere(executor, reference, place, request_name):
 
 
 def piece_of_work(n: int, integrator: nnqft.AbstractIntegrator) -> nnqft.Work:
-    integral = nnqft.TimeIntegral(nnqft.theory("linear"), np.array([[float(n), 0.0]]), (Branch(0, "G"),), ())
+    integral = nnqft.TimeIntegral(bare_theory("linear"), np.array([[float(n), 0.0]]), (Branch(0, "G"),), ())
     return nnqft.Work(f"work {n}", integral, integrator, 1.0, (n,), (n,))
 
 

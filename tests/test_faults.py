@@ -30,7 +30,9 @@ LONG = REQUEST | {"neval": 12_000_000}
 
 
 def compute(**more) -> nnqft.Result:
-    return nnqft.compute(nnqft.theory("cubic_tanh", N=5, sigma_w=0.5), "two_point", width_order=0, **more)
+    return nnqft.compute(
+        nnqft.theory("cubic_tanh", N=5, sigma_w=0.5, expansion="bare"), "two_point", width_order=0, **more
+    )
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +384,7 @@ def test_large_chunks_go_to_a_gpu_worker_and_small_ones_to_cores(cluster, monkey
 DRIVER = """
 import sys, nnqft
 if __name__ == "__main__":
-    theory = nnqft.theory("cubic_tanh", N=5, sigma_w=0.5)
+    theory = nnqft.theory("cubic_tanh", N=5, sigma_w=0.5, expansion="bare")
     nnqft.compute(theory, "two_point", width_order=0, order=2, tau=[0.0, 0.5, 2.0], integrator="vegas", seed=11,
                   neval=12_000_000, ledger=sys.argv[1])
 """

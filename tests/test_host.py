@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from theories import bare_theory
 
 import nnqft
 from nnqft import hookspecs
@@ -29,7 +30,7 @@ class Model(nnqft.AbstractModel):
     parameters: Mapping[str, nnqft.Parameter] = {"gamma": nnqft.Parameter(1.0, "a rate", low=0.0, open_low=True)}
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
-        return nnqft.theory("linear", start=start, gamma=values["gamma"])
+        return bare_theory("linear", start=start, gamma=values["gamma"])
 
 
 class Observable(nnqft.AbstractObservable):

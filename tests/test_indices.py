@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.linalg import solve_continuous_lyapunov
 from sites import RATES, Sites
+from theories import bare_theory
 
 import nnqft
 from nnqft.cli.main import main
@@ -19,7 +20,7 @@ TIMES = (0.9, 0.4, 0.4, 0.0)
 
 
 def model(phi: dict[int, float], **extra) -> nnqft.Theory:
-    return nnqft.theory("taylor", coefficients=phi, **(RATES | extra))
+    return bare_theory("taylor", coefficients=phi, **(RATES | extra))
 
 
 def by_order(theory: nnqft.Theory, observable: str, *, order: int, **options) -> np.ndarray:
@@ -135,7 +136,7 @@ def test_samples_of_other_indices_are_other_samples():
 
 @pytest.mark.parametrize(("given", "kept"), [("aabb", "iijj"), ("jiij", "ijji"), ("xxxx", None), (" iijj ", "iijj")])
 def test_a_pattern_has_one_way_to_be_written(given, kept):
-    result = nnqft.compute(nnqft.theory("linear"), "cumulant", order=0, times=[(0.0,) * 4], indices=given, neval=1)
+    result = nnqft.compute(bare_theory("linear"), "cumulant", order=0, times=[(0.0,) * 4], indices=given, neval=1)
     assert result.request.indices == kept
     assert nnqft.Request.from_json(result.request.to_json()) == result.request
 
@@ -151,7 +152,7 @@ def test_a_result_remembers_its_indices(tmp_path):
 
 
 def test_too_few_units_are_mentioned():
-    result = nnqft.compute(nnqft.theory("linear"), "cumulant", order=1, times=[(0.0,) * 4], indices="iijj", neval=1)
+    result = nnqft.compute(bare_theory("linear"), "cumulant", order=1, times=[(0.0,) * 4], indices="iijj", neval=1)
     assert any("N=1 has no 2 different units" in note for note in result.notes)
 
 
@@ -167,7 +168,7 @@ def test_too_few_units_are_mentioned():
 )
 def test_patterns_that_make_no_sense(model_name, indices, message):
     with pytest.raises(nnqft.InputError) as caught:
-        nnqft.compute(nnqft.theory(model_name), "cumulant", order=1, times=[(0.0,) * 4], indices=indices, neval=1)
+        nnqft.compute(bare_theory(model_name), "cumulant", order=1, times=[(0.0,) * 4], indices=indices, neval=1)
     assert message in str(caught.value)
 
 
@@ -181,7 +182,7 @@ def test_command_line(capsys):
 
 def test_every_pattern_adds_up_to_the_square():
     """(1/N²) Σ_ij ⟨h_i² h_j²⟩ is the second moment of (1/N) Σ_i h_i², at order σ_w² and N = 2."""
-    theory, N = nnqft.theory("linear", N=2, **RATES), 2
+    theory, N = bare_theory("linear", N=2, **RATES), 2
     whole = sum(
         by_order(theory, "four_point", order=1, times=[(0.0,) * 4], indices="iiii" if i == j else "iijj")[:, 0]
         for i, j in product(range(N), repeat=2)

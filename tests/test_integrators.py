@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from oracles import linear_response
+from theories import bare_theory
 
 import nnqft
 
@@ -141,7 +142,7 @@ def test_seeds_decide_everything(integrator):
 
 @sampling
 def test_response_has_no_variance_on_the_trunk(integrator):
-    theory = nnqft.theory("linear", gamma=harness.GAMMA, kappa=harness.KAPPA)
+    theory = bare_theory("linear", gamma=harness.GAMMA, kappa=harness.KAPPA)
     times = np.array([(0.3, 0.0), (0.7, 0.2), (2.5, 0.0), (6.0, -1.0), (0.0, 0.0), (0.0, 0.5)])
     # Every pairing of the W's gives the same integral: divide by their number, (2n−1)!!.
     wanted = linear_response(times, order=3, gamma=harness.GAMMA).sum(axis=1) / [[1], [1], [3], [15]]
@@ -191,7 +192,7 @@ def test_exact_integrators_over_a_grid_of_times(integrator, start):
 def test_a_response_is_zero_before_its_cause(integrator):
     times = np.array([(0.0, 0.7), (1.0, 1.0), (0.7, 0.0), (2.0, 2.5)])
     for start in ("stationary", "rest"):
-        theory = nnqft.theory("linear", start=start, gamma=harness.GAMMA, kappa=harness.KAPPA)
+        theory = bare_theory("linear", start=start, gamma=harness.GAMMA, kappa=harness.KAPPA)
         wanted = linear_response(times, order=3, gamma=harness.GAMMA).sum(axis=1) / [[1], [1], [3], [15]]
         diagrams = list(nnqft.diagrams(theory, "response", order=3))
         integrals = [nnqft.time_integral(diagram, theory, times) for diagram in diagrams]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from oracles import _add, _multiply, trace_moment
+from theories import bare_theory
 
 import nnqft
 from nnqft.cli.main import main
@@ -74,7 +75,7 @@ def test_linear_counts_are_those_of_the_inverted_series():
         for a in range(2 * n + 1):
             counts = trace_moment(a, 2 * n - a)
             correlator = _add(correlator, {(n, k): Fraction(c) for k, c in enumerate(counts)})
-    retarded, noise = self_energies(nnqft.theory("linear"), ORDER)
+    retarded, noise = self_energies(bare_theory("linear"), ORDER)
     amputated = inverse(response)
     assert retarded.counts == clean(_add(ONE, amputated, -1))
     assert noise.counts == clean(_add(times(times(correlator, amputated), amputated), ONE, -1))
@@ -88,7 +89,7 @@ def test_linear_counts_are_those_of_the_inverted_series():
 )
 def test_dyson_of_the_weights(model, order, options):
     """R = 1/(1 − Σ_R) and C = R² (1 + Σ_K) for any vertices; C the connected function, R that about the mean."""
-    theory = nnqft.theory(model, **options)
+    theory = bare_theory(model, **options)
     plain = [weights(nnqft.diagrams(theory, name, order=order), order=order) for name in ("response", "cumulant")]
     retarded, noise = (weights(found, order=order) for found in self_energies(theory, order))
     response = inverse(_add(ONE, retarded, -1), order)
@@ -106,7 +107,7 @@ def assert_same(found: Graded, wanted: Graded) -> None:
 @pytest.mark.parametrize(("model", "order", "options"), [("linear", 4, {}), ("cubic_tanh", 2, {}), ("langevin", 4, {})])
 def test_skeletons_with_full_lines_are_all_diagrams(model, order, options):
     """The same with skeletons alone, whose lines are the full R and C: a fixed point, reached in `order` steps."""
-    theory = nnqft.theory(model, **options)
+    theory = bare_theory(model, **options)
     plain = [weights(nnqft.diagrams(theory, name, order=order), order=order) for name in ("response", "two_point")]
     chosen = [skeletons(found) for found in self_energies(theory, order)]
     lines: dict[str, Graded] = {"G": ONE, "C": ONE}
@@ -123,7 +124,7 @@ def test_skeletons_with_full_lines_are_all_diagrams(model, order, options):
 @pytest.mark.parametrize("observable", ["response", "two_point"])
 def test_against_cutting_lines_one_by_one(model, order, options, observable):
     """Every connected diagram whose legs are responses is kept or left out as networkx says."""
-    theory = nnqft.theory(model, **options)
+    theory = bare_theory(model, **options)
     connected = {"response": "response", "two_point": "cumulant"}[observable]
     wanted: Counter = Counter()
     for diagram in nnqft.diagrams(theory, connected, order=order):
@@ -158,7 +159,7 @@ def falls_apart(diagram: nnqft.Diagram) -> bool:
 
 
 def test_skeletons_against_cutting_lines_two_by_two():
-    found = nnqft.diagrams(nnqft.theory("cubic_tanh"), "two_point", order=2, width_order=1, irreducible=True)
+    found = nnqft.diagrams(bare_theory("cubic_tanh"), "two_point", order=2, width_order=1, irreducible=True)
     kept = {diagram.digest for diagram in skeletons(found)}
     assert 0 < len(kept) < len(found)
     for diagram in found:
@@ -182,7 +183,7 @@ def test_legs_of_other_observables():
     four = nnqft.diagrams(theory, "cumulant", order=4, arity=4, irreducible=True)
     assert min(n for n, _ in four.counts) == 4
     assert all(len(d.points) == 8 for d in four if d.order == 4)
-    mean = nnqft.diagrams(nnqft.theory("taylor", **EVEN), "mean", order=1, irreducible=True)
+    mean = nnqft.diagrams(bare_theory("taylor", **EVEN), "mean", order=1, irreducible=True)
     assert mean.counts
 
 
@@ -196,7 +197,7 @@ def test_toy_has_no_response_and_its_legs_end_on_h():
 
 
 def test_drawing():
-    theory = nnqft.theory("linear")
+    theory = bare_theory("linear")
     assert [str(d) for d in nnqft.diagrams(theory, "two_point", order=1, irreducible=True)] == ["t|b s|a a~b {a,b}"]
     assert [str(d) for d in nnqft.diagrams(theory, "response", order=1, irreducible=True)] == ["t|a(b) s s|b {a,b}"]
 
@@ -205,14 +206,14 @@ def test_on_one_point():
     """feedforward: both z̃ of its vertex sit on one point, so the noise it makes is white."""
     found = nnqft.diagrams(nnqft.theory("feedforward"), "two_point", order=2, irreducible=True)
     assert on_one_point(found).all()
-    found = nnqft.diagrams(nnqft.theory("cubic_tanh"), "response", order=1, irreducible=True)
+    found = nnqft.diagrams(bare_theory("cubic_tanh"), "response", order=1, irreducible=True)
     ends = [re.findall(r"[ts]\|(\w)", str(diagram)) for diagram in found]
     assert on_one_point(found).tolist() == [one == other for one, other in ends]
     assert 0 < on_one_point(found).sum() < len(found)
 
 
 def test_width_order_and_an_unknown_field():
-    theory = nnqft.theory("cubic_tanh")
+    theory = bare_theory("cubic_tanh")
     whole = nnqft.diagrams(theory, "two_point", order=2, irreducible=True).counts
     narrow = nnqft.diagrams(theory, "two_point", order=2, width_order=1, irreducible=True).counts
     assert narrow == {key: count for key, count in whole.items() if key[1] <= 1}
@@ -223,7 +224,7 @@ def test_width_order_and_an_unknown_field():
 
 def test_amputated_integrals():
     """Σ(z̃,z̃) at first order is σ_w² C, Σ(z̃,h) is G/N: their integrals have no internal times."""
-    theory = nnqft.theory("linear", gamma=1.3, kappa=0.8)
+    theory = bare_theory("linear", gamma=1.3, kappa=0.8)
     times_ = np.array([[0.7, 0.0], [2.0, 0.5]])
     for name, wanted in (("two_point", 0.8 / 2.6), ("response", 1.0)):
         found = nnqft.diagrams(theory, name, order=1, irreducible=True)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from test_executors import assert_same_bits
+from theories import bare_theory
 
 import nnqft
 from nnqft.host import default_host
@@ -39,7 +40,7 @@ def switched(times, params, xp):
 
 
 def with_correlator(kernel, params=PULSE) -> nnqft.Theory:
-    theory = nnqft.theory("linear", sigma_w=0.7)
+    theory = bare_theory("linear", sigma_w=0.7)
     lines = [replace(p, terms=(), kernel=kernel, params=params) if p.name == "C" else p for p in theory.propagators]
     return replace(theory, propagators=tuple(lines))
 
@@ -50,10 +51,10 @@ def with_factor() -> nnqft.Theory:
 
 
 CASES = {
-    "linear": (nnqft.theory("linear"), "two_point", 3, [(0.0, 0.0), (0.7, 0.2), (0.1, 2.0)]),
-    "bias": (nnqft.theory("linear", sigma_b=0.5), "two_point", 2, [(0.4, 0.0), (0.0, 1.0)]),
-    "rest": (nnqft.theory("cubic_tanh", start="rest", sigma_b=0.4), "two_point", 1, [(0.4, 0.2), (1.0, 2.0)]),
-    "response": (nnqft.theory("linear"), "response", 2, [(2.0, 0.0), (0.7, 0.2)]),
+    "linear": (bare_theory("linear"), "two_point", 3, [(0.0, 0.0), (0.7, 0.2), (0.1, 2.0)]),
+    "bias": (bare_theory("linear", sigma_b=0.5), "two_point", 2, [(0.4, 0.0), (0.0, 1.0)]),
+    "rest": (bare_theory("cubic_tanh", start="rest", sigma_b=0.4), "two_point", 1, [(0.4, 0.2), (1.0, 2.0)]),
+    "response": (bare_theory("linear"), "response", 2, [(2.0, 0.0), (0.7, 0.2)]),
     "feedforward": (nnqft.theory("feedforward", sigma_w=0.5), "two_point", 2, [(0.3, 0.0)]),
     "four times": (nnqft.theory("langevin", drift={1: 1.0, 3: 0.2}), "cumulant", 2, [(0.0, 0.3, 1.0, 0.5)]),
     "function": (with_correlator(pulse), "two_point", 2, [(0.0, 0.0), (0.7, 0.2)]),
@@ -107,7 +108,7 @@ def test_compiled_once_for_a_shape_and_right(name):
 
 def test_the_callers_precision_stays():
     assert jax.numpy.zeros(1).dtype == np.float32
-    nnqft.compute(nnqft.theory("linear"), "two_point", order=1, integrator="jax", neval=2000)
+    nnqft.compute(bare_theory("linear"), "two_point", order=1, integrator="jax", neval=2000)
     assert jax.numpy.zeros(1).dtype == np.float32
 
 

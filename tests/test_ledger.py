@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 from test_scheduler import Gaussian, pieces
+from theories import bare_theory
 
 import nnqft
 import nnqft_workers.dispatcher
@@ -212,7 +213,7 @@ def edited_since(t, s, params, xp):
 
 
 def with_correlator(**changes) -> nnqft.Theory:
-    theory = nnqft.theory("linear")
+    theory = bare_theory("linear")
     return replace(theory, propagators=tuple(replace(p, **changes) if p.name == "C" else p for p in theory.propagators))
 
 
@@ -228,9 +229,9 @@ def test_fingerprints_see_what_changes_numbers_and_nothing_else():
     different = [
         same[0],
         of(THEORY, tau=0.8),
-        of(nnqft.theory("linear", gamma=1.1)),
-        of(nnqft.theory("linear", kappa=1.1)),
-        of(nnqft.theory("linear", sigma_b=0.1)),
+        of(bare_theory("linear", gamma=1.1)),
+        of(bare_theory("linear", kappa=1.1)),
+        of(bare_theory("linear", sigma_b=0.1)),
         of(edited_code),
         of(with_correlator(terms=(), kernel=edited_since)),
         of(with_correlator(terms=(), kernel=edited, params=(("a", 1.0),))),

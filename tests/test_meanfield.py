@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import dblquad, quad, solve_ivp
 from scipy.linalg import eigh_tridiagonal
+from theories import bare_theory
 
 import nnqft
 from nnqft.cli.main import main
@@ -24,7 +25,7 @@ from nnqft_plugins.networks.simulation import simulate
 
 
 def tanh(**values) -> nnqft.Theory:
-    return nnqft.theory("taylor", activation="tanh", **values)
+    return bare_theory("taylor", activation="tanh", **values)
 
 
 # Activations
@@ -35,7 +36,7 @@ def test_an_activation_has_its_slope_and_can_be_sent_away(name):
     models = {"h": ("linear", {}), "h − h³/3": ("cubic_tanh", {})}
     models["polynomial"] = "taylor", {"coefficients": {0: 0.2, 1: 1.0, 4: -0.3}}
     model, values = models.get(name, ("taylor", {"activation": name, "degree": 3}))
-    theory = nnqft.theory(model, **values)
+    theory = bare_theory(model, **values)
     phi = pickle.loads(pickle.dumps(default_host().get("model", model).activation(theory.parameters)))
     h = np.linspace(-3, 3, 13).reshape(1, 13)
     assert_allclose((phi.value(h + 1e-5) - phi.value(h - 1e-5)) / 2e-5, phi.slope(h), rtol=1e-8, atol=1e-9)
@@ -57,7 +58,7 @@ def nnqft_plugins_series(model: str, theory: nnqft.Theory) -> list[float]:
 
 def test_models_that_are_no_networks_have_none():
     for model in ("quintic", "langevin", "toy"):
-        theory = nnqft.theory(model)
+        theory = bare_theory(model)
         assert default_host().get("model", model).activation(theory.parameters) is None
         with pytest.raises(nnqft.InputError, match="gives no activation"):
             solve(theory)
@@ -75,7 +76,7 @@ def test_a_model_that_is_not_installed_takes_an_activation():
         )
 
         def theory(self, start, values):
-            return replace(nnqft.theory("linear", N=3), model="mine", parameters=dict(values) | {"kappa": 1.0, "N": 3})
+            return replace(bare_theory("linear", N=3), model="mine", parameters=dict(values) | {"kappa": 1.0, "N": 3})
 
     with pytest.raises(nnqft.InputError, match="'mine' is not installed as a plugin; write activation="):
         solve(nnqft.theory(Mine()))
@@ -121,7 +122,7 @@ def test_linear_is_the_closed_form(sigma_b):
 
 
 def test_linear_with_a_moving_input_is_the_closed_form():
-    theory = nnqft.theory("linear", kappa=0.7, sigma_w=0.6, sigma_u=0.8, q={0.3: 1.0, 0.0: 0.5})
+    theory = bare_theory("linear", kappa=0.7, sigma_w=0.6, sigma_u=0.8, q={0.3: 1.0, 0.0: 0.5})
     solution, m, weight = solve(theory), 0.8, 0.64
     tau = np.linspace(0, 12, 25)
     wanted = 0.35 / m * np.exp(-m * tau) + weight * 0.5 / m**2
@@ -139,7 +140,7 @@ def test_polynomials_are_the_sum_of_the_cacti(phi):
     series = oracles.infinite_width(phi, tau, order=5, **values)
     wanted = np.polynomial.polynomial.polyval(coupling, series)
     assert abs(series[-1] * coupling**5).max() < 3e-9
-    solution = solve(nnqft.theory("taylor", coefficients=phi, sigma_w=0.12, **values))
+    solution = solve(bare_theory("taylor", coefficients=phi, sigma_w=0.12, **values))
     assert_allclose(solution.correlator(tau), wanted, atol=2e-10)
 
 
@@ -350,7 +351,7 @@ def test_from_rest_linear_is_the_sum_of_the_cacti():
     times = [(1.0, 1.0), (4.0, 4.0), (2.3, 0.7), (3.9, 4.0), (0.0, 2.0)]
     series = oracles.linear_two_point(times, order=5, start="rest", **values)[:, 0]
     wanted = np.polynomial.polynomial.polyval(0.16, series)
-    solution = solve(nnqft.theory("linear", start="rest", sigma_w=0.4, **values), horizon=4.0, rtol=1e-6)
+    solution = solve(bare_theory("linear", start="rest", sigma_w=0.4, **values), horizon=4.0, rtol=1e-6)
     t, s = np.transpose(times)
     assert_allclose(solution.correlator(t, s), wanted, atol=1e-6)
     assert np.abs(solution.correlator(t, s) - wanted).max() < max(3 * solution.error, 1e-9)
@@ -403,7 +404,7 @@ def test_a_phase_diagram_is_the_same_on_every_executor(tmp_path):
 
 
 def test_where_c_diverges_there_is_no_edge():
-    found = phase_diagram(nnqft.theory("linear"), sigma_w=[0.5, 1.5], sigma_b=[0.0])
+    found = phase_diagram(bare_theory("linear"), sigma_w=[0.5, 1.5], sigma_b=[0.0])
     assert_array_equal(np.isnan(found.lyapunov), [[False, True]])
     assert np.isnan(found.edge).all()
     assert "none" in found.table()
@@ -430,15 +431,15 @@ def test_commands(tmp_path, capsys):
 
 BAD = [
     (lambda: solve("linear"), "wanted a Theory"),
-    (lambda: solve(nnqft.theory("linear", sigma_w=1.0)), "no stationary state at infinite width.*smaller sigma_w"),
-    (lambda: solve(nnqft.theory("cubic_tanh", sigma_w=2.0)), "no stationary state"),
+    (lambda: solve(bare_theory("linear", sigma_w=1.0)), "no stationary state at infinite width.*smaller sigma_w"),
+    (lambda: solve(bare_theory("cubic_tanh", sigma_w=2.0)), "no stationary state"),
     (lambda: solve(nnqft.theory("feedforward", sigma_w=1.5)), "no stationary state"),
     (lambda: solve(tanh(), tau=["a"]), "tau=.*wanted finite numbers"),
     (lambda: solve(tanh(), horizon=3.0), "horizon is for start='rest'"),
     (lambda: solve(tanh(start="rest"), tau=[1.0]), "tau needs a stationary start"),
     (lambda: solve(tanh(), rtol=2.0), "rtol=2.0: wanted a number from"),
     (lambda: solve(tanh(start="rest"), horizon=1e5), "horizon=100000: wanted at most"),
-    (lambda: solve(nnqft.theory("linear", start="rest", sigma_w=30.0), horizon=2.0), "beyond all bounds before t=2"),
+    (lambda: solve(bare_theory("linear", start="rest", sigma_w=30.0), horizon=2.0), "beyond all bounds before t=2"),
     (lambda: solve(tanh(start="rest"), horizon=1.0).correlator(0.5), "write correlator\\(t, s\\)"),
     (lambda: solve(tanh(start="rest"), horizon=1.0).correlator(2.0, 0.5), "outside \\[0, 1\\]"),
     (lambda: solve(tanh()).layers(), "has no layers"),

@@ -346,8 +346,8 @@ def test_an_exception_leaves_no_process(tmp_path, where):
 
 INTERRUPTED = """
 import nnqft, numpy as np
-result = nnqft.compute(nnqft.theory("cubic_tanh", N=5, sigma_w=0.5), "two_point", order=2, tau=[0.0, 0.5], seed=1,
-                       integrator="vegas", neval=2_000_000_000, executor="processes", workers=2)
+result = nnqft.compute(nnqft.theory("cubic_tanh", N=5, sigma_w=0.5, expansion="bare"), "two_point", order=2,
+                       tau=[0.0, 0.5], seed=1, integrator="vegas", neval=2_000_000_000, executor="processes", workers=2)
 print(result.reason, result.converged, np.isfinite(result.mean).all())
 """
 

@@ -9,6 +9,7 @@ import oracles
 import pytest
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
+from theories import bare_theory
 
 import nnqft
 from nnqft.cli.main import main
@@ -18,7 +19,7 @@ RATES = {"gamma": 1.3, "kappa": 0.8}
 
 
 def forms(horizon: float = 10.0, **extra):
-    return published(nnqft.theory("linear", **(RATES | {"sigma_w": 0.7, "sigma_b": 0.4, "N": 30} | extra)), horizon)
+    return published(bare_theory("linear", **(RATES | {"sigma_w": 0.7, "sigma_b": 0.4, "N": 30} | extra)), horizon)
 
 
 @pytest.mark.parametrize("horizon", [0.0, 10.0])
@@ -89,7 +90,7 @@ def test_what_is_known_of_them():
 )
 def test_what_makes_no_sense(model, parameters, horizon, message):
     with pytest.raises(nnqft.InputError) as caught:
-        published(nnqft.theory(model, **parameters), horizon)
+        published(bare_theory(model, **parameters), horizon)
     assert message in str(caught.value)
 
 

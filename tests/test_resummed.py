@@ -14,6 +14,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
 from scipy.linalg import expm, solve_continuous_lyapunov
+from theories import bare_theory
 from threadpoolctl import threadpool_limits
 
 import nnqft
@@ -29,7 +30,7 @@ REST = [(0.0, 0.0), (1.2, 0.5), (0.5, 1.2), (0.9, 0.9), (3.0, 2.0)]
 
 def summed(observable: str = "two_point", *, start: str = "stationary", width_order: int = 1, **options):
     asked = {name: options.pop(name) for name in ("tau", "times", "rtol", "atol") if name in options}
-    theory = nnqft.theory("linear", start=start, **options)
+    theory = bare_theory("linear", start=start, **options)
     return nnqft.compute(theory, observable, order="resummed", width_order=width_order, **asked)
 
 
@@ -70,7 +71,7 @@ def in_mpmath(form: nnqft.ClosedForm, x):
 
 def test_every_term_through_eighth_order():
     """The σ_w^{2n} N^{−k} parts of the closed forms are those that the diagrams give in fractions, at several τ."""
-    exact = nnqft.compute(nnqft.theory("linear"), "two_point", order=8, width_order=1, rtol=1.0)
+    exact = nnqft.compute(bare_theory("linear"), "two_point", order=8, width_order=1, rtol=1.0)
     with mp.workdps(70):
         for k, kernel in KERNELS.items():
             for tau in map(mp.mpf, ("0", "0.3", "1", "4.5")):
@@ -93,7 +94,7 @@ def test_two_point_is_the_closed_form(sigma):
 
 def test_second_order_in_width_is_the_series():
     """C(τ) of width 2 through σ_w^10 in fractions, and the eight orders of C(0): a sum of few terms at small σ_w."""
-    exact = nnqft.compute(nnqft.theory("linear"), "two_point", order=5, width_order=2, rtol=1.0)
+    exact = nnqft.compute(bare_theory("linear"), "two_point", order=5, width_order=2, rtol=1.0)
     taus = [0.0, 0.3, 1.0, 4.5]
     for sigma in (0.01, 0.05):
         found = summed(sigma_w=sigma, width_order=2, tau=taus).contribution("resummed", 2).mean
@@ -269,18 +270,18 @@ def test_command_line(tmp_path, capsys):
     assert "order='all': wanted a whole number ≥ 0 or 'resummed'" in capsys.readouterr().err
 
 
-LINEAR = nnqft.theory("linear", sigma_w=0.5)
+LINEAR = bare_theory("linear", sigma_w=0.5)
 REFUSED = {
     "width_order is missing": {"width_order": None},
     "summed for width_order=0, 1 or 2": {"width_order": 3},
     "wanted a whole number ≥ 0 or 'resummed'": {"order": "resumed"},
-    "diverges for σ_w² ≥ γ²": {"theory": nnqft.theory("linear", sigma_w=1.0)},
-    "model 'cubic_tanh' has no resummed form": {"theory": nnqft.theory("cubic_tanh", sigma_w=0.5)},
+    "diverges for σ_w² ≥ γ²": {"theory": bare_theory("linear", sigma_w=1.0)},
+    "model 'cubic_tanh' has no resummed form": {"theory": bare_theory("cubic_tanh", sigma_w=0.5)},
     "observable 'mean' has no resummed form": {"observable": "mean"},
     "these rules are not those of model 'linear'": {"theory": replace(LINEAR, vertices=LINEAR.vertices[:1])},
     "model 'stranger' is not installed": {"theory": replace(LINEAR, model="stranger")},
-    "write a number for q": {"theory": nnqft.theory("linear", start="rest", sigma_u=1.0, q={1.0: 1.0}, sigma_w=0.5)},
-    "from rest the sum reaches to t = 1000": {"theory": nnqft.theory("linear", start="rest", sigma_w=0.5)},
+    "write a number for q": {"theory": bare_theory("linear", start="rest", sigma_u=1.0, q={1.0: 1.0}, sigma_w=0.5)},
+    "from rest the sum reaches to t = 1000": {"theory": bare_theory("linear", start="rest", sigma_w=0.5)},
 }
 
 

@@ -11,7 +11,7 @@ import oracles
 import pytest
 from numpy.polynomial import chebyshev
 from scipy.integrate import quad
-from theories import TWO_POINT
+from theories import TWO_POINT, bare_theory
 
 import nnqft
 from nnqft import InputError
@@ -34,7 +34,7 @@ CUBIC = {1: Fraction(1), 3: Fraction(-1, 3)}
 
 
 def saddle(model="linear", **parameters):
-    return nnqft.theory(model, **({"gamma": GAMMA, "kappa": KAPPA, "expansion": "saddle"} | parameters))
+    return bare_theory(model, **({"gamma": GAMMA, "kappa": KAPPA, "expansion": "saddle"} | parameters))
 
 
 def compute(theory, observable="two_point", **options):
@@ -90,7 +90,7 @@ def test_a_connected_function_of_four_times_re_expanded_is_the_bare_one():
         return np.array([[result.contribution(n, k).mean[0] for k in (1, 2)] for n in range(3)])
 
     found = taylor(lambda g: widths(saddle(sigma_w=sqrt(g), sigma_b=SIGMA_B)).sum(axis=0), 0.5, 2, nodes=10)
-    bare = widths(nnqft.theory("linear", gamma=GAMMA, kappa=KAPPA, sigma_b=SIGMA_B))
+    bare = widths(bare_theory("linear", gamma=GAMMA, kappa=KAPPA, sigma_b=SIGMA_B))
     assert found == pytest.approx(bare, rel=1e-4, abs=1e-6)
     assert np.abs(bare[1:]).min(axis=1).max() > 1e-3
 
@@ -143,7 +143,7 @@ def test_the_quintic_truncation_re_expanded_is_the_bare_series():
 
 def test_closed_forms_exist_where_xi_0_is_a_multiple_of_the_leak_time():
     """γ = 1, σ_w = 3/5: ξ_0 = 5/4 and C_MF = (5/8) e^{−4τ/5}."""
-    result = compute(nnqft.theory("linear", expansion="saddle", sigma_w=0.6), order=1, tau=[0.0, 1.0])
+    result = compute(bare_theory("linear", expansion="saddle", sigma_w=0.6), order=1, tau=[0.0, 1.0])
     assert str(result.closed_form(0, 0)) == "5/8 e^(−4/5 τ)"
     form = result.closed_form(1, 1)
     assert form(np.array([0.0, 1.0])) == pytest.approx(result.contribution(1, 1).mean, rel=1e-13)
@@ -370,13 +370,13 @@ def first_coefficients(phi, sigma_b, model, parameters, step):
     couplings = np.array([1e-6, 1.0, 2.0, 3.0]) * step
     means, sdevs = [], []
     for seed, g in enumerate(couplings):
-        theory = saddle(model, sigma_w=sqrt(g), sigma_b=sigma_b, **parameters)
+        theory = saddle(model, sigma_w=sqrt(g), sigma_b=sigma_b, averages="polynomial", **parameters)
         result = compute(theory, order=1, tau=None, rtol=None, neval=400_000, seed=seed)
         means.append(result.contribution(1, 1).mean[0] / g)
         sdevs.append(result.contribution(1, 1).sdev[0] / g)
     fit = np.linalg.inv(np.vander(couplings, increasing=True))[:2]
     values, errors = fit @ means, np.sqrt(fit**2 @ np.square(sdevs))
-    free = nnqft.theory(model, gamma=GAMMA, kappa=KAPPA, sigma_b=sigma_b, **parameters)
+    free = bare_theory(model, gamma=GAMMA, kappa=KAPPA, sigma_b=sigma_b, **parameters)
     exact = replace(free, vertices=network_vertices(phi_phi_of(phi), "average"))
     found = generate(exact, "two_point", TWO_POINT, order=2, connected=False)
     chosen = np.flatnonzero(found.orders == 2)
@@ -402,8 +402,8 @@ def test_on_one_site_it_is_the_oracle_minus_the_mean_field_line(model, phi, sigm
 
 
 def test_wick_ordered_vertices_are_the_same_theory_with_fewer_diagrams():
-    plain = saddle("cubic_tanh", sigma_w=0.9, sigma_b=0.2)
-    ordered = saddle("taylor", sigma_w=0.9, sigma_b=0.2, coefficients={1: 1.0, 3: -1 / 3}, averages="activation")
+    plain = saddle("cubic_tanh", sigma_w=0.9, sigma_b=0.2, averages="polynomial")
+    ordered = saddle("cubic_tanh", sigma_w=0.9, sigma_b=0.2)
     counts = [nnqft.diagrams(t, "two_point", order=2, width_order=1).counts for t in (plain, ordered)]
     assert counts == [{(0, 0): 1, (1, 1): 14, (2, 1): 381}, {(0, 0): 1, (1, 1): 4, (2, 1): 79}]
     one, two = (
@@ -486,16 +486,32 @@ def test_from_rest_order_by_order_it_adds_up_to_the_bare_series():
         ({"theta0": "half"}, "theta0='half': wanted a number"),
         ({"T": 5}, "T=5: nothing depends on it with theta0=0 and a stationary start; leave T out"),
         ({"T": -1, "theta0": 0.5}, "T=-1: wanted a time > 0"),
-        ({"start": "rest"}, "expansion='saddle' from rest needs the latest time of its table; write for example T=10"),
         ({"start": "rest", "T": 1e3}, "T=1000: from rest the mean-field line is tabulated up to gamma·T = 30; lower T"),
         (
             {"sigma_w": 1.3},
             "no stationary mean-field line at sigma_w=1.3, gamma=1.3; for φ = h it needs sigma_w < gamma",
         ),
-        ({"model": "cubic_tanh", "sigma_w": 9.0}, "no stationary state at infinite width"),
+        (
+            {"model": "cubic_tanh", "sigma_w": 9.0},
+            "φ = h − h³/3 grows like h³: no stationary state at infinite width, its variance runs away at sigma_w=9;"
+            " write model 'taylor' with activation='tanh', a smaller sigma_w, start='rest' or expansion='bare'",
+        ),
+        (
+            {"model": "taylor", "activation": "tanh", "averages": "polynomial", "sigma_w": 3.0},
+            "φ = h − 0.333333 h³ \\+ 0.133333 h⁵ grows like h⁵: .*; write averages='activation', a smaller sigma_w",
+        ),
+        (
+            {"model": "taylor", "tadpoles": "kept", "sigma_w": 3.0},
+            "grows like h⁵: no stationary state .* at sigma_w=3; leave tadpoles out, a smaller sigma_w",
+        ),
+        ({"model": "taylor", "coefficients": {1: 2.0}, "averages": "polynomial"}, "slope 2 it needs sigma_w < 0.65"),
+        (
+            {"model": "taylor", "coefficients": {1: 2.0}},
+            "no stationary state at infinite width: .* or expansion='bare'",
+        ),
+        ({"model": "taylor", "activation": "tanh", "degree": 15}, "degree=15: wanted at most 14"),
         ({"model": "taylor", "averages": "activation", "expansion": "bare"}, "averages='activation' belongs to"),
         ({"model": "taylor", "averages": "activation", "tadpoles": "kept"}, "has no tadpoles to keep"),
-        ({"model": "taylor", "averages": "activation", "start": "rest", "T": 5}, "is for a stationary start"),
         ({"model": "taylor", "averages": "exact"}, "averages"),
         ({"model": "taylor", "averages": "activation", "kappa": 0, "sigma_w": 0.3}, "the mean-field variance is 0"),
         (
@@ -522,7 +538,7 @@ def test_results_and_rules_say_what_the_lines_are():
     assert "1/2 σ_w² N⁻¹ Σ_{i,j} ∫ dt1 dt2 ⟨φ' φ'⟩(t1,t2) z̃_i(t1) z̃_i(t2) :h_j(t1) h_j(t2):" in wick
     result = compute(theory, order=1)
     assert any("order n counts the σ_w^(2n) of the vertices" in note for note in result.notes)
-    assert not any(name in nnqft.theory("linear").parameters for name in ("expansion", "tadpoles", "theta0", "T"))
+    assert not any(name in bare_theory("linear").parameters for name in ("expansion", "tadpoles", "theta0", "T"))
 
 
 def test_a_series_whose_orders_grow_is_said_so():

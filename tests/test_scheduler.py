@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from theories import bare_theory
 
 import nnqft
 from nnqft.integrals.estimate import add_all
@@ -158,7 +159,7 @@ def test_a_sum_of_zero_never_meets_a_relative_target_by_luck():
 
 
 def test_no_error_meets_every_target():
-    theory = nnqft.theory("linear", kappa=0.0)
+    theory = bare_theory("linear", kappa=0.0)
     result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0], integrator="vegas", rtol=1e-6)
     assert result.converged
     assert_array_equal(result.mean, 0)

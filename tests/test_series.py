@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.special import binom
+from theories import bare_theory
 
 import nnqft
 from nnqft import Estimate, Series
@@ -22,7 +23,7 @@ GAMMA, KAPPA = 1.3, 0.8
 
 @cache
 def linear(order: int, width_order: int | None = None, tau: tuple[float, ...] = (0.0,), **parameters) -> nnqft.Result:
-    theory = nnqft.theory("linear", **{"gamma": GAMMA, "kappa": KAPPA, **parameters})
+    theory = bare_theory("linear", **{"gamma": GAMMA, "kappa": KAPPA, **parameters})
     return nnqft.compute(theory, "two_point", order=order, width_order=width_order, tau=tau, rtol=1.0)
 
 
@@ -53,7 +54,7 @@ def test_coefficients_are_bare(sigma_w, N):
 
 @pytest.mark.parametrize("model", ["quintic", "feedforward"])
 def test_coefficients_of_every_model_are_bare(model):
-    theories = [nnqft.theory(model, **values) for values in ({}, {"sigma_w": 0.3, "N": 5})]
+    theories = [bare_theory(model, **values) for values in ({}, {"sigma_w": 0.3, "N": 5})]
     bare, dressed = (nnqft.compute(theory, "two_point", order=2, rtol=1.0).series for theory in theories)
     assert bare.widths == dressed.widths
     assert list(bare) == list(dressed)
@@ -243,7 +244,7 @@ def test_coefficients_that_vanish_in_between_have_no_ratios():
 def test_a_coefficient_that_is_rounding_is_no_coefficient():
     """At γ = κ = 1 the first order in 1/N of cubic tanh cancels; 1e-17 in its place would make a ratio of 1e15."""
     for parameters in ({}, {"sigma_w": 0.3, "N": 5}):
-        theory = nnqft.theory("cubic_tanh", **parameters)
+        theory = bare_theory("cubic_tanh", **parameters)
         series = nnqft.compute(theory, "two_point", order=2, rtol=1.0).series
         assert abs(series.coefficients(1)[1]) < 1e-15
         with pytest.raises(nnqft.InputError, match="too few non-zero coefficients for ratios"):

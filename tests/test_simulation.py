@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.linalg import expm, solve_continuous_lyapunov
 from scipy.stats import chi2, kstest, norm
+from theories import bare_theory
 
 import nnqft
 from nnqft.cli.main import main
@@ -50,7 +51,7 @@ def covariance(W: np.ndarray, theory: nnqft.Theory, t: float, s: float) -> np.nd
 @pytest.mark.parametrize("lag", [0.0, 0.8])
 def test_a_stationary_network_solves_the_lyapunov_equation(lag):
     W = a_matrix()
-    theory = nnqft.theory("linear", gamma=1.2, kappa=0.7, sigma_b=0.4, sigma_u=0.5, q={0.3: 1.0}, N=6)
+    theory = bare_theory("linear", gamma=1.2, kappa=0.7, sigma_b=0.4, sigma_u=0.5, q={0.3: 1.0}, N=6)
     A, eye, zero = W - 1.2 * np.eye(6), np.eye(6), np.zeros((6, 6))
     # The input is an Ornstein–Uhlenbeck process of variance 1/4: one larger system under white noise.
     drift = np.block([[A, eye], [zero, -0.3 * eye]])
@@ -64,7 +65,7 @@ def test_a_stationary_network_solves_the_lyapunov_equation(lag):
 @pytest.mark.parametrize("pair", [(0.9, 0.9), (2.0, 0.7), (0.4, 1.5), (1.0, 0.0)])
 def test_a_network_from_rest_is_the_integral_of_its_noise(pair):
     W = a_matrix(sigma_w=1.8)  # one that grows, too
-    theory = nnqft.theory("linear", start="rest", kappa=0.7, sigma_b=0.4, sigma_u=0.5, q={0.3: 1.0}, N=6)
+    theory = bare_theory("linear", start="rest", kappa=0.7, sigma_b=0.4, sigma_u=0.5, q={0.3: 1.0}, N=6)
     A, (t, s) = W - np.eye(6), pair
     x, w = np.polynomial.legendre.leggauss(30)
 
@@ -173,7 +174,7 @@ def test_stationary_weak_coupling_is_the_series():
 @pytest.mark.parametrize(("method", "step"), [("heun", 0.2), ("euler", 0.02)])
 def test_paths_agree_with_exact_networks(method, step):
     values = {"N": 8, "sigma_w": 0.6, "sigma_b": 0.3, "sigma_u": 0.4, "q": {0.5: 1.0, 0.0: 0.5}}
-    theory, times = nnqft.theory("linear", start="rest", **values), [(1.0, 1.0), (1.5, 0.5)]
+    theory, times = bare_theory("linear", start="rest", **values), [(1.0, 1.0), (1.5, 0.5)]
     exact = simulate(theory, times=times, networks=4000, kernel=True)
     paths = simulate(theory, times=times, networks=6000, method=method, step=step, kernel=True, seed=1)
     assert (np.abs(paths.mean - exact.mean) < 4 * np.hypot(paths.sdev, exact.sdev)).all()
@@ -192,7 +193,7 @@ def test_stationary_paths_agree_with_exact_networks():
 @pytest.mark.parametrize(("method", "order"), [("heun", 2), ("euler", 1)])
 def test_the_step_error_falls_as_it_should(method, order):
     """Fine and coarse paths see the same noise, so their difference is precise."""
-    network = network_of(nnqft.theory("taylor", activation="tanh", start="rest", sigma_w=1.5, sigma_b=0.5, N=4))
+    network = network_of(bare_theory("taylor", activation="tanh", start="rest", sigma_w=1.5, sigma_b=0.5, N=4))
     ensemble = Ensemble(network, ((2.0, 2.0),), scheme=method, refined=True, begin=0.0)
     gaps = []
     for step in (0.1, 0.05, 0.025):
@@ -207,7 +208,7 @@ def test_a_nonlinear_unit_is_the_dyson_series():
     times, values = [(0.8, 0.8), (1.2, 0.5)], {"gamma": 1.3, "kappa": 0.5}
     series = oracles.one_site({1: 1.0, 3: -1 / 3}, times, order=4, start="rest", **values)
     wanted = np.polynomial.polynomial.polyval(0.09, series)
-    theory = nnqft.theory("cubic_tanh", start="rest", sigma_w=0.3, **values)
+    theory = bare_theory("cubic_tanh", start="rest", sigma_w=0.3, **values)
     result = simulate(theory, times=times, networks=60_000, step=0.1)
     assert (result.sdev < 2e-2 * wanted).all()
     assert (np.abs(pulls(result, wanted)) < 4).all()
@@ -215,7 +216,7 @@ def test_a_nonlinear_unit_is_the_dyson_series():
 
 
 def test_a_wide_tanh_network_is_mean_field_theory():
-    theory, tau = nnqft.theory("taylor", N=500, sigma_w=1.2), [0.0, 1.0, 3.0]
+    theory, tau = bare_theory("taylor", N=500, sigma_w=1.2), [0.0, 1.0, 3.0]
     result = simulate(theory, tau=tau, networks=6)
     wanted = solve(theory).correlator(tau)
     assert_allclose(result.mean, wanted, atol=0.025 * wanted[0])
@@ -326,7 +327,7 @@ def processes() -> Iterator[nnqft.AbstractExecutor]:
     [("linear", {"N": 10}), ("taylor", {"N": 10, "sigma_b": 0.3}), ("feedforward", {"N": 10, "activation": "erf"})],
 )
 def test_the_bits_are_the_same_on_every_executor(model, values, processes):
-    theory = nnqft.theory(model, sigma_w=0.5, **values)
+    theory = bare_theory(model, sigma_w=0.5, **values)
     ask = {"tau": [0.0, 0.5], "networks": 48, "kernel": True, "seed": 7}
     if model != "linear":
         ask |= {"burn": 2.0, "window": 3.0}
@@ -350,7 +351,7 @@ def test_a_relative_target_is_met_or_said_to_be_missed():
 
 
 def test_a_step_too_long_for_the_target_is_halved():
-    theory = nnqft.theory("taylor", activation="tanh", start="rest", sigma_w=1.5, N=4)
+    theory = bare_theory("taylor", activation="tanh", start="rest", sigma_w=1.5, N=4)
     ask = {"times": [(2.0, 2.0)], "rtol": 2e-2, "method": "euler"}
     found = simulate(theory, **ask)
     assert found.converged
@@ -390,7 +391,7 @@ def test_what_has_no_stationary_state_is_counted():
     assert result.networks + result.discarded == 400
     assert 20 < result.discarded < 300
     assert f"{result.discarded} of 400 networks have no stationary state" in result.notes[0]
-    wild = simulate(nnqft.theory("cubic_tanh", N=10, sigma_w=1.5), networks=60, burn=5.0, window=5.0)
+    wild = simulate(bare_theory("cubic_tanh", N=10, sigma_w=1.5), networks=60, burn=5.0, window=5.0)
     assert wild.discarded > 0
     assert "ran away" in wild.notes[0]
     with pytest.raises(nnqft.InputError, match="40 of 40 networks had no stationary state or ran away"):
@@ -399,7 +400,7 @@ def test_what_has_no_stationary_state_is_counted():
 
 def test_a_path_that_is_not_stationary_is_noticed():
     # A start with the right variance does not know the bias yet.
-    theory = nnqft.theory("taylor", sigma_w=0.3, sigma_b=1.0, kappa=0.01, N=10)
+    theory = bare_theory("taylor", sigma_w=0.3, sigma_b=1.0, kappa=0.01, N=10)
     early = simulate(theory, tau=[0.0], networks=300, burn=1e-3, window=4.0)
     assert "not stationary yet" in early.notes[0]
     late = simulate(theory, tau=[0.0], networks=300)
@@ -407,7 +408,7 @@ def test_a_path_that_is_not_stationary_is_noticed():
 
 
 def test_save_load_table_and_plot(tmp_path):
-    theory = nnqft.theory("taylor", N=5, sigma_w=0.5, sigma_u=0.3, q={0.5: 1.0}, start="rest")
+    theory = bare_theory("taylor", N=5, sigma_w=0.5, sigma_u=0.3, q={0.5: 1.0}, start="rest")
     result = simulate(theory, times=[(1.0, 0.5), (1.0, 1.0)], networks=100, kernel=True)
     result.save(tmp_path / "s.json")
     back = load(tmp_path / "s.json")
@@ -457,13 +458,13 @@ BAD = [
     (lambda: simulate(linear(), networks=10, times=[(0, 0)], tau=[0.0]), "both times and tau"),
     (lambda: simulate(linear(start="rest"), networks=10), "times are missing"),
     (lambda: simulate(linear(start="rest"), networks=10, times=[(1, 1)], method="heun", burn=1.0), "from rest nothing"),
-    (lambda: simulate(nnqft.theory("taylor", N=3), networks=10, method="exact"), "for linear networks, not φ = tanh"),
-    (lambda: simulate(nnqft.theory("taylor", N=3), networks=10, observable="response"), "for linear networks only"),
-    (lambda: simulate(nnqft.theory("taylor", N=3), networks=10, layer=1.0), "layer is for model 'feedforward'"),
-    (lambda: simulate(nnqft.theory("quintic"), networks=10), "gives no activation"),
+    (lambda: simulate(bare_theory("taylor", N=3), networks=10, method="exact"), "for linear networks, not φ = tanh"),
+    (lambda: simulate(bare_theory("taylor", N=3), networks=10, observable="response"), "for linear networks only"),
+    (lambda: simulate(bare_theory("taylor", N=3), networks=10, layer=1.0), "layer is for model 'feedforward'"),
+    (lambda: simulate(bare_theory("quintic"), networks=10), "gives no activation"),
     (lambda: simulate(nnqft.theory("feedforward", N=3), networks=10, method="heun"), "simulated by method='layers'"),
-    (lambda: simulate(nnqft.theory(LAYERS[0], **LAYERS[1]), networks=10, times=[(1, 1)], layer=3.0), "below 2/γ"),
-    (lambda: simulate(nnqft.theory(LAYERS[0], **LAYERS[1]), networks=10, times=[(1, 1)], layer=0.3), "no multiple of"),
+    (lambda: simulate(bare_theory(LAYERS[0], **LAYERS[1]), networks=10, times=[(1, 1)], layer=3.0), "below 2/γ"),
+    (lambda: simulate(bare_theory(LAYERS[0], **LAYERS[1]), networks=10, times=[(1, 1)], layer=0.3), "no multiple of"),
     (lambda: simulate(linear(), networks=10).kernel_variance(), "write simulate\\(…, kernel=True\\)"),
 ]
 

@@ -12,6 +12,7 @@ import numpy as np
 import oracles
 import pytest
 from numpy.testing import assert_allclose
+from theories import bare_theory
 
 import nnqft
 from nnqft.cli.main import main
@@ -235,4 +236,4 @@ def test_every_cell_has_a_file_of_its_own():
     assert len(set(found)) == len(found)
     simulated = [cell.seed for cell in all_cells(Settings()) if isinstance(cell, cells_module.SimulationCell)]
     assert len(set(simulated)) == len(simulated)
-    assert all(isinstance(nnqft.theory(cell.model, start=cell.start), nnqft.Theory) for cell in all_cells(Settings()))
+    assert all(isinstance(bare_theory(cell.model, start=cell.start), nnqft.Theory) for cell in all_cells(Settings()))

@@ -17,6 +17,7 @@ import pytest
 from numpy.testing import assert_allclose
 from oracles import infinite_width, langevin_cumulants, one_site
 from scipy.integrate import quad
+from theories import bare_theory
 
 import nnqft
 from nnqft.cli.main import main
@@ -260,7 +261,7 @@ def test_power_law_without_end_is_the_linear_network(fresh):
     steep, exponential = fresh.python("""
         ask = {"order": 1, "tau": [0.0, 1.0], "neval": 50_000}
         answer([nnqft.compute(theory, "two_point", **ask).mean.tolist() for theory in (
-            nnqft.theory("power_law", a=50.0, sigma_w=0.5), nnqft.theory("linear", sigma_w=0.5))])
+            nnqft.theory("power_law", a=50.0, sigma_w=0.5), nnqft.theory("linear", N=1, sigma_w=0.5))])
     """)
     assert_allclose(steep, exponential, rtol=0.05)
     assert not np.allclose(steep, exponential, rtol=1e-3)
@@ -330,7 +331,7 @@ def installed(tmp_path, monkeypatch) -> Iterator[Installed]:
 
 
 def assert_others_work() -> None:
-    result = nnqft.compute(nnqft.theory("linear", sigma_w=0.5), "two_point", order=1, rtol=1e-2)
+    result = nnqft.compute(bare_theory("linear", sigma_w=0.5), "two_point", order=1, rtol=1e-2)
     assert abs(result.mean[0] - (0.5 + 0.25 * 0.5)) < 0.02
 
 
@@ -395,7 +396,7 @@ def test_a_name_that_is_taken_is_refused_and_the_rest_of_the_plugin_kept(install
     with pytest.warns(PluginWarning, match=r"model 'linear' is already provided by plugin 'nnqft'; rename it"):
         assert_others_work()
     assert nnqft.theory("fine").model == "fine"
-    assert nnqft.theory("linear", gamma=2.0).parameters["gamma"] == 2.0
+    assert bare_theory("linear", gamma=2.0).parameters["gamma"] == 2.0
 
 
 def test_two_plugins_that_bring_one_model(installed):
@@ -549,7 +550,7 @@ def nnqft_drawings():
 
 def test_an_executor_and_a_drawing_of_a_stranger(installed, capsys):
     installed(EXTRAS)
-    theory = nnqft.theory("linear", sigma_w=0.5)
+    theory = bare_theory("linear", sigma_w=0.5)
     result = nnqft.compute(theory, "two_point", order=1, neval=1000, executor="counting", workers=3)
     assert result.reason == "counted 4 with 3"
     assert_allclose(result.mean, 0.625, rtol=0.05)

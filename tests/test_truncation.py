@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
+from theories import bare_theory
 from truncation_cases import Case, cases, held_out
 
 import nnqft
@@ -96,7 +97,7 @@ def exact(theory: nnqft.Theory, observable: str = "two_point", **options) -> nnq
 def test_a_result_says_what_the_rule_says(model, options, family, name):
     """From a computation the same comes out as from the numbers of the grid: it knows its theory."""
     (case,) = [each for each in cases() if (each.family, each.name) == (family, name)]
-    theory = nnqft.theory(model, **options)
+    theory = bare_theory(model, **options)
     found = exact(theory, order=case.order, width_order=case.width_order, tau=[0.0, 0.5, 1.5, 3.0])
     assert_allclose(found.truncation, rule(case), rtol=1e-6)
     assert (np.abs(found.mean - case.truth) < 2 * found.truncation).all()
@@ -108,14 +109,14 @@ def test_a_result_says_what_the_rule_says(model, options, family, name):
 @pytest.mark.parametrize(
     ("theory", "observable", "options"),
     [
-        (nnqft.theory("linear", sigma_w=0.0), "two_point", {"order": 0, "width_order": 0}),
-        (nnqft.theory("linear", sigma_w=0.0, N=9), "two_point", {"order": 2, "width_order": 1}),
-        (nnqft.theory("linear", sigma_w=0.0), "two_point", {"order": "resummed", "width_order": 1}),
-        (nnqft.theory("langevin", drift={1: 1.5}), "two_point", {"order": 0}),
-        (nnqft.theory("langevin", drift={1: 1.5, 3: 0.0}), "two_point", {"order": 1}),
-        (nnqft.theory("toy", action={4: 0.0}), "two_point", {"order": 3}),
-        (nnqft.theory("feedforward", sigma_w=0.5), "response", {"order": 2, "tau": [0.0, 1.0]}),
-        (nnqft.theory("linear", sigma_w=0.5, N=7), "mean", {"order": 2, "times": [(0.0,)]}),
+        (bare_theory("linear", sigma_w=0.0), "two_point", {"order": 0, "width_order": 0}),
+        (bare_theory("linear", sigma_w=0.0, N=9), "two_point", {"order": 2, "width_order": 1}),
+        (bare_theory("linear", sigma_w=0.0), "two_point", {"order": "resummed", "width_order": 1}),
+        (bare_theory("langevin", drift={1: 1.5}), "two_point", {"order": 0}),
+        (bare_theory("langevin", drift={1: 1.5, 3: 0.0}), "two_point", {"order": 1}),
+        (bare_theory("toy", action={4: 0.0}), "two_point", {"order": 3}),
+        (bare_theory("feedforward", sigma_w=0.5), "response", {"order": 2, "tau": [0.0, 1.0]}),
+        (bare_theory("linear", sigma_w=0.5, N=7), "mean", {"order": 2, "times": [(0.0,)]}),
     ],
     ids=str,
 )
@@ -126,20 +127,20 @@ def test_nothing_is_left_out(theory, observable, options):
 
 
 def test_a_response_before_its_kick_leaves_nothing_out():
-    result = exact(nnqft.theory("linear", sigma_w=0.5, N=7), "response", order=2, times=[(1, 0), (0, 1), (2, 0)])
+    result = exact(bare_theory("linear", sigma_w=0.5, N=7), "response", order=2, times=[(1, 0), (0, 1), (2, 0)])
     assert result.truncation[1] == 0
     assert (result.truncation[[0, 2]] > 0).all()
 
 
 def test_all_widths_of_finite_orders_leave_no_width_out():
     wide, narrow = (
-        exact(nnqft.theory("linear", sigma_w=0.1, N=2), order=3, width_order=k).truncation[0] for k in (None, 0)
+        exact(bare_theory("linear", sigma_w=0.1, N=2), order=3, width_order=k).truncation[0] for k in (None, 0)
     )
     assert wide < 1e-6 < 1e-3 < narrow
 
 
 def test_a_theory_without_index_has_no_widths():
-    theory = nnqft.theory("toy", action={4: 0.1})
+    theory = bare_theory("toy", action={4: 0.1})
     assert exact(theory, order=3, width_order=0).truncation == exact(theory, order=3).truncation > 0
 
 
@@ -190,7 +191,7 @@ def test_orders_without_diagrams_are_passed_over():
 
 
 def test_phi_cubed():
-    odd, even = (exact(nnqft.theory("toy", action={3: 0.2}), order=n) for n in (3, 4))
+    odd, even = (exact(bare_theory("toy", action={3: 0.2}), order=n) for n in (3, 4))
     assert odd.truncation[0] > abs(even.mean[0] - odd.mean[0]) > 0
 
 
@@ -216,7 +217,7 @@ def test_a_noisy_last_term_does_not_shrink_the_estimate():
 
 
 def test_sampling_raises_the_estimate_about_as_the_error():
-    theory = nnqft.theory("linear", sigma_w=0.6, N=20)
+    theory = bare_theory("linear", sigma_w=0.6, N=20)
     known = exact(theory, order=3, width_order=1, tau=[0.0, 1.0])
     sampled = nnqft.compute(
         theory, "two_point", order=3, width_order=1, tau=[0.0, 1.0], integrator="vegas", neval=20_000, seed=2
@@ -227,26 +228,26 @@ def test_sampling_raises_the_estimate_about_as_the_error():
 
 def test_no_diagram_and_nothing_known():
     """κ_6 begins at order 2; an odd cumulant is 0 for ever."""
-    theory = nnqft.theory("toy", action={4: 0.1})
+    theory = bare_theory("toy", action={4: 0.1})
     result = exact(theory, "cumulant", order=1, times=[(0.0,) * 6])
     assert np.isnan(result.truncation).all()
     assert json.loads(json.dumps(result.to_data(), allow_nan=False))["truncation"] == [None]
     assert "?" in result.table()
     assert exact(theory, "cumulant", order=1, times=[(0.0,) * 3]).truncation == 0
-    network = nnqft.theory("cubic_tanh", sigma_w=0.3, N=5)
+    network = bare_theory("cubic_tanh", sigma_w=0.3, N=5)
     assert exact(network, "cumulant", order=1, indices="ij", times=[(0.0, 0.0)]).truncation == 0
 
 
 def test_widths_left_out_are_found():
     """One unit: everything beyond width 0 is as large as what is there."""
-    terms = exact(nnqft.theory("linear", sigma_w=0.2), order=3)
+    terms = exact(bare_theory("linear", sigma_w=0.2), order=3)
     whole = terms.mean[0] - sum(terms.contribution(n, 0).mean[0] for n in range(4))
-    assert whole < 2 * exact(nnqft.theory("linear", sigma_w=0.2), order=3, width_order=0).truncation[0] < 10 * whole
+    assert whole < 2 * exact(bare_theory("linear", sigma_w=0.2), order=3, width_order=0).truncation[0] < 10 * whole
 
 
 def test_fewer_widths_are_left_out_of_wide_networks():
     sizes = [
-        exact(nnqft.theory("linear", sigma_w=0.4, N=N), order=4, width_order=0).truncation[0]
+        exact(bare_theory("linear", sigma_w=0.4, N=N), order=4, width_order=0).truncation[0]
         for N in (1, 10, 10**6, 10**12)
     ]
     assert sizes == sorted(sizes, reverse=True)
@@ -258,7 +259,7 @@ def test_fewer_widths_are_left_out_of_wide_networks():
 
 
 def test_resummed_uses_the_width_that_the_model_knows():
-    theory, tau = nnqft.theory("linear", sigma_w=0.7, N=50), np.linspace(0, 4, 9)
+    theory, tau = bare_theory("linear", sigma_w=0.7, N=50), np.linspace(0, 4, 9)
     one, two = (exact(theory, order="resummed", width_order=k, tau=tau) for k in (1, 2))
     beyond = two.mean - one.mean
     assert (np.abs(beyond) <= one.truncation).all()
@@ -269,7 +270,7 @@ def test_resummed_uses_the_width_that_the_model_knows():
 
 def test_resummed_against_networks():
     """C(0) at σ_w² = 1/2, N = 50 is 0.7212(3) in simulated networks (docs/physics.md, ξ = 2C(0))."""
-    theory = nnqft.theory("linear", sigma_w=math.sqrt(0.5), N=50)
+    theory = bare_theory("linear", sigma_w=math.sqrt(0.5), N=50)
     for k in (0, 1):
         found = exact(theory, order="resummed", width_order=k)
         assert abs(found.mean[0] - 0.7212) < 2 * found.truncation[0] < 20 * abs(found.mean[0] - 0.7212)
@@ -280,7 +281,7 @@ def test_resummed_against_networks():
 
 def cosh_toy(strength: float, degree: int) -> nnqft.Theory:
     """p(z) ∝ exp(−z²/2 − strength (cosh z − 1 − z²/2)), the action cut at a degree."""
-    theory = nnqft.theory("toy", action=dict.fromkeys(range(4, degree + 1, 2), strength))
+    theory = bare_theory("toy", action=dict.fromkeys(range(4, degree + 1, 2), strength))
     powers = [sum(leg.power for leg in vertex.legs) for vertex in theory.vertices]
     vertices = tuple(replace(v, degree=p) for v, p in zip(theory.vertices, powers, strict=True))
     return replace(theory, vertices=vertices, degree=degree)
@@ -303,7 +304,7 @@ def test_powers_that_were_cut_off(strength, degree, order):
 
 def tanh(g: float, degree: int, N: int = 1) -> nnqft.Theory:
     """The network of φ = tanh cut at a degree, its vertices told by their highest power of h."""
-    theory = nnqft.theory("taylor", activation="tanh", degree=degree, sigma_w=math.sqrt(g), N=N)
+    theory = bare_theory("taylor", activation="tanh", degree=degree, sigma_w=math.sqrt(g), N=N)
     vertices = tuple(
         replace(v, degree=max((leg.power for leg in v.legs if leg.field == "h"), default=0)) for v in theory.vertices
     )
@@ -345,8 +346,8 @@ def test_degree_of_each_diagram():
     degree = {vertex.name: vertex.degree for vertex in theory.vertices}
     assert found.degrees.tolist() == [max((degree[name] for name in d.vertices), default=0) for d in found]
     assert set(found.degrees.tolist()) == {0, 4, 6}
-    assert not nnqft.diagrams(nnqft.theory("linear"), "two_point", order=2).degrees.any()
-    assert nnqft.diagrams(nnqft.theory("langevin", drift={1: 1.0}), "two_point", order=2).degrees.tolist() == [0]
+    assert not nnqft.diagrams(bare_theory("linear"), "two_point", order=2).degrees.any()
+    assert nnqft.diagrams(bare_theory("langevin", drift={1: 1.0}), "two_point", order=2).degrees.tolist() == [0]
 
 
 # Files
@@ -355,10 +356,10 @@ def test_degree_of_each_diagram():
 @pytest.mark.parametrize(
     ("theory", "options"),
     [
-        (nnqft.theory("linear", sigma_w=0.7, N=50), {"order": 3, "width_order": 1, "tau": [0.0, 1.0]}),
-        (nnqft.theory("linear", sigma_w=0.7, N=50), {"order": "resummed", "width_order": 1, "tau": [0.0, 1.0]}),
-        (nnqft.theory("langevin", drift={1: 1.0, 2: 0.2, 3: 0.1}), {"order": 3}),
-        (nnqft.theory("linear", sigma_w=0.0), {"order": 0}),
+        (bare_theory("linear", sigma_w=0.7, N=50), {"order": 3, "width_order": 1, "tau": [0.0, 1.0]}),
+        (bare_theory("linear", sigma_w=0.7, N=50), {"order": "resummed", "width_order": 1, "tau": [0.0, 1.0]}),
+        (bare_theory("langevin", drift={1: 1.0, 2: 0.2, 3: 0.1}), {"order": 3}),
+        (bare_theory("linear", sigma_w=0.0), {"order": 0}),
         (cosh_toy(0.1, 6), {"order": 2}),
     ],
     ids=["widths", "resummed", "couplings", "nothing", "degree"],
@@ -376,7 +377,7 @@ def test_round_trip(theory, options, tmp_path):
 
 
 def test_older_files(tmp_path):
-    result = exact(nnqft.theory("linear", sigma_w=0.7, N=50), order=3, width_order=1, tau=[0.0, 1.0])
+    result = exact(bare_theory("linear", sigma_w=0.7, N=50), order=3, width_order=1, tau=[0.0, 1.0])
     data = result.to_data()
     for name in ("truncation", "by_degree", "beyond"):
         del data[name]
@@ -391,7 +392,7 @@ def test_older_files(tmp_path):
     ids=str,
 )
 def test_a_damaged_file(wrong, tmp_path):
-    data = exact(nnqft.theory("linear"), order=1, tau=[0.0, 1.0]).to_data() | {"beyond": wrong}
+    data = exact(bare_theory("linear"), order=1, tau=[0.0, 1.0]).to_data() | {"beyond": wrong}
     path = tmp_path / "damaged.json"
     path.write_text(json.dumps(data))
     with pytest.raises(nnqft.InputError, match="damaged"):
@@ -404,7 +405,7 @@ def test_a_damaged_file(wrong, tmp_path):
 def test_kernel_variance_of_layers():
     """Linear layers: Var S = (E S)² [(1 + 2/N)/(1 − 2σ_w²/(Nλ)) − 1] exactly, λ = 2γ − σ_w², E S = κ/λ."""
     for g, N, order in ((0.3, 5, 2), (0.3, 50, 3), (0.8, 20, 2), (0.8, 20, 4)):
-        theory = nnqft.theory("feedforward", sigma_w=math.sqrt(g), N=N)
+        theory = bare_theory("feedforward", sigma_w=math.sqrt(g), N=N)
         found = exact(theory, "kernel_variance", order=order)
         rate = 2 - g
         truth = ((1 + 2 / N) / (1 - 2 * g / (N * rate)) - 1) / rate**2
@@ -414,7 +415,7 @@ def test_kernel_variance_of_layers():
 def test_correlation_length_at_infinite_width():
     """All three definitions are (1 − σ_w²)^{−1/2}."""
     for g, order in ((0.2, 2), (0.4, 3), (0.5, 4)):
-        found = exact(nnqft.theory("linear", sigma_w=math.sqrt(g)), "correlation_length", order=order, width_order=0)
+        found = exact(bare_theory("linear", sigma_w=math.sqrt(g)), "correlation_length", order=order, width_order=0)
         wide = replace_widths(found)
         error = np.abs(wide.mean - (1 - g) ** -0.5)
         assert (error < 2 * wide.truncation).all()
@@ -424,12 +425,12 @@ def test_correlation_length_at_infinite_width():
 def replace_widths(found: nnqft.Derived) -> nnqft.Derived:
     """The same at N = 10⁹, where no width is left out."""
     request = found.first.request
-    theory = nnqft.theory(request.model, **(dict(request.parameters) | {"N": 10**9}))
+    theory = bare_theory(request.model, **(dict(request.parameters) | {"N": 10**9}))
     return exact(theory, found.observable, order=request.order, width_order=0)
 
 
 def test_derived_numbers_that_are_none(tmp_path):
-    found = exact(nnqft.theory("linear", sigma_w=0.5, N=20), "response_poles", order=2, width_order=0)
+    found = exact(bare_theory("linear", sigma_w=0.5, N=20), "response_poles", order=2, width_order=0)
     assert np.isnan(found.mean).any()
     assert np.isnan(found.truncation[np.isnan(found.mean)]).all()
     found.save(tmp_path / "d.json")
@@ -441,20 +442,20 @@ def test_derived_numbers_that_are_none(tmp_path):
 
 
 def test_derived_from_all_orders():
-    theory = nnqft.theory("linear", sigma_w=0.7, N=50)
+    theory = bare_theory("linear", sigma_w=0.7, N=50)
     one, two = (exact(theory, "correlation_length", order="resummed", width_order=k) for k in (1, 2))
     assert (np.abs(two.mean - one.mean) < 2 * one.truncation).all()
-    assert exact(nnqft.theory("linear", sigma_w=0.0), "correlation_length", order=1).truncation.max() == 0
+    assert exact(bare_theory("linear", sigma_w=0.0), "correlation_length", order=1).truncation.max() == 0
 
 
 # What is said of it
 
 
 def test_growing_terms_are_noted():
-    found = exact(nnqft.theory("langevin", drift={1: 1.0, 3: 0.3}), order=3, tau=[0.0, 1.0])
+    found = exact(bare_theory("langevin", drift={1: 1.0, 3: 0.3}), order=3, tau=[0.0, 1.0])
     (note,) = found.notes
     assert note == "terms grow instead of falling, order 3 gives -8.02, order 2 2.16: do not trust the sum"
-    assert exact(nnqft.theory("langevin", drift={1: 1.0, 3: 0.02}), order=3).notes == ()
+    assert exact(bare_theory("langevin", drift={1: 1.0, 3: 0.02}), order=3).notes == ()
     assert growing(series_of(1.0, 2.0)) != ()
     assert growing(series_of(1.0, 2.0, sdev=3.0)) == ()
     assert growing(series_of(1.0)) == ()
@@ -462,12 +463,12 @@ def test_growing_terms_are_noted():
 
 
 def test_a_truncated_sum_is_not_called_exact():
-    text = exact(nnqft.theory("linear", sigma_w=0.5, N=50), order=2).table()
+    text = exact(bare_theory("linear", sigma_w=0.5, N=50), order=2).table()
     parts, sums = text.split("τ  ", 1)
     assert "left out" in text
     assert "exact" in parts
     assert not any("exact" in line for line in parts.splitlines() if line.split()[:1] == ["sum"])
     assert "exact" not in sums.split("\n\n")[0]
-    derived = exact(nnqft.theory("linear", sigma_w=0.5, N=50), "correlation_length", order=2).table()
+    derived = exact(bare_theory("linear", sigma_w=0.5, N=50), "correlation_length", order=2).table()
     assert "left out" in derived
     assert "exact" not in derived.split("made of")[0]

@@ -8,12 +8,23 @@ from fractions import Fraction
 from math import factorial
 from typing import Any
 
+import nnqft
 from nnqft import Field, Leg, Propagator, Term, Theory, Vertex
+from nnqft.host import default_host
 from nnqft_plugins.models.network.rules import PARAMETERS, network_theory
 
 H, Z, PHI = Leg("h", 0, "i"), Leg("z", 0, "i"), Leg("phi")
 """External legs; all that carry an index carry the same one."""
 TWO_POINT = (H, H)
+
+
+def bare_theory(model: str | nnqft.AbstractModel, **parameters: Any) -> Theory:
+    """A model with N = 1 and σ_w = 1 about 𝔚 = 0, unless told otherwise: its contributions are bare coefficients."""
+    plugin = default_host().get("model", model) if isinstance(model, str) else model
+    plain = {"N": 1, "sigma_w": 1.0, "expansion": "bare"}
+    return nnqft.theory(
+        model, **{name: value for name, value in plain.items() if name in plugin.parameters} | parameters
+    )
 
 
 def network(
@@ -23,11 +34,12 @@ def network(
     local: Mapping[int, Fraction | float] | None = None,
     **values: Any,
 ) -> Theory:
-    """A random network with φ(h1) φ(h2) = Σ phi_phi[p, q] h1^p h2^q; all parameters are 1 but for the inputs.
+    """A random network with φ(h1) φ(h2) = Σ phi_phi[p, q] h1^p h2^q, bare; all parameters are 1 but for the inputs.
 
     `local` adds terms Σ_i local[p] ∫ z̃_i h_i^p to −S: a drift that is not linear.
     """
-    values = {name: parameter.default for name, parameter in PARAMETERS.items()} | values
+    plain = {"N": 1, "sigma_w": 1.0, "expansion": "bare"}
+    values = {name: parameter.default for name, parameter in PARAMETERS.items()} | plain | values
     theory = network_theory("network", start, values, phi_phi)
     extra = tuple(
         Vertex(f"z h^{p}", (Z, Leg("h", 0, "i", p)) if p else (Z,), c) for p, c in (local or {}).items()

@@ -16,6 +16,7 @@ import numpy as np
 import oracles
 from scipy.integrate import quad
 from sites import RATES, Sites
+from theories import bare_theory
 
 import nnqft
 
@@ -236,7 +237,7 @@ def toy() -> Iterator[Case]:
 
 @cache
 def _bare(model: str, order: int, width_order: int | None = None, **parameters) -> tuple[np.ndarray, bool]:
-    theory = nnqft.theory(model, **parameters)
+    theory = bare_theory(model, **parameters)
     found = nnqft.compute(theory, "two_point", order=order, width_order=width_order, times=PAIRS, rtol=1.0)
     table = np.zeros((order + 1, order + 1, len(PAIRS)))
     for (n, k), e in found.series.items():
@@ -272,7 +273,7 @@ def infinite_width() -> Iterator[Case]:
 def few_units() -> Iterator[Case]:
     """Two and three units, whose moments close at given weights."""
     times = PAIRS[:2]
-    theory = nnqft.theory("cubic_tanh", **RATES)
+    theory = bare_theory("cubic_tanh", **RATES)
     found = nnqft.compute(theory, "two_point", order=2, times=times, rtol=1.0)
     for N, g in product((2, 3), (0.01, 0.03, 0.1)):
         high = np.transpose([Sites(CUBIC, N, 3).two_point(t, s, "stationary") for t, s in times])

@@ -10,13 +10,13 @@ from nnqft.hookspecs import hookimpl
 
 @hookimpl
 def nnqft_drawings() -> Mapping[str, Callable[[Diagram], str]]:
-    """One line of text."""
+    """The format ``text``: a diagram on one line."""
     return {"text": str}
 
 
 @hookimpl
 def nnqft_commands() -> Mapping[str, str]:
-    """plugins, rules, diagrams, compute, dyson; the module of each is imported when it is used."""
+    """The commands of core by name; the module of each is imported when it is used."""
     return {
         "plugins": "nnqft.cli.listing:plugins",
         "rules": "nnqft.cli.listing:rules",

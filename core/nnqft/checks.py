@@ -6,15 +6,38 @@ import inspect
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, SupportsInt, TypeVar
 
 import numpy as np
 
 from nnqft.errors import InputError, UnknownNameError, short
 
 
-def finite_number(name: str, value: Any) -> float:
-    """float(value), or InputError when it is not a finite real number."""
+def finite_number(name: str, value: object) -> float:
+    """A finite real number that a user gave, as float.
+
+    Parameters
+    ----------
+    name
+        What the message calls it.
+    value
+        Whatever came; bool, text and complex numbers are refused.
+
+    Raises
+    ------
+    InputError
+        If it is not a finite real number; the message says what came and what to write.
+
+    Examples
+    --------
+    >>> from nnqft import finite_number
+    >>> finite_number("gamma", 1)
+    1.0
+    >>> finite_number("gamma", "one")
+    Traceback (most recent call last):
+        ...
+    nnqft.errors.InputError: gamma='one': wanted a number, write for example gamma=1.0
+    """
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
         raise InputError(f"{name}={short(value)}: wanted a number, write for example {name}=1.0")
     try:
@@ -26,16 +49,40 @@ def finite_number(name: str, value: Any) -> float:
     return number
 
 
-def whole_number(name: str, value: Any, least: int) -> int:
-    """The value as int, or InputError unless it is a whole number ≥ least."""
+def whole_number(name: str, value: object, least: int) -> int:
+    """A whole number that a user gave, as int; a float such as 3.0 is one.
+
+    Parameters
+    ----------
+    name, value
+        As for `finite_number`.
+    least
+        The smallest that makes sense.
+
+    Raises
+    ------
+    InputError
+        If it is not a whole number ≥ `least`.
+
+    Examples
+    --------
+    >>> from nnqft import whole_number
+    >>> whole_number("order", 3, least=0)
+    3
+    >>> whole_number("order", -1, least=0)
+    Traceback (most recent call last):
+        ...
+    nnqft.errors.InputError: order=-1: wanted a whole number ≥ 0
+    """
     number = finite_number(name, value)
     if number != math.floor(number) or number < least:
         raise InputError(f"{name}={short(value)}: wanted a whole number ≥ {least}")
-    return int(value)
+    assert isinstance(value, SupportsInt)  # as finite_number found
+    return int(value)  # not int(number), which knows no integers beyond 2^53
 
 
-def positive_number(name: str, value: Any, example: str = "1e-3") -> float:
-    """The value as float, or InputError unless it is a finite real number > 0."""
+def positive_number(name: str, value: object, example: str = "1e-3") -> float:
+    """A finite real number > 0 that a user gave, as float; else InputError, whose message suggests `example`."""
     number = finite_number(name, value)
     if number <= 0:
         raise InputError(f"{name}={short(value)}: wanted a number > 0, write for example {name}={example}")

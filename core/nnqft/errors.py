@@ -23,15 +23,43 @@ from typing import Any
 
 
 class NnqftError(Exception):
-    """Base of every error that nnqft raises on purpose."""
+    """Base of every error that nnqft raises on purpose.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> try:
+    ...     nnqft.theory("linear", sigma=0.5)
+    ... except nnqft.NnqftError as error:
+    ...     print(type(error).__name__)
+    UnknownNameError
+    """
 
 
 class InputError(NnqftError, ValueError):
-    """What was asked makes no sense; nothing was computed."""
+    """What was asked makes no sense; nothing was computed.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> nnqft.theory("linear", N=0)
+    Traceback (most recent call last):
+        ...
+    nnqft.errors.InputError: N=0: wanted a whole number ≥ 1
+    """
 
 
 class UnknownNameError(InputError):
-    """No such name. The message lists the known ones and suggests the nearest."""
+    """No such name. The message lists the known ones and suggests the nearest.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> nnqft.theory("linear", start="rested")
+    Traceback (most recent call last):
+        ...
+    nnqft.errors.UnknownNameError: unknown start 'rested'; did you mean 'rest'? (known: ...)
+    """
 
     def __init__(self, kind: str, name: object, known: Iterable[str], where: str = "") -> None:
         names = sorted(known)
@@ -45,23 +73,79 @@ class UnknownNameError(InputError):
 
 
 class PluginError(NnqftError):
-    """A plugin is broken; the message names it and says why."""
+    """A plugin is broken; the message names it and says why.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> class Broken(nnqft.AbstractModel):
+    ...     name, parameters = "broken", {}
+    ...     def theory(self, start, values):
+    ...         return None
+    >>> nnqft.theory(Broken())
+    Traceback (most recent call last):
+        ...
+    nnqft.errors.PluginError: model 'broken' returned None, wanted a Theory
+    """
 
 
 class TheoryError(PluginError):
-    """A model's Feynman rules contradict themselves."""
+    """A model's Feynman rules contradict themselves.
+
+    Examples
+    --------
+    >>> from nnqft import Leg, Theory, Vertex
+    >>> Theory("mine", "stationary", {}, (), (), (Vertex("v", (Leg("q"),), 1),))
+    Traceback (most recent call last):
+        ...
+    nnqft.errors.TheoryError: model 'mine': vertex 'v' has a leg of unknown field 'q'; declare it in fields
+    """
 
 
 class ExecutorError(NnqftError):
-    """The place where the work should run cannot be reached or died."""
+    """The place where the work should run cannot be reached or died.
+
+    Examples
+    --------
+    >>> from threading import Lock
+    >>> from nnqft.host import running
+    >>> with running("processes", workers=1) as executor:
+    ...     list(executor.map(len, [Lock()]))
+    Traceback (most recent call last):
+        ...
+    nnqft.errors.ExecutorError: work cannot be sent to another process (cannot pickle '_thread.lock' object); ...
+    """
 
 
 class LedgerError(NnqftError):
-    """A ledger cannot be used: damaged, locked, full, or no ledger at all; the file stays as it was."""
+    """A ledger cannot be used: damaged, locked, full, or no ledger at all; the file stays as it was.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> nnqft.compute(theory, "two_point", order=1, ledger="no such folder/run.ledger")
+    Traceback (most recent call last):
+        ...
+    nnqft.errors.LedgerError: ledger 'no such folder/run.ledger' cannot be made: its folder does not exist
+    """
 
 
 class WorkError(NnqftError):
-    """A piece of work failed on a worker; the message names the diagram and the cause."""
+    """A piece of work failed on a worker; the message names the diagram and the cause.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> nan = replace(theory.propagators[0], terms=(), kernel=lambda t, s, params, xp: 0 * t + xp.nan)
+    >>> try:
+    ...     nnqft.compute(replace(theory, propagators=(nan, *theory.propagators[1:])), "two_point", order=0)
+    ... except nnqft.IntegrationError as error:
+    ...     print(type(error.__cause__).__name__)
+    WorkError
+    """
 
 
 class IntegrationError(NnqftError):
@@ -71,18 +155,36 @@ class IntegrationError(NnqftError):
     ----------
     result : Result or None
         The estimate of everything finished before the failure.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> nan = replace(theory.propagators[0], terms=(), kernel=lambda t, s, params, xp: 0 * t + xp.nan)
+    >>> nnqft.compute(replace(theory, propagators=(nan, *theory.propagators[1:])), "two_point", order=0)
+    Traceback (most recent call last):
+        ...
+    nnqft.errors.IntegrationError: diagram 0 (order 0, width 0): ... returned a value that is not finite
     """
 
-    def __init__(self, message: str, result: Any = None) -> None:
+    def __init__(self, message: str, result: object = None) -> None:
         super().__init__(message)
-        self.result = result
+        self.result: Any = result  # a Result, which this lowest floor of the house does not know
 
 
 def short(value: object, limit: int = 60) -> str:
-    """repr(value) on one line and of bounded length, for use in messages."""
+    r"""repr(value) on one line and of bounded length, for use in messages.
+
+    Examples
+    --------
+    >>> from nnqft import short
+    >>> short("a\nb"), short(list(range(100)), limit=12)
+    ("'a\\nb'", '[0, 1, 2, 3…')
+    """
     try:
         text = repr(value)
-    except Exception:  # a stranger's broken __repr__ must not hide the real message
+    except Exception:  # a plugin's broken __repr__ must not hide the real message
         text = f"<{type(value).__name__}>"
     text = one_line(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -2,6 +2,15 @@
 
 Every hook is called once, when something of its kind is first asked for, and returns a sequence; a plugin that has
 nothing of a kind leaves the hook out. Names must be new: a second ``linear`` is refused, not replaced.
+
+Examples
+--------
+>>> from nnqft import hookimpl
+>>> @hookimpl
+... def nnqft_drawings():
+...     return {"lines": lambda diagram: str(len(diagram.lines))}
+>>> list(nnqft_drawings())
+['lines']
 """
 
 from __future__ import annotations

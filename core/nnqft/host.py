@@ -1,7 +1,7 @@
 """Find, load and check plugins; hand them out by name.
 
 Three things pluggy leaves to its users are done here: a name that is taken is refused (pluggy would let a
-stranger's `linear` shadow ours), a misspelt hook is an error (it would never be called), and a plugin that fails
+third party's `linear` shadow ours), a misspelt hook is an error (it would never be called), and a plugin that fails
 to load costs only itself. And a hook is called only when something of its kind is first asked for: the modules behind
 models and integrators are slow to import, and a command line that shows its help needs neither.
 """
@@ -48,7 +48,7 @@ _INTERFACES: dict[str, tuple[type, ...]] = {
 
 
 class PluginWarning(UserWarning):
-    """A plugin was skipped."""
+    """A plugin, or part of one, was skipped because it does not load or contradicts another."""
 
 
 @dataclass
@@ -133,17 +133,17 @@ class Host:
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not callable")
         self._tables[kind][name] = thing, plugin
 
-    def model(self, name: Any) -> AbstractModel:
+    def model(self, name: object) -> AbstractModel:
         """The model of that name; raises as `get` does."""
         model: AbstractModel = self.get("model", name)
         return model
 
-    def observable(self, name: Any) -> AbstractObservable | AbstractDerivedObservable:
+    def observable(self, name: object) -> AbstractObservable | AbstractDerivedObservable:
         """The observable of that name, with legs or derived; raises as `get` does."""
         observable: AbstractObservable | AbstractDerivedObservable = self.get("observable", name)
         return observable
 
-    def integrator(self, name: Any) -> AbstractIntegrator:
+    def integrator(self, name: object) -> AbstractIntegrator:
         """The integrator of that name; raises as `get` does."""
         integrator: AbstractIntegrator = self.get("integrator", name)
         return integrator
@@ -152,17 +152,17 @@ class Host:
         """All integrators, in the order in which they were installed."""
         return [thing for thing, _ in self.table("integrator").values()]
 
-    def executor(self, name: Any) -> Callable[..., AbstractExecutor]:
+    def executor(self, name: object) -> Callable[..., AbstractExecutor]:
         """The factory of executors of that name; raises as `get` does."""
         factory: Callable[..., AbstractExecutor] = self.get("executor", name)
         return factory
 
-    def drawing(self, name: Any) -> Callable[[Diagram], str]:
+    def drawing(self, name: object) -> Callable[[Diagram], str]:
         """The function that draws in the format of that name; raises as `get` does."""
         draw: Callable[[Diagram], str] = self.get("drawing", name)
         return draw
 
-    def get(self, kind: str, name: Any) -> Any:
+    def get(self, kind: str, name: object) -> Any:
         """The object of that kind and name.
 
         Raises
@@ -249,7 +249,7 @@ def default_host() -> Host:
     return Host.find()
 
 
-def open_executor(executor: Any, workers: Any = None, address: Any = None) -> AbstractExecutor:
+def open_executor(executor: object, workers: object = None, address: object = None) -> AbstractExecutor:
     """The executor itself if one is given, else a new one of that name, which the caller closes.
 
     Raises
@@ -268,11 +268,11 @@ def open_executor(executor: Any, workers: Any = None, address: Any = None) -> Ab
 
 
 @contextmanager
-def running(executor: Any, workers: Any = None, address: Any = None) -> Iterator[AbstractExecutor]:
+def running(executor: object, workers: object = None, address: object = None) -> Iterator[AbstractExecutor]:
     """Give the executor that `open_executor` opens; at the end it is closed, unless it was given by the caller."""
-    place = open_executor(executor, workers, address)
+    opened = open_executor(executor, workers, address)
     try:
-        yield place
+        yield opened
     finally:
-        if place is not executor:
-            place.close()
+        if opened is not executor:
+            opened.close()

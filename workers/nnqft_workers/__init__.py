@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from nnqft import AbstractExecutor, InputError, Outcome, Target, Work, hookimpl
 from nnqft_workers.pool import AbstractPool
 
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
 
 @dataclass
 class PoolExecutor(AbstractExecutor):
-    """The scheduler on some pool of workers."""
+    """An executor that runs the scheduler on some pool of workers."""
 
     name: str
     pool: AbstractPool
@@ -24,14 +27,14 @@ class PoolExecutor(AbstractExecutor):
 
         return schedule(work, target, self.pool, progress)
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    def map(self, function: Callable[[Item], Value], items: Sequence[Item]) -> Iterator[Value]:
         """Results of a pure function on the pool, in the order of the items."""
         from nnqft_workers.dispatcher import map_in_order
 
         return map_in_order(self.pool, function, items)
 
     def close(self) -> None:
-        """Stop the workers."""
+        """Stop the workers of the pool."""
         self.pool.close()
 
 
@@ -41,7 +44,7 @@ def _no_address(name: str, address: str | None) -> None:
 
 
 def make_local(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
-    """Run in this process."""
+    """An executor that runs everything in this process."""
     from nnqft_workers.local import LocalPool
 
     _no_address("local", address)
@@ -51,7 +54,7 @@ def make_local(workers: int | None = None, address: str | None = None) -> Abstra
 
 
 def make_processes(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
-    """Run in processes of this machine, by default one a core."""
+    """An executor on processes of this machine, by default one a core."""
     from nnqft_workers.processes import ProcessPool
 
     _no_address("processes", address)
@@ -59,7 +62,7 @@ def make_processes(workers: int | None = None, address: str | None = None) -> Ab
 
 
 def make_ray(workers: int | None = None, address: str | None = None) -> AbstractExecutor:
-    """Run on Ray: an embedded cluster with the machine's cores, or the one at `address`."""
+    """An executor on Ray: an embedded cluster with the machine's cores, or the one at `address`."""
     from nnqft_workers.ray_executor import RayPool
 
     return PoolExecutor("ray", RayPool(workers, address))
@@ -67,13 +70,13 @@ def make_ray(workers: int | None = None, address: str | None = None) -> Abstract
 
 @hookimpl
 def nnqft_executors() -> Mapping[str, Callable[..., AbstractExecutor]]:
-    """local, processes, ray."""
+    """The three executors by name."""
     return {"local": make_local, "processes": make_processes, "ray": make_ray}
 
 
 @hookimpl
 def nnqft_commands() -> Mapping[str, str]:
-    """What works on ledgers."""
+    """The commands that work on ledgers."""
     return {
         "resume": "nnqft_workers.command:resume",
         "ledger": "nnqft_workers.command:ledger",

@@ -32,6 +32,9 @@ def ideal_shares(variance: np.ndarray, cost: np.ndarray) -> np.ndarray:
     (D,) array
         Adding up to 1, all positive if any variance is.
     """
+    # Minimising the largest of T errors is, by duality, minimising a mixture of them with the worst weights. Each step
+    # raises the weight of a time in proportion to its error; the best shares on the way are kept, as the last ones need
+    # not be the best.
     mixture = np.full(variance.shape[1], 1.0 / variance.shape[1])
     best, smallest = np.full(len(cost), 1.0 / len(cost)), np.inf
     for _ in range(_STEPS if variance.shape[1] > 1 else 1):
@@ -42,6 +45,7 @@ def ideal_shares(variance: np.ndarray, cost: np.ndarray) -> np.ndarray:
         # What keeps a few samples for every integral also keeps the errors below finite.
         shares = (1 - FLOOR) * shares + FLOOR / len(shares)
         errors = (variance / shares[:, None]).sum(axis=0)
+        # Variance × cost of a sample: what it costs to bring the largest error down to the one allowed.
         price = errors.max() * (shares @ cost)
         if price < smallest:
             best, smallest = shares, price
@@ -50,7 +54,7 @@ def ideal_shares(variance: np.ndarray, cost: np.ndarray) -> np.ndarray:
     return best
 
 
-def extended(variance: np.ndarray, shares: np.ndarray, have: np.ndarray, most: float) -> np.ndarray:
+def samples_to_reach(variance: np.ndarray, shares: np.ndarray, have: np.ndarray, most: float) -> np.ndarray:
     """(D,) samples of each integral that bring every error to the one allowed, with those it has, at least cost.
 
     Each gets its share of some level, unless it has more: as water fills a vessel from its lowest places. The level is
@@ -70,8 +74,10 @@ def extended(variance: np.ndarray, shares: np.ndarray, have: np.ndarray, most: f
     for _ in range(math.ceil(math.log2(high)) + 4):
         level = (low + high) / 2
         counts = np.maximum(have, level * shares)
+        # Enough: the target is met, or the samples are used up. Each holds from some level on, so halving finds it.
         enough = counts.sum() > most or (variance / counts[:, None]).sum(axis=0).max() <= 1.0
         low, high = (low, level) if enough else (level, high)
+    # `high` is enough; where it is so because the samples are used up, `low` is the last level that they allow.
     return np.maximum(have, (low if np.maximum(have, high * shares).sum() > most else high) * shares)
 
 

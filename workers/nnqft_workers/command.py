@@ -63,7 +63,7 @@ def ledger(path: Path, *, json: Annotated[bool, Parameter(help="Print JSON.", ne
 
 
 def describe(request: Request) -> str:
-    """A request on one line."""
+    """A request on one line of text, for listings."""
     values = ", ".join(f"{name}={value}" for name, value in request.parameters if value is not None)
     targets = {name: getattr(request, name) for name in ("rtol", "atol", "neval")}
     wanted = ", ".join(f"{name}={value:g}" for name, value in targets.items() if value is not None)

@@ -18,19 +18,19 @@ class Devices:
         self._used = False
         self._twins: dict[int, AbstractIntegrator | None] = {}
 
-    def of(self, work: Work, samples: int, largest: int) -> str:
-        """``"gpu"`` for a chunk larger than a core takes, and for any of an integrator made for GPUs."""
+    def device_for(self, work: Work, samples: int, largest: int) -> str:
+        """The device of a chunk: ``"gpu"`` where it is larger than a core takes, or its integrator is made for GPUs."""
         twin = self._twin(work)
         if twin is None or (samples <= largest and twin is not work.integrator):
             return "cpu"
         return "gpu"
 
     def largest(self, work: Work, largest: int) -> int:
-        """Samples in one chunk at most."""
+        """Most samples in one chunk of the work, wherever it may run; `largest` is what a core takes."""
         return largest if self._twin(work) is None else GPU_CHUNK
 
     def integrator(self, work: Work, device: str) -> AbstractIntegrator:
-        """Who samples it there."""
+        """The integrator that samples the work on that device: its own on a core, its accelerated twin on a GPU."""
         twin = self._twin(work)
         if device == "cpu" or twin is None:
             return work.integrator
@@ -38,7 +38,7 @@ class Devices:
         return twin
 
     def notes(self) -> tuple[str, ...]:
-        """Why another machine may give other last digits."""
+        """The note, if any, that the last digits depend on the GPUs that took part."""
         if not self._used:
             return ()
         return ("large chunks were sampled on GPUs: without them the result agrees within its error, not bit by bit",)

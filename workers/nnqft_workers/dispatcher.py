@@ -101,7 +101,7 @@ class Dispatcher:
             yield results
 
     def close(self) -> None:
-        """Drop what is in flight."""
+        """Drop what is in flight; its results are never handed over."""
         self._flying.clear()
         self._load.clear()
         self._pool.forget()

@@ -12,6 +12,7 @@ import sqlite3
 import struct
 import time
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -29,36 +30,68 @@ from nnqft_workers.tasks import Chunk
 _HEAD = struct.Struct("<qqdqdqq")
 
 
-class NoLedger:
-    """Keeps nothing."""
+class AbstractLedger(ABC):
+    """What a scheduler asks of a ledger, which is open for one request."""
+
+    @abstractmethod
+    def settled(self, work: Work) -> Estimate | None:
+        """The exact value of an integral, None if it is not known."""
+
+    @abstractmethod
+    def add_settled(self, estimates: Iterable[tuple[Work, Estimate]]) -> None:
+        """Keep exact values."""
+
+    @abstractmethod
+    def state(self, work: Work, seed: int) -> tuple[bool, Any]:
+        """Whether the map of an integral is known, and the map."""
+
+    @abstractmethod
+    def add_states(self, states: Iterable[tuple[Work, int, Any]]) -> None:
+        """Keep maps that are arrays; others are learnt again, as nothing in a file may be unpickled."""
+
+    @abstractmethod
+    def recall(self, keys: Iterable[Any], chunk_of: Callable[[Any], Chunk]) -> dict[Any, Estimate]:
+        """The estimates of those chunks that are known, by their keys."""
+
+    @abstractmethod
+    def add(self, chunks: Iterable[tuple[Chunk, Estimate]]) -> None:
+        """Keep chunks."""
+
+    @abstractmethod
+    def finish(self, converged: bool, reason: str, samples: int) -> None:
+        """Write how the request ended."""
+
+
+class NoLedger(AbstractLedger):
+    """Stands for a ledger where none was asked for: it keeps nothing and knows nothing."""
 
     def settled(self, work: Work) -> Estimate | None:
-        """Nothing is known."""
+        """None: no value is known."""
         return None
 
     def add_settled(self, estimates: Iterable[tuple[Work, Estimate]]) -> None:
-        """Forget them."""
+        """Keep nothing."""
 
     def state(self, work: Work, seed: int) -> tuple[bool, Any]:
-        """Nothing is known."""
+        """False, and no map."""
         return False, None
 
     def add_states(self, states: Iterable[tuple[Work, int, Any]]) -> None:
-        """Forget them."""
+        """Keep nothing."""
 
     def recall(self, keys: Iterable[Any], chunk_of: Callable[[Any], Chunk]) -> dict[Any, Estimate]:
-        """Nothing is known."""
+        """No estimates."""
         return {}
 
     def add(self, chunks: Iterable[tuple[Chunk, Estimate]]) -> None:
-        """Forget them."""
+        """Keep nothing."""
 
     def finish(self, converged: bool, reason: str, samples: int) -> None:
-        """Nobody will ask."""
+        """Write nothing."""
 
 
-class Ledger(NoLedger):
-    """An open ledger, and the request that it is open for.
+class Ledger(AbstractLedger):
+    """A ledger on disk, and the request that it is open for.
 
     Every method that adds commits before it returns, with the file synced to disk.
     """
@@ -80,7 +113,7 @@ class Ledger(NoLedger):
         self.number = int(row[0])
 
     def settled(self, work: Work) -> Estimate | None:
-        """The exact value of an integral, if it is known."""
+        """The exact value of an integral, None if it is not on disk."""
         body = self._find(self._digest(b"settled", work, work.integrator))
         return None if body is None else _unpack(body)
 
@@ -111,9 +144,9 @@ class Ledger(NoLedger):
         self._insert(rows)
 
     def recall(self, keys: Iterable[Any], chunk_of: Callable[[Any], Chunk]) -> dict[Any, Estimate]:
-        """The chunks that are known."""
-        found = {key: self._find(self._chunk_digest(chunk_of(key))) for key in keys}
-        return {key: _unpack(body) for key, body in found.items() if body is not None}
+        """The estimates of those chunks that are on disk, by their keys."""
+        bodies = {key: self._find(self._chunk_digest(chunk_of(key))) for key in keys}
+        return {key: _unpack(body) for key, body in bodies.items() if body is not None}
 
     def add(self, chunks: Iterable[tuple[Chunk, Estimate]]) -> None:
         """Keep chunks."""
@@ -188,7 +221,7 @@ class Ledger(NoLedger):
 
 
 @contextmanager
-def open_ledger(keep: Keep | None) -> Iterator[Ledger | NoLedger]:
+def open_ledger(keep: Keep | None) -> Iterator[AbstractLedger]:
     """The ledger to keep a request's work in, or one that keeps nothing.
 
     Raises

@@ -91,7 +91,7 @@ def _check_header(path: Path, create: bool) -> bool:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """SQLite's errors as one clear line."""
+    """Turn SQLite's errors into a LedgerError of one line that says what to do."""
     try:
         yield
     except sqlite3.Error as error:
@@ -127,7 +127,7 @@ def list_requests(path: Path) -> list[Mapping[str, Any]]:
 
 
 def count_records(path: Path) -> dict[str, tuple[int, int]]:
-    """Kind of record → how many there are, and the samples they hold."""
+    """For each kind of record how many there are, and how many samples they hold."""
     connection = connect(path, create=False)
     try:
         with sqlite_errors(path):

@@ -67,7 +67,7 @@ def answer(letter: bytes) -> bytes:
 
 
 def _sendable(result: Any) -> Any:
-    """The result, or in its place an error that says what it was."""
+    """The result itself if it can travel, or in its place an error that says what it was."""
     try:
         pickle.loads(pack(result))
         return result

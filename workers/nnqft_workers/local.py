@@ -1,4 +1,4 @@
-"""Run in this very process: no start-up, easiest to debug."""
+"""The pool of one: this very process, without start-up and easiest to debug."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class LocalPool(AbstractPool):
         self._waiting: deque[Parcel] = deque()
 
     def slots(self, device: str) -> int:
-        """One."""
+        """One slot for ``"cpu"``, none for any other device."""
         return int(device == "cpu")
 
     def submit(self, parcel: Parcel) -> None:
-        """Remember it."""
+        """Queue the parcel; it runs when results are collected."""
         self._waiting.append(parcel)
 
     def collect(self, timeout: float) -> list[tuple[Parcel, list[Any] | Lost]]:
-        """Run the one that has waited longest."""
+        """Run the parcel that has waited longest, and hand over its results."""
         if not self._waiting:
             return []
         parcel = self._waiting.popleft()
         return [(parcel, run_parcel(parcel.function, parcel.items))]
 
     def forget(self) -> None:
-        """Drop what waits."""
+        """Drop the parcels that wait."""
         self._waiting.clear()

@@ -77,14 +77,14 @@ class AbstractPool(ABC):
 
     @abstractmethod
     def collect(self, timeout: float) -> list[tuple[Parcel, list[Any] | Lost]]:
-        """What has finished, waiting for at most `timeout` seconds if nothing has."""
+        """The parcels that have finished with their results, after at most `timeout` seconds if none has."""
 
     @abstractmethod
     def forget(self) -> None:
-        """Nobody wants what is in flight; cancel what can be cancelled."""
+        """Drop what is in flight: cancel what can be cancelled, and never hand over the rest."""
 
     def close(self) -> None:
-        """Stop the workers."""
+        """Stop the workers; called once, after the last parcel."""
 
 
 def run_parcel(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Run in processes of this machine."""
+"""The pool of processes of this machine."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class ProcessPool(AbstractPool):
         self._threads = ThreadPoolExecutor(self._workers, "nnqft-process", _leave_interrupts_to_the_main_thread)
 
     def slots(self, device: str) -> int:
-        """The processes."""
+        """The number of processes for ``"cpu"``, 0 for any other device."""
         return self._workers if device == "cpu" else 0
 
     def submit(self, parcel: Parcel) -> None:
-        """Packed here, so that what cannot travel is an error of the call."""
+        """Hand a parcel to the next free process, packed here, so that what cannot travel is an error of the call."""
         if self._closed:
             raise ExecutorError("this executor is closed; open another one")
         try:
@@ -60,14 +60,14 @@ class ProcessPool(AbstractPool):
         self._flying[self._threads.submit(self._deliver, letter)] = parcel
 
     def collect(self, timeout: float) -> list[tuple[Parcel, list[Any] | Lost]]:
-        """What has finished."""
+        """The parcels that have finished, in the order of their submission."""
         done, _ = wait(self._flying, timeout, FIRST_COMPLETED)
         # In the order of submission: a set has none.
         finished = [(future, self._flying.pop(future)) for future in list(self._flying) if future in done]
         return [(parcel, _results(future.result(), len(parcel.items))) for future, parcel in finished]
 
     def forget(self) -> None:
-        """Cancel what has not begun."""
+        """Cancel the parcels that have not begun, and drop the others."""
         for future in self._flying:
             future.cancel()
         self._flying.clear()
@@ -89,7 +89,7 @@ class ProcessPool(AbstractPool):
         self._idle.clear()
 
     def _deliver(self, letter: bytes) -> bytes | Lost:
-        """In a thread of the pool: the answer of a process that is free."""
+        """The reply of a process that is free; runs in a thread of the pool."""
         process = self._free_process()
         try:
             reply = process.answer(letter)
@@ -139,7 +139,7 @@ class _Process:
             theirs.close()
 
     def answer(self, letter: bytes) -> bytes:
-        """What it answers; raises EOFError or OSError if it dies before."""
+        """The letter that the process answers with; EOFError or OSError if it dies before."""
         if not self.ready:
             self._socket.send_bytes(pickle.dumps(sys.path))
             self._socket.recv_bytes()
@@ -148,11 +148,11 @@ class _Process:
         return self._socket.recv_bytes()
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask the process to end."""
         self._process.terminate()
 
     def end(self, deadline: float) -> int:
-        """Its exit status, by force if it still runs at the deadline."""
+        """End the process, by force if it still runs at the deadline; its exit status is returned."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.0, deadline - time.monotonic()))
         self._process.kill()
@@ -169,7 +169,7 @@ def _epitaph(status: int) -> str:
 
 
 def _results(reply: bytes | Lost, count: int) -> list[Any] | Lost:
-    """What is in an answer, for so many items."""
+    """The results in a reply, one for each of `count` items."""
     if isinstance(reply, Lost):
         return reply
     try:

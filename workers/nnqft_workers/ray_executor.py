@@ -1,4 +1,4 @@
-"""Run on Ray: an embedded cluster of this machine's cores, or one that is there already."""
+"""The pool of tasks on Ray: an embedded cluster of this machine's cores, or one that is there already."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class RayPool(AbstractPool):
         }
 
     def slots(self, device: str) -> int:
-        """Cores or GPUs of the cluster now."""
+        """How many cores or GPUs the cluster has now."""
         if time.monotonic() - self._asked > _RESOURCES_SECONDS:
             self._resources = self._ray.cluster_resources()
             self._asked = time.monotonic()
@@ -82,7 +82,7 @@ class RayPool(AbstractPool):
         return min(count, self._limit) if self._limit and device == "cpu" else count
 
     def submit(self, parcel: Parcel) -> None:
-        """One task."""
+        """Start one Ray task for the parcel."""
         try:
             reference = self._run[parcel.device].remote(parcel.function, parcel.items)
         except Exception as error:  # what cannot be pickled raises a dozen types
@@ -94,7 +94,7 @@ class RayPool(AbstractPool):
         self._flying[reference] = parcel
 
     def collect(self, timeout: float) -> list[tuple[Parcel, list[Any] | Lost]]:
-        """What has finished, and what waits for a GPU that is gone."""
+        """The parcels that have finished, and as lost those that wait for a GPU that is gone."""
         flying = list(self._flying)
         if not flying:
             return []

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnqft import Estimate, Target, Work
-from nnqft_workers.allocation import chunk_size, extended, ideal_shares
+from nnqft_workers.allocation import chunk_size, ideal_shares, samples_to_reach
 from nnqft_workers.devices import Devices
 
 LEAST = 64
@@ -25,7 +25,7 @@ _GROWTH = 8
 _MARGIN = 1.05
 
 
-class Key(NamedTuple):
+class ChunkId(NamedTuple):
     """A chunk: which integral, which of its chunks, how many samples."""
 
     integral: int
@@ -54,36 +54,39 @@ class Rounds:
         self.planned = dict.fromkeys(range(len(work)), 0)
         self.chunks = dict.fromkeys(range(len(work)), 0)
 
-    def first(self) -> list[Key]:
+    def first(self) -> list[ChunkId]:
         """What has no samples to take, then two looks at each integral, where the budget has room for them."""
         looks = 2 if self.budget >= 2 * self.pilot * len(self.sampled) else 1
         sampled = set(self.sampled)
-        constants = [Key(n, 0, 1) for n, w in enumerate(self.work) if not w.integrator.exact and n not in sampled]
+        constants = [ChunkId(n, 0, 1) for n, w in enumerate(self.work) if not w.integrator.exact and n not in sampled]
         return constants + list(self._chunks(dict.fromkeys(self.sampled, looks * self.pilot)))
 
-    def take(self, plan: Iterable[Key]) -> None:
-        """A plan becomes a round."""
+    def take(self, plan: Iterable[ChunkId]) -> None:
+        """Count the chunks of a plan as asked for: it becomes a round."""
         for key in plan:
             self.planned[key.integral] += key.samples
             self.chunks[key.integral] += 1
 
-    def next(self, estimates: Sequence[Estimate | None], spent: int) -> tuple[float, list[Key]]:
-        """Largest error over tolerance, and the next round: none if the target is met or the budget spent."""
+    def next(self, estimates: Sequence[Estimate | None], spent: int) -> tuple[float, list[ChunkId]]:
+        """Largest error over tolerance, and the next round of chunks: none if the target is met or the budget spent."""
         known = [e for e in estimates if e is not None]
         if len(known) < len(self.work):
             return math.inf, []
         weights = np.array([w.weight for w in self.work])[:, None]
         # Sums along an axis, not matrix products: the bits of those depend on how many threads share them.
         total = (weights * np.array([e.mean for e in known])).sum(axis=0)
-        each = weights**2 * np.array([e.cov.diagonal() for e in known])
-        variance = each.sum(axis=0)
+        variances = weights**2 * np.array([e.cov.diagonal() for e in known])
+        variance = variances.sum(axis=0)
         bound = self.target.tolerance(total)
+        # Without a target the shares are those of the best relative error, and the budget alone ends it.
         excess = math.inf if self.target.only_budget else _excess(variance, bound)
         if self.target.only_budget:
             bound = np.abs(total)
+        # Where no error is allowed (a sum of zero under rtol alone) the error itself is the unit, so that all times
+        # count alike; where there is no error either, any unit does.
         scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
         scale[scale == 0.0] = 1.0
-        spread = (each * np.array([e.samples for e in known], float)[:, None] / scale)[self.sampled]
+        spread = (variances * np.array([e.samples for e in known], float)[:, None] / scale)[self.sampled]
         if excess <= 1.0 or self.budget - spent < LEAST or not spread.any():
             return excess, []
         return excess, self._round(spread, self.budget - spent, math.isfinite(excess))
@@ -92,32 +95,35 @@ class Rounds:
         """Samples in one chunk of an integral on a processor core."""
         return max(LEAST, int(CHUNK_COST / self.work[n].integral.cost))
 
-    def device(self, key: Key) -> str:
+    def device(self, key: ChunkId) -> str:
         """The kind of worker that a chunk is for."""
-        return self.devices.of(self.work[key.integral], key.samples, self.largest(key.integral))
+        return self.devices.device_for(self.work[key.integral], key.samples, self.largest(key.integral))
 
-    def _round(self, spread: np.ndarray, left: int, finite: bool) -> list[Key]:
+    def _round(self, spread: np.ndarray, left: int, finite: bool) -> list[ChunkId]:
         """Chunks that bring the samples to those of least cost, within the budget."""
         have = np.array([self.planned[n] for n in self.sampled], float)
         shares = ideal_shares(spread, np.array([self.work[n].integral.cost for n in self.sampled]))
+        # A variance of inf stands for "as much as the budget allows". The margin makes up for variances that were
+        # estimated a little too small, each of which would cost a round more.
         allowed = _MARGIN * spread if finite else np.full_like(spread, np.inf)
-        counts = np.minimum(extended(allowed, shares, have, have.sum() + left), _GROWTH * have)
+        counts = np.minimum(samples_to_reach(allowed, shares, have, have.sum() + left), _GROWTH * have)
         while True:
             if plan := list(self._chunks(dict(zip(self.sampled, counts.tolist(), strict=True)))):
                 return _within(plan, left)
             # All are within half a chunk of what they should have.
             counts = have + 2 * np.maximum(counts - have, 1.0)
 
-    def _chunks(self, wanted: Mapping[int, float]) -> Iterator[Key]:
+    def _chunks(self, wanted: Mapping[int, float]) -> Iterator[ChunkId]:
         """Chunks that bring each integral to about so many samples, the largest demands first."""
         for n in sorted(wanted, key=lambda n: self.planned[n] - wanted[n]):
             have, number = self.planned[n], self.chunks[n]
             largest = self.devices.largest(self.work[n], self.largest(n))
             while True:
                 size = chunk_size(have, self.pilot, largest)
+                # Chunks are whole, as the ledger knows them: the last is taken if at least half of it is wanted.
                 if have + size / 2 > wanted[n]:
                     break
-                yield Key(n, number, size)
+                yield ChunkId(n, number, size)
                 have, number = have + size, number + 1
 
 
@@ -128,9 +134,9 @@ def _budget(target: Target) -> int:
     return 1 << 60 if target.only_budget else BUDGET
 
 
-def _within(plan: Iterable[Key], left: int) -> list[Key]:
+def _within(plan: Iterable[ChunkId], left: int) -> list[ChunkId]:
     """The first chunks of a plan that the budget has room for, the last one cut to what is left."""
-    kept: list[Key] = []
+    kept: list[ChunkId] = []
     for key in plan:
         if key.samples > left:
             if left >= LEAST:

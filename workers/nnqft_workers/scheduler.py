@@ -17,9 +17,9 @@ from typing import Any
 from nnqft import Estimate, InputError, LedgerError, Outcome, Target, Work
 from nnqft_workers.devices import Devices
 from nnqft_workers.dispatcher import Dispatcher, Item
-from nnqft_workers.ledger import Ledger, NoLedger, open_ledger
+from nnqft_workers.ledger import AbstractLedger, open_ledger
 from nnqft_workers.pool import AbstractPool, Failed
-from nnqft_workers.rounds import LEAST, Key, Rounds
+from nnqft_workers.rounds import LEAST, ChunkId, Rounds
 from nnqft_workers.tasks import Chunk, Prepare, Settle, run_task
 
 MEMORY = 1 << 32
@@ -30,7 +30,7 @@ Progress = Callable[[Mapping[str, Any]], None]
 
 
 class _OutOfTime(Exception):  # noqa: N818
-    """The time limit has passed."""
+    """The time limit of the target has passed."""
 
 
 def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress) -> Outcome:
@@ -54,9 +54,9 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
             converged = target.only_budget and None not in run.estimates
             reason = f"time limit of {target.time_limit:g} s reached"
         except InputError:
-            raise
+            raise  # raised before anything is computed
         except Exception as error:
-            converged, reason, failure = False, "failed", error
+            converged, reason, failure = False, "failed", error  # what is finished is handed over all the same
         finally:
             run.dispatcher.close()
         notes = run.notes()
@@ -72,7 +72,7 @@ class _Run:
     """One computation: the estimates so far, and what to sample next."""
 
     def __init__(
-        self, work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress, ledger: Ledger | NoLedger
+        self, work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress, ledger: AbstractLedger
     ) -> None:
         self.work, self.target, self.progress, self.ledger = work, target, progress, ledger
         self.devices = Devices(pool)
@@ -80,13 +80,13 @@ class _Run:
         self.dispatcher = Dispatcher(pool, run_task)
         self.estimates: list[Estimate | None] = [None] * len(work)
         self.states: dict[tuple[int, tuple[int, ...]], Any] = {}
-        self.arrived: dict[Key, Estimate | Failed] = {}
+        self.arrived: dict[ChunkId, Estimate | Failed] = {}
         self.spent = 0
         self.excess = math.inf
         self.deadline = time.monotonic() + (math.inf if target.time_limit is None else target.time_limit)
 
     def until_done(self) -> tuple[bool, str]:
-        """Rounds of samples; whether the target was met, and why it stopped."""
+        """Sample round after round; whether the target was met, and why it stopped, are returned."""
         self._check_size(len(self.rounds.sampled))
         self._settle()
         self._prepare()
@@ -123,7 +123,7 @@ class _Run:
             )
 
     def _settle(self) -> None:
-        """Everything that has an exact integrator."""
+        """Compute every integral that has an exact integrator, or take it from the ledger."""
         groups: dict[int, list[int]] = {}
         for n, work in enumerate(self.work):
             if not work.integrator.exact:
@@ -134,7 +134,7 @@ class _Run:
         batches = [ns[i : i + _SETTLED] for ns in groups.values() for i in range(0, len(ns), _SETTLED)]
         items = [Item(b, self._settle_task(ns), 1e9) for b, ns in enumerate(batches)]
         for results in self._results(items):
-            settled = [pair for batch, found in results for pair in zip(batches[batch], found, strict=True)]
+            settled = [pair for batch, estimates in results for pair in zip(batches[batch], estimates, strict=True)]
             for n, estimate in settled:
                 self.estimates[n] = estimate
             self.ledger.add_settled((self.work[n], estimate) for n, estimate in settled)
@@ -145,7 +145,7 @@ class _Run:
         return Settle(work[0].integrator, [w.integral for w in work], work[0].label + more)
 
     def _prepare(self) -> None:
-        """The map of each integral; equal integrals share one."""
+        """Learn the map of each integral, or take it from the ledger; equal integrals share one."""
         first: dict[tuple[int, tuple[int, ...]], Work] = {}
         for work in self.work:
             if not work.integrator.exact:
@@ -153,8 +153,8 @@ class _Run:
         self.progress({"samples": 0, "expected": None, "error": math.inf})
         items = []
         for key, work in first.items():
-            found, state = self.ledger.state(work, self.target.seed)
-            if found:
+            known, state = self.ledger.state(work, self.target.seed)
+            if known:
                 self.states[key] = state
             else:
                 items.append(Item(key, Prepare(work, self.target.seed), 1e4 * work.integral.cost))
@@ -163,7 +163,7 @@ class _Run:
             self.ledger.add_states((first[key], self.target.seed, state) for key, state in states)
 
     def _results(self, items: list[Item]) -> Iterator[list[tuple[Any, Any]]]:
-        """Keys and results, as they come; an error that one raised is raised here."""
+        """Pairs of key and result, a list at a time as they come; an error that one raised is raised here."""
         for results in self.dispatcher.stream(items):
             for _, result in results:
                 if isinstance(result, Failed):
@@ -179,13 +179,14 @@ class _Run:
         if time.monotonic() > self.deadline:
             raise _OutOfTime
 
-    def _sample(self, plan: list[Key]) -> None:
+    def _sample(self, plan: list[ChunkId]) -> None:
         """One round of chunks, each merged when all before it of its integral are there."""
-        waiting: dict[int, deque[Key]] = {}
+        waiting: dict[int, deque[ChunkId]] = {}
         for key in plan:
             waiting.setdefault(key.integral, deque()).append(key)
         self.rounds.take(plan)
         expected = self.spent + sum(key.samples for key in plan)
+        # Some have come in already, computed ahead on a guess; others a ledger holds from before.
         missing = [key for key in plan if key not in self.arrived]
         known = self.ledger.recall(missing, self._chunk)
         self.arrived |= known
@@ -198,13 +199,15 @@ class _Run:
             self.ledger.add((item.content, result) for item, result in results if not isinstance(result, Failed))
             for n in {item.key.integral for item, _ in results}:
                 self._merge(waiting.get(n, deque()), expected)
+            # An error is raised only when all chunks before it are there: which error it is does not depend on which
+            # worker was faster.
             failed = failed or any(isinstance(result, Failed) for _, result in results)
             if failed:
                 self._raise_first(plan, waiting)
             self._look_at_the_clock()
         self._raise_first(plan, waiting)
 
-    def _merge(self, waiting: deque[Key], expected: int) -> None:
+    def _merge(self, waiting: deque[ChunkId], expected: int) -> None:
         """Results in the order of the chunks, so that the sums have the same bits wherever these ran."""
         while waiting and isinstance(result := self.arrived.get(waiting[0]), Estimate):
             key = waiting.popleft()
@@ -214,7 +217,7 @@ class _Run:
             self.spent += result.samples
             self.progress({"samples": self.spent, "expected": expected, "error": self.excess})
 
-    def _raise_first(self, plan: list[Key], waiting: Mapping[int, deque[Key]]) -> None:
+    def _raise_first(self, plan: list[ChunkId], waiting: Mapping[int, deque[ChunkId]]) -> None:
         """Raise the first error of the plan when all before it is there: the same one wherever the chunks ran."""
         left = {key for queue in waiting.values() for key in queue}
         for key in (key for key in plan if key in left):
@@ -224,16 +227,18 @@ class _Run:
             if result is None:
                 return
 
-    def _chunk(self, key: Key) -> Chunk:
+    def _chunk(self, key: ChunkId) -> Chunk:
         work = self.work[key.integral]
         integrator = self.devices.integrator(work, self.rounds.device(key))
         return Chunk(work, integrator, self.states[self._map_of(work)], key.samples, key.number, self.target.seed)
 
-    def _item(self, key: Key) -> Item:
+    def _item(self, key: ChunkId) -> Item:
         return Item(key, self._chunk(key), key.samples * self.work[key.integral].integral.cost, self.rounds.device(key))
 
     def _guess(self) -> Iterator[Item]:
-        """Chunks for cores that the next round will ask for if this one ends as it looks now."""
+        """Chunks for cores that the next round will ask for if this one ends as it looks now, one by one."""
+        # Asked once, when the first worker would stand still: the round's own samples count as spent, the estimates are
+        # those so far. A wrong guess costs time in which workers would have done nothing.
         _, plan = self.rounds.next(self.estimates, sum(self.rounds.planned.values()))
         for key in plan:
             if key not in self.arrived and self.rounds.device(key) == "cpu":

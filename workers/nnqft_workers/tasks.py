@@ -15,25 +15,25 @@ from nnqft.errors import one_line, short
 
 @dataclass(frozen=True)
 class Prepare:
-    """Learn the state of one integral."""
+    """The task to learn the state of one integral."""
 
     work: Work
     seed: int
 
     def run(self) -> Any:
-        """The integrator's state."""
+        """The state that the integrator learns, for `Chunk`."""
         entropy = (self.seed, *self.work.state_words)
         return self.work.integrator.prepare(self.work.integral, np.random.SeedSequence(entropy))
 
     @property
     def label(self) -> str:
-        """What an error message calls it."""
+        """What an error message calls the work."""
         return self.work.label
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Sample one integral once. Its seed is (request, diagram, chunk number), and nothing else."""
+    """The task to sample one integral once. Its seed is (request, diagram, chunk number), and nothing else."""
 
     work: Work
     integrator: AbstractIntegrator
@@ -52,13 +52,13 @@ class Chunk:
 
     @property
     def label(self) -> str:
-        """What an error message calls it."""
+        """What an error message calls the work."""
         return self.work.label
 
 
 @dataclass(frozen=True)
 class Settle:
-    """Compute many integrals exactly."""
+    """The task to compute many integrals exactly, by one call of their integrator."""
 
     integrator: AbstractIntegrator
     integrals: Sequence[TimeIntegral]
@@ -81,7 +81,7 @@ Task = Prepare | Chunk | Settle
 
 
 def _check_estimate(chunk: Chunk, estimate: Estimate) -> None:
-    """Refuse what a stranger's integrator must not hand back."""
+    """PluginError on what an integrator must not hand back: a wrong type or shape, nan, a negative variance."""
     times = len(chunk.work.integral.times)
     who = f"integrator {chunk.integrator.name!r}"
     if not isinstance(estimate, Estimate):
@@ -97,12 +97,12 @@ def _check_estimate(chunk: Chunk, estimate: Estimate) -> None:
 
 
 def run_task(task: Task) -> Any:
-    """What a pool runs.
+    """The result of a task; this is the function that a pool runs on its workers.
 
     Raises
     ------
     WorkError
-        Instead of whatever a stranger's code raised: that may not survive the way back from a worker.
+        Instead of whatever a plugin's code raised: that may not survive the way back from a worker.
     """
     try:
         return task.run()

@@ -46,17 +46,26 @@ class Batch:
         return len(self.kind)
 
     def take(self, rows: np.ndarray) -> Batch:
-        """These rows, copied."""
+        """A batch of these rows alone, copied."""
         return Batch(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     @staticmethod
     def join(batches: list[Batch]) -> Batch:
-        """One batch of all rows."""
+        """One batch with the rows of all of them, in their order."""
         return Batch(*(np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(Batch)))
 
 
 def start_batch(layout: Layout, order: int) -> Batch:
-    """A batch of one partial diagram: the external legs, all free, with room for every vertex up to the order."""
+    """A batch of one partial diagram: the external legs, all free, with room for every vertex up to the order.
+
+    All rows of a batch have the same room, that of the largest diagram which may grow from them, so that adding a
+    vertex moves nothing. A partial diagram takes about S² bytes.
+
+    Raises
+    ------
+    InputError
+        If the order makes diagrams of more sockets.
+    """
     sockets = [len(v.sockets) / int(v.rule.order) for v in layout.vertices]
     externals = len(layout.externals)
     room = externals + int(order * max(sockets, default=0))
@@ -83,14 +92,15 @@ def start_batch(layout: Layout, order: int) -> Batch:
 def add_vertex(layout: Layout, batch: Batch, vertex: VertexLayout) -> None:
     """Put a new vertex, all its legs free, behind the sockets of each row."""
     rows = np.arange(len(batch))[:, None]
-    place = batch.size[:, None] + np.arange(len(vertex.sockets))
-    batch.kind[rows, place] = vertex.kinds
-    batch.free[rows, place] = layout.free[list(vertex.kinds)]
-    block = rows[:, :, None], place[:, :, None], place[:, None, :]
+    sockets = batch.size[:, None] + np.arange(len(vertex.sockets))
+    batch.kind[rows, sockets] = vertex.kinds
+    batch.free[rows, sockets] = layout.free[list(vertex.kinds)]
+    block = rows[:, :, None], sockets[:, :, None], sockets[:, None, :]
     batch.code[block] = vertex.codes
+    # Sockets of one point have one time: each is `before` the other, so that causality acts on points, not on sockets.
     batch.before[block] |= (vertex.codes & SAME_POINT) > 0
     slots = [s.index for s in vertex.sockets]
-    batch.loop[rows, place] = batch.size[:, None] + [slots.index(i) for i in slots]
+    batch.loop[rows, sockets] = batch.size[:, None] + [slots.index(i) for i in slots]
     batch.size += len(vertex.sockets)
     batch.order += int(vertex.rule.order)
     batch.width += int(vertex.rule.width)
@@ -106,13 +116,16 @@ def add_line(layout: Layout, batch: Batch, one: np.ndarray, two: np.ndarray) -> 
     batch.free[rows, one] -= 1
     batch.free[rows, two] -= 1
     batch.code[rows, one, two] += 1
-    batch.code[rows, two, one] += one != two
+    batch.code[rows, two, one] += one != two  # a line within a socket is counted once, on the diagonal
+    # The count sits in four bits of a byte; one more line would spill into the bits of what the sockets share.
     if ((batch.code[rows, one, two] & LINES) == LINES).any():
         raise InputError(f"more than {LINES - 1} lines join one pair of legs: lower the order")
+    # δ_ij: both index classes become one, which goes by the number of `one`'s.
     first, second = batch.loop[rows, one], batch.loop[rows, two]
     np.copyto(batch.loop, first[:, None], where=batch.loop == second[:, None])
     kinds = batch.kind[rows, one], batch.kind[rows, two]
     forward, backward = layout.directed[kinds], layout.directed[kinds[::-1]]
+    # A response runs from its z̃ end, earlier, to its h end; a line that is none orders nothing.
     start, end = np.where(forward, one, two), np.where(forward, two, one)
     hit = np.flatnonzero(forward | backward)
     earlier = batch.before[hit, :, start[hit]]

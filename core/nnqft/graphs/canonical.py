@@ -73,11 +73,19 @@ def row_keys(*tables: np.ndarray) -> np.ndarray:
 
 
 def _block_order(colours: Colours, codes: Codes) -> np.ndarray:
+    """The canonical order of a block of graphs that fits into memory at once.
+
+    Sorting by hashes is canonical where these differ, since a hash depends on colour and neighbourhood and not on the
+    node's number. Nodes of equal hash are almost always exchanged by an automorphism, but need not be: nauty decides,
+    with the hashes as colours, which spares it what refinement has settled already.
+    """
     hashes = _refine(colours, codes)
     order = np.argsort(hashes, axis=1, kind="stable")
     ranked = np.take_along_axis(hashes, order, axis=1)
     for b in np.flatnonzero((ranked[:, 1:] == ranked[:, :-1]).any(axis=1)):
         order[b] = _nauty_order(hashes[b], codes[b])
+    # Sorted once more by the colours themselves, stably: the caller's colours then ascend in the canonical form, and
+    # empty nodes come last.
     by_colour = np.argsort(np.take_along_axis(colours, order, axis=1), axis=1, kind="stable")
     return np.take_along_axis(order, by_colour, axis=1)
 
@@ -90,6 +98,7 @@ def _mix(x: np.ndarray) -> np.ndarray:
 
 
 def _hash_codes(codes: np.ndarray) -> np.ndarray:
+    """A word for each code; odd, so that multiplying by it loses no bit, and 0 for code 0, so that it adds nothing."""
     return np.where(codes == 0, np.uint64(0), _mix(codes.astype(np.uint64) * _ODD) | np.uint64(1))
 
 
@@ -102,7 +111,13 @@ def _words(codes: Codes) -> np.ndarray:
 
 
 def _refine(colours: Colours, codes: Codes) -> np.ndarray:
-    """Hash every node with its neighbourhood until no graph gains another distinct node."""
+    """Hash every node with its neighbourhood until no graph gains another distinct node.
+
+    A node's new hash mixes its own with the sum over its neighbours of (word of the code) × (hash of the neighbour),
+    mod 2^64. A sum forgets the order of the neighbours, as it must. A graph leaves the loop when all its nodes differ,
+    or when a pass told no more of them apart, as in colour refinement. Two nodes that differ may collide, with a
+    probability of about 2^−64; nauty then looks at them, too.
+    """
     words = _words(codes)
     own = _words(np.diagonal(codes, axis1=1, axis2=2))
     hashes = _mix(_mix((colours.astype(np.uint64) + np.uint64(1)) * _ODD) + own)
@@ -119,11 +134,13 @@ def _refine(colours: Colours, codes: Codes) -> np.ndarray:
 
 
 def _distinct(hashes: np.ndarray) -> np.ndarray:
+    """How many different hashes each row has."""
     ranked = np.sort(hashes, axis=1)
     return 1 + (ranked[:, 1:] != ranked[:, :-1]).sum(axis=1)
 
 
 def _nauty_order(colours: Colours, codes: Codes) -> np.ndarray:
+    """nauty's canonical order of the nodes of one graph; of its layers the first tells the order."""
     import pynauty  # as above
 
     graph, size = _nauty_graph(colours, codes)
@@ -133,7 +150,9 @@ def _nauty_order(colours: Colours, codes: Codes) -> np.ndarray:
 def _nauty_graph(colours: Colours, codes: Codes) -> tuple[pynauty.Graph, int]:
     """Codes become layers: layer l holds the edges whose code's number has bit l, with a ladder between the layers.
 
-    Codes are numbered by their rank among those of the graph, which isomorphic graphs share.
+    nauty knows colours of nodes and not of edges, and this is how its user's guide ("Variations") colours edges, with
+    as many layers as a code's number has bits. Codes are numbered by their rank among those of the graph, which
+    isomorphic graphs share, and from 1 where 0, no relation, is not among them.
     """
     import pynauty  # as above
 

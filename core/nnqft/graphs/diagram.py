@@ -1,4 +1,4 @@
-"""Diagrams as frozen data."""
+"""A diagram as frozen data: its points, lines and weight."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAMILIES = {0: "cactus", 1: "mushroom"}
 
 
 def family_name(width: int) -> str:
-    """The talk's name of a width order."""
+    """The name of the diagrams of one width order, as `Diagram.family` gives it."""
     return FAMILIES.get(width, f"width-{width}")
 
 
@@ -45,6 +45,16 @@ class Diagram:
         What multiplies the time integral: coefficient × couplings × N^{−width}.
     digest : str
         Equal for isomorphic diagrams of theories with the same vertices, and only for those.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> mushroom = nnqft.diagrams(theory, "two_point", order=1)[2]
+    >>> print(mushroom)
+    t(a(b)) s s~b {a,b}
+    >>> mushroom.family, mushroom.order, mushroom.width, mushroom.weight
+    ('mushroom', 1, 1, 0.0025)
     """
 
     vertices: tuple[str, ...]
@@ -65,7 +75,7 @@ class Diagram:
 
     @property
     def externals(self) -> int:
-        """Number of external points."""
+        """The number of external points; they come first in `points`."""
         return sum(point.vertex < 0 for point in self.points)
 
     @cached_property
@@ -74,8 +84,15 @@ class Diagram:
 
         Nodes are points, with attributes ``vertex`` (index, None for external points), ``name`` (of the vertex)
         and ``external``. Edges are lines from start to end, with ``propagator`` and ``response``; a response runs
-        forward in time,
-        for other lines the direction means nothing.
+        forward in time, for other lines the direction means nothing.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> graph = nnqft.diagrams(theory, "two_point", order=1)[1].graph
+        >>> graph.number_of_nodes(), sorted(name for _, _, name in graph.edges(data="propagator"))
+        (4, ['C', 'G', 'G'])
         """
         import networkx as nx  # it is slow to import, and only those who look at graphs need it
 

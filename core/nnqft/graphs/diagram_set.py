@@ -23,6 +23,16 @@ class DiagramSet(Sequence[Diagram]):
     """All diagrams of an observable up to an order, sorted by order, width and canonical form.
 
     A sequence of `Diagram`; each is built from the arrays when it is asked for.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> diagrams = nnqft.diagrams(theory, "two_point", order=2)
+    >>> diagrams.counts
+    {(0, 0): 1, (1, 0): 1, (1, 1): 2, (2, 0): 1, (2, 1): 6, (2, 2): 8}
+    >>> len(diagrams), diagrams[3].family
+    (19, 'mushroom')
     """
 
     theory: Theory
@@ -52,7 +62,16 @@ class DiagramSet(Sequence[Diagram]):
         return (_build(self, n) for n in range(len(self)))
 
     def subset(self, chosen: np.ndarray) -> DiagramSet:
-        """The diagrams of these numbers, as a set."""
+        """The diagrams of these numbers, as a set.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> diagrams = nnqft.diagrams(theory, "two_point", order=2)
+        >>> len(diagrams.subset(diagrams.widths == 1))
+        8
+        """
         arrays = {name: getattr(self, name)[chosen] for name in ("orders", "widths", "kinds", "codes", "ways")}
         return replace(self, **arrays)
 
@@ -75,7 +94,15 @@ class DiagramSet(Sequence[Diagram]):
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """(D,): the weight of each diagram."""
+        """(D,): the weight of each diagram.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> nnqft.diagrams(theory, "two_point", order=1).weights.tolist()
+        [1.0, 0.25, 0.0025, 0.0025]
+        """
         theory = self.theory
         values = [float(v.rule.coefficient) * theory.coupling_value(v.rule.couplings) for v in self.layout.vertices]
         product = np.prod(np.array(values) ** self.vertex_counts, axis=1)
@@ -83,7 +110,15 @@ class DiagramSet(Sequence[Diagram]):
 
     @cached_property
     def monomials(self) -> list[str]:
-        """For each diagram the couplings and powers of 1/N that multiply it, as text."""
+        """For each diagram the couplings and powers of 1/N that multiply it, as text.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> nnqft.diagrams(theory, "two_point", order=1).monomials
+        ['1', 'sigma_w^2', 'sigma_w^2 N^-1', 'sigma_w^2 N^-1']
+        """
         rows, inverse = np.unique(np.column_stack([self.vertex_counts, self.widths]), axis=0, return_inverse=True)
         names = [_monomial(self.layout, row[:-1].tolist(), int(row[-1])) for row in rows]
         return [names[n] for n in inverse.ravel().tolist()]

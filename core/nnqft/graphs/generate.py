@@ -60,17 +60,17 @@ def generate(
         return _assemble(layout, observable, [])  # an odd number of legs cannot be joined in pairs
     request = (layout, order, width_order, connected)
     try:
-        found = _run(*request, size=_CHEAP)
+        batches = _run(*request, size=_CHEAP)
     except _TooBigError:
         _refuse_if_many(*request, max_diagrams)
         try:
-            found = _run(*request, size=_MEMORY)
+            batches = _run(*request, size=_MEMORY)
         except _TooBigError:
             raise InputError(
                 f"order={order} with {len(externals)} external legs needs more than {_MEMORY >> 20} MiB for its"
                 " partial diagrams; lower the order, set width_order or ask for fewer legs"
             ) from None
-    diagrams = _assemble(layout, observable, found)
+    diagrams = _assemble(layout, observable, batches)
     if len(diagrams) > max_diagrams:
         raise InputError(_too_many(order, width_order, len(diagrams), max_diagrams))
     return diagrams
@@ -126,8 +126,8 @@ def _too_many(order: int, width_order: int | None, count: float, limit: int) -> 
     return f"order={order} makes about {number} diagrams, the limit is {limit:,}; {hint} or raise max_diagrams"
 
 
-def _assemble(layout: Layout, observable: str, found: list[Batch]) -> DiagramSet:
-    batch = Batch.join(found) if found else None
+def _assemble(layout: Layout, observable: str, batches: list[Batch]) -> DiagramSet:
+    batch = Batch.join(batches) if batches else None
     if batch is None:
         empty = np.zeros(0, np.int64)
         none = np.zeros((0, 1), np.uint8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from nnqft.errors import InputError, short
 from nnqft.rules.parts import Leg
@@ -12,7 +11,7 @@ from nnqft.rules.theory import Theory
 _LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
 
 
-def check_indices(indices: Any) -> str | None:
+def check_indices(indices: object) -> str | None:
     """A pattern in its normal form, letters in the order i, j, k, …; None where all legs are of one index.
 
     Raises

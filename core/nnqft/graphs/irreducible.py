@@ -44,28 +44,28 @@ def _far_end(theory: Theory, name: str) -> str:
     return name
 
 
-def irreducible(found: DiagramSet) -> DiagramSet:
+def irreducible(diagrams: DiagramSet) -> DiagramSet:
     """The diagrams in which no single line separates external legs from each other.
 
     A tadpole, which hangs on the rest by one line and holds no external leg, stays: with it Dyson's equation is that
     of the connected function whether or not there is a mean.
     """
-    lines, externals = _node_lines(found), len(found.layout.externals)
-    good = np.ones(len(found), bool)
+    lines, externals = _node_lines(diagrams), len(diagrams.layout.externals)
+    good = np.ones(len(diagrams), bool)
     for u, v in combinations(range(externals, lines.shape[1]), 2):
         rows = np.flatnonzero(good & (lines[:, u, v] == 1))
         joined = lines[rows] > 0
         joined[:, u, v] = joined[:, v, u] = False
         good[rows] = _reached(joined, [0])[:, :externals].all(axis=1)
-    return found.subset(np.flatnonzero(good))
+    return diagrams.subset(np.flatnonzero(good))
 
 
-def skeletons(found: DiagramSet) -> DiagramSet:
+def skeletons(diagrams: DiagramSet) -> DiagramSet:
     """Those without self-energy insertions: no two lines cut off a part that holds no external leg."""
-    lines, externals = _node_lines(found), len(found.layout.externals)
+    lines, externals = _node_lines(diagrams), len(diagrams.layout.externals)
     nodes = lines.shape[1]
     used = np.asarray(lines.any(axis=2))
-    good = np.ones(len(found), bool)
+    good = np.ones(len(diagrams), bool)
     pairs = list(combinations(range(externals, nodes), 2))
     for one, two in combinations_with_replacement(pairs, 2):
         rows = np.flatnonzero(good & (lines[:, *one] > 0) & (lines[:, *two] > 0))
@@ -76,21 +76,21 @@ def skeletons(found: DiagramSet) -> DiagramSet:
         # Taking one line twice, where there is but one, is taking it once: a tadpole is an insertion, too.
         reached = _reached(left > 0, list(range(externals)))
         good[rows] = (reached | ~used[rows]).all(axis=1)
-    return found.subset(np.flatnonzero(good))
+    return diagrams.subset(np.flatnonzero(good))
 
 
-def _node_lines(found: DiagramSet) -> np.ndarray:
+def _node_lines(diagrams: DiagramSet) -> np.ndarray:
     """(D, V, V): lines between nodes, the external legs first, then the vertices, all points of a vertex as one."""
-    first = found.vertex_of
-    own = (first == np.arange(first.shape[1])) & (found.kinds > 0)
+    first = diagrams.vertex_of
+    own = (first == np.arange(first.shape[1])) & (diagrams.kinds > 0)
     number = np.cumsum(own, axis=1) - 1
     node = np.take_along_axis(number, first, axis=1)
-    rows, a, b = np.nonzero(found.codes & LINES)
+    rows, a, b = np.nonzero(diagrams.codes & LINES)
     size = int(own.sum(axis=1).max(initial=0))
-    lines = np.zeros((len(found), size, size), np.int64)
+    lines = np.zeros((len(diagrams), size, size), np.int64)
     p, q = node[rows, a], node[rows, b]
     between = p != q
-    np.add.at(lines, (rows[between], p[between], q[between]), (found.codes[rows, a, b] & LINES)[between])
+    np.add.at(lines, (rows[between], p[between], q[between]), (diagrams.codes[rows, a, b] & LINES)[between])
     return lines
 
 
@@ -103,9 +103,9 @@ def _reached(joined: np.ndarray, start: list[int]) -> np.ndarray:
     return reached
 
 
-def on_one_point(found: DiagramSet) -> np.ndarray:
+def on_one_point(diagrams: DiagramSet) -> np.ndarray:
     """(D,) bool: all stubs end on one point, so that the diagram is a δ of the external times."""
-    externals = len(found.layout.externals)
-    partner = ((found.codes[:, :externals] & LINES) > 0).argmax(axis=2)
-    points = np.take_along_axis(found.point_of, partner, axis=1)
+    externals = len(diagrams.layout.externals)
+    partner = ((diagrams.codes[:, :externals] & LINES) > 0).argmax(axis=2)
+    points = np.take_along_axis(diagrams.point_of, partner, axis=1)
     return (points == points[:, :1]).all(axis=1)

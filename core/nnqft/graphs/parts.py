@@ -12,6 +12,14 @@ class Point(NamedTuple):
     """One time of a diagram: which of the diagram's vertices it belongs to, and which point of that vertex it is.
 
     External legs have vertex −1. Points of a vertex that are equivalent are numbered as they come.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> diagram = nnqft.diagrams(theory, "two_point", order=1)[1]
+    >>> diagram.points[0], diagram.points[2]
+    (Point(vertex=-1, number=0), Point(vertex=0, number=0))
     """
 
     vertex: int
@@ -19,7 +27,16 @@ class Point(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A propagator between two points; a response runs from `start` (z̃, earlier) to `end` (h, later)."""
+    """A propagator between two points; a response runs from `start` (z̃, earlier) to `end` (h, later).
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> diagram = nnqft.diagrams(theory, "two_point", order=0)[0]
+    >>> diagram.lines[0]
+    Line(propagator='C', end=1, start=0, response=False)
+    """
 
     propagator: str
     end: int

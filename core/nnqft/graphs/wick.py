@@ -6,6 +6,11 @@ leg is chosen and joined to every leg it can reach, of the diagram or of a new v
 multiplies the count. Isomorphic results are merged and their counts added, so that in the end
 
     count = Π (symmetry of each vertex) / |Aut(diagram)|.
+
+Why this counts right: in each step one leg is fixed, and Wick's theorem sums over its partners. Partners that an
+automorphism of the partial diagram exchanges give isomorphic results, which the merge adds up; legs of one socket are
+partners of equal result, hence the factor of free legs. Vertices of a type are equal, so a new one is a single choice
+and not one for each of those still unused: the 1/(multiplicity!) of the exponential series is in this.
 """
 
 from __future__ import annotations
@@ -43,7 +48,7 @@ def contract(
         Called with the partial diagrams of each step; may raise to stop the generation.
     """
     batch = start_batch(layout, order)
-    first = True
+    first = True  # before the first line every diagram is one external leg alone, and nothing is closed yet
     while len(batch):
         chosen = _choose(layout, batch)
         done = chosen < 0
@@ -51,7 +56,7 @@ def contract(
             yield _finish(batch.take(np.flatnonzero(done)))
         going = ~done
         if connected and not first:
-            # Only an external leg is left to choose: the part that holds the first one is closed.
+            # Only an external leg is left to choose (they come last): the part that holds the first one is closed.
             going &= chosen >= len(layout.externals)
         first = False
         rows = np.flatnonzero(going)
@@ -73,10 +78,15 @@ def index_loops(layout: Layout, batch: Batch) -> np.ndarray:
 
 
 def _choose(layout: Layout, batch: Batch) -> np.ndarray:
-    """The socket to contract next, −1 where none is free: internal ones first, then external ones in order."""
+    """The socket to contract next, −1 where none is free: internal ones first, then external ones in order.
+
+    Internal ones first closes the part that was begun before another is opened: then an external leg that is to be
+    chosen means that nothing of the vertices is left open, so that connectedness can be told, and every vertex hangs on
+    an external leg. Vacuum diagrams, which Z = 1 leaves out, never arise.
+    """
     room = batch.kind.shape[1]
-    place = np.arange(room)
-    rank = np.where(place < len(layout.externals), place + room, place)
+    position = np.arange(room)
+    rank = np.where(position < len(layout.externals), position + room, position)
     rank = np.where(batch.free > 0, rank, 4 * room)
     chosen = rank.argmin(axis=1)
     return np.where(batch.free.any(axis=1), chosen, -1)
@@ -89,20 +99,22 @@ def _join_inside(layout: Layout, batch: Batch, chosen: np.ndarray) -> Iterator[B
     spare = batch.free.astype(np.int64)
     spare[rows, chosen] -= 1
     possible = (spare > 0) & layout.joins[kind[:, None], batch.kind]
-    # No closed response loops: the later end must not lie before the earlier one, nor on it if θ(0) = 0.
+    # No closed response loops, which θ(t1−t2) θ(t2−t1) makes zero: the later end must not lie before the earlier one,
+    # nor on it if θ(0) = 0. `before` is reflexive, so that one point alone is refused, too.
     forward = layout.directed[kind[:, None], batch.kind]
     backward = layout.directed[batch.kind, kind[:, None]]
     codes = batch.code[rows, chosen]
     one_point = ((codes & SAME_POINT) > 0) & (layout.theory.theta0 != 0)
     possible &= ~(forward & batch.before[rows, :, chosen] & ~one_point)
     possible &= ~(backward & batch.before[rows, chosen, :] & ~one_point)
+    # Wick ordering subtracts every correlator within a slot; a response there is no contraction of it, and stays.
     slot = slot_of(batch.code[rows, chosen], chosen)
     possible &= ~(slot & layout.wick[kind][:, None] & ~(forward | backward))
     for target in range(batch.kind.shape[1]):
         hit = np.flatnonzero(possible[:, target])
         if len(hit):
             new = batch.take(hit)
-            new.count *= spare[hit, target]
+            new.count *= spare[hit, target]  # each free leg of the target is a partner of its own
             add_line(layout, new, chosen[hit], np.full(len(hit), target))
             within = layout.average[kind[hit]] & slot[hit, target]
             yield (
@@ -111,7 +123,10 @@ def _join_inside(layout: Layout, batch: Batch, chosen: np.ndarray) -> Iterator[B
 
 
 def _join_new(layout: Layout, batch: Batch, chosen: np.ndarray, order: int) -> Iterator[Batch]:
-    """Join the chosen leg to each kind of leg of each vertex that still fits."""
+    """Join the chosen leg to each kind of leg of each vertex that still fits.
+
+    One entry stands for all sockets that the vertex's own automorphisms exchange with it; `ways` counts these.
+    """
     kind = batch.kind[np.arange(len(batch)), chosen]
     for vertex in layout.vertices:
         fits = batch.order + int(vertex.rule.order) <= order
@@ -119,21 +134,22 @@ def _join_new(layout: Layout, batch: Batch, chosen: np.ndarray, order: int) -> I
             hit = np.flatnonzero(fits & layout.joins[kind, vertex.kinds[entry]])
             if len(hit):
                 new = batch.take(hit)
-                place = new.size.copy()
+                first_socket = new.size.copy()
                 add_vertex(layout, new, vertex)
                 new.count *= ways * vertex.sockets[entry].power
-                add_line(layout, new, chosen[hit], place + entry)
+                add_line(layout, new, chosen[hit], first_socket + entry)
                 yield new
 
 
 def _classes(layout: Layout, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Index classes without an external leg, by (B, S) masks of their first sockets.
 
-    Returns the closed ones, the open ones, and the open ones whose free legs are all response legs.
+    A class is known by its first socket, whose entry in `loop` is its own number. Returned are the closed classes, the
+    open ones, and the open ones whose free legs are all response legs.
     """
-    place = np.arange(batch.kind.shape[1])
-    member = batch.loop[:, :, None] == place
-    own = (batch.loop == place) & (place < batch.size[:, None]) & layout.indexed[batch.kind]
+    position = np.arange(batch.kind.shape[1])
+    member = batch.loop[:, :, None] == position
+    own = (batch.loop == position) & (position < batch.size[:, None]) & layout.indexed[batch.kind]
     own &= ~member[:, : len(layout.externals)].any(axis=1)
     free = batch.free > 0
     is_open = own & (member & free[:, :, None]).any(axis=1)
@@ -143,12 +159,12 @@ def _classes(layout: Layout, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.n
 
 def _indices_differ(layout: Layout, batch: Batch) -> np.ndarray:
     """False where lines have made equal the indices of external legs that are to differ: δ_ij with i ≠ j."""
-    apart = np.ones(len(batch), bool)
+    differ = np.ones(len(batch), bool)
     for a, one in enumerate(layout.externals):
         for b, two in enumerate(layout.externals[:a]):
             if None not in (one.index, two.index) and one.index != two.index:
-                apart &= batch.loop[:, a] != batch.loop[:, b]
-    return apart
+                differ &= batch.loop[:, a] != batch.loop[:, b]
+    return differ
 
 
 def _least_width(layout: Layout, batch: Batch) -> np.ndarray:
@@ -180,6 +196,7 @@ def _finish(batch: Batch) -> Batch:
     """Put finished rows into canonical node order."""
     order, _ = _canonical_keys(batch)
     batch.kind, batch.code = apply_order(batch.kind, batch.code, order)
+    # `loop` holds numbers of sockets, so its values move as well as its entries: `where` is the inverse of `order`.
     where = np.argsort(order, axis=1)
     rows = np.arange(len(batch))[:, None]
     batch.loop = np.take_along_axis(where[rows, batch.loop].astype(np.int16), order, axis=1)
@@ -187,13 +204,17 @@ def _finish(batch: Batch) -> Batch:
 
 
 def _canonical_keys(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-    """Canonical node order of each row, and a comparable key of its canonical form."""
+    """Canonical node order of each row, and a comparable key of its canonical form.
+
+    Kind, free legs and codes say all that matters of a partial diagram: its order, width, index classes and causal
+    order follow from them, so that rows with one key have one future.
+    """
     room = batch.kind.shape[1]
-    place = np.arange(room)
+    position = np.arange(room)
     colours = batch.kind.astype(np.uint64) << np.uint64(8) | batch.free
-    # Empty sockets are told apart, so that they cost the refinement nothing; they sort by place.
-    empty = place >= batch.size[:, None]
-    colours = np.where(empty, (np.uint64(1) << np.uint64(32)) + place.astype(np.uint64), colours)
+    # Empty sockets are told apart, so that they cost the refinement nothing; they sort last, by position.
+    empty = position >= batch.size[:, None]
+    colours = np.where(empty, (np.uint64(1) << np.uint64(32)) + position.astype(np.uint64), colours)
     order = canonical_order(colours, batch.code)
     kinds, codes = apply_order(colours, batch.code, order)
     return order, row_keys(kinds, codes)

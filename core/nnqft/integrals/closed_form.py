@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Polynomial = tuple[Fraction, ...]
 """Coefficients of x^0, x^1, …"""
@@ -24,12 +25,26 @@ class ClosedForm:
         c → coefficients of P_c in powers of γτ, all rational.
     gamma : Fraction
         The rate γ, so that the form can be called with τ.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> from nnqft import ClosedForm
+    >>> form = ClosedForm({Fraction(1): (Fraction(1, 4), Fraction(1, 2))})
+    >>> print(form)
+    (1/4 + 1/2 τ) e^(−τ)
+    >>> form.at_zero, form(0.0)
+    (Fraction(1, 4), 0.25)
     """
 
     terms: Mapping[Fraction, Polynomial]
     gamma: Fraction = Fraction(1)
 
-    def __call__(self, tau: Any) -> Any:
+    @overload
+    def __call__(self, tau: float) -> float: ...
+    @overload
+    def __call__(self, tau: np.ndarray | Sequence[float]) -> np.ndarray: ...
+    def __call__(self, tau: ArrayLike) -> float | np.ndarray:
         """Value at τ ≥ 0, a float or an array."""
         x = float(self.gamma) * np.asarray(tau, dtype=float)
         value = np.zeros_like(x)
@@ -39,11 +54,19 @@ class ClosedForm:
 
     @property
     def at_zero(self) -> Fraction:
-        """The value at τ = 0, a fraction."""
+        """The value at τ = 0 as a fraction."""
         return sum((polynomial[0] for polynomial in self.terms.values()), Fraction(0))
 
     def derivative(self) -> ClosedForm:
-        """The derivative with respect to τ."""
+        """The derivative with respect to τ.
+
+        Examples
+        --------
+        >>> from fractions import Fraction
+        >>> from nnqft import ClosedForm
+        >>> print(ClosedForm({Fraction(2): (Fraction(1),)}).derivative())
+        (−2) e^(−2 τ)
+        """
         terms = {rate: add(differentiate(p), scale(p, -rate)) for rate, p in self.terms.items()}
         return add_forms([(self.gamma, ClosedForm(terms, self.gamma))], self.gamma)
 
@@ -51,11 +74,27 @@ class ClosedForm:
         return self._write("γτ" if self.gamma != 1 else "τ", "e^(−{})", _plain_power, str, "−") or "0"
 
     def latex(self) -> str:
-        """The form as LaTeX, without dollar signs."""
+        r"""The form as LaTeX, without dollar signs.
+
+        Examples
+        --------
+        >>> from fractions import Fraction
+        >>> from nnqft import ClosedForm
+        >>> print(ClosedForm({Fraction(1): (Fraction(1, 2),)}).latex())
+        \frac{1}{2} e^{-\tau}
+        """
         variable = r"\tau" if self.gamma == 1 else r"\gamma\tau"
         return self._write(variable, "e^{{-{}}}", _latex_power, _latex_number, "-") or "0"
 
-    def _write(self, variable: str, exponential: str, power: Any, number: Any, minus: str) -> str:
+    def _write(
+        self,
+        variable: str,
+        exponential: str,
+        power: Callable[[str, int], str],
+        number: Callable[[Fraction], str],
+        minus: str,
+    ) -> str:
+        """The sum as text, in one notation or another for powers, numbers and signs."""
         parts = []
         for rate, polynomial in sorted(self.terms.items()):
             monomials = [(c, n) for n, c in enumerate(polynomial) if c]
@@ -102,18 +141,18 @@ def add_forms(parts: Iterable[tuple[Fraction, ClosedForm]], gamma: Fraction) -> 
 
 
 def add(one: Polynomial, two: Polynomial) -> Polynomial:
-    """Sum of polynomials."""
+    """The sum of two polynomials."""
     longer, shorter = (one, two) if len(one) >= len(two) else (two, one)
     return tuple(c + shorter[n] if n < len(shorter) else c for n, c in enumerate(longer))
 
 
 def scale(polynomial: Polynomial, factor: Fraction) -> Polynomial:
-    """Multiple of a polynomial."""
+    """The polynomial times a number."""
     return tuple(factor * c for c in polynomial)
 
 
 def differentiate(polynomial: Polynomial) -> Polynomial:
-    """Derivative of a polynomial."""
+    """The derivative of a polynomial with respect to x."""
     return tuple(n * c for n, c in enumerate(polynomial))[1:] or (Fraction(0),)
 
 

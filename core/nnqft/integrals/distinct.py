@@ -32,8 +32,8 @@ def distinct_integrals(diagrams: DiagramSet, times: np.ndarray) -> tuple[list[Ti
     else:
         keys = _integral_keys(diagrams)
         _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    found = [time_integral(diagrams[n], theory, legs) for n in first.tolist()]
-    return found, inverse
+    integrals = [time_integral(diagrams[n], theory, legs) for n in first.tolist()]
+    return integrals, inverse
 
 
 def column_of(leg: Leg) -> int:
@@ -46,9 +46,11 @@ def _integral_keys(diagrams: DiagramSet) -> np.ndarray:
     """(D,) comparable keys, equal where points and lines look alike once vertices and indices are forgotten."""
     points, codes = _point_codes(diagrams)
     externals = len(diagrams.layout.externals)
-    place = np.arange(codes.shape[1])
-    # External points keep their order, empty ones their place; internal ones are alike.
-    colours = np.where(place < externals, place, np.where(place < points[:, None], externals, externals + 1 + place))
+    position = np.arange(codes.shape[1])
+    # External points keep their order, empty ones their position; internal ones are alike.
+    colours = np.where(
+        position < externals, position, np.where(position < points[:, None], externals, externals + 1 + position)
+    )
     order = canonical_order(colours.astype(np.uint64), codes)
     colours, codes = apply_order(colours, codes, order)
     return row_keys(colours, codes)

@@ -33,6 +33,16 @@ class Estimate:
         Processor time spent.
     rounding : (M,) array
         Bound of the rounding error of an exact value; 0 where sampling dominates it by far.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnqft import Estimate
+    >>> one = Estimate.of_chunk(1000, np.array([0.9]), np.array([[0.04]]))
+    >>> two = Estimate.of_chunk(3000, np.array([1.1]), np.array([[0.01]]))
+    >>> both = one.merge(two)
+    >>> both.samples, both.mean.round(3).tolist(), both.sdev.round(3).tolist()
+    (4000, [1.05], [0.09])
     """
 
     mean: np.ndarray
@@ -51,7 +61,15 @@ class Estimate:
 
     @classmethod
     def exact(cls, value: np.ndarray, seconds: float = 0.0, rounding: np.ndarray | None = None) -> Estimate:
-        """A value without statistical error."""
+        """A value without statistical error.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nnqft import Estimate
+        >>> Estimate.exact(np.array([0.5, 0.25])).sdev.tolist()
+        [0.0, 0.0]
+        """
         none = np.broadcast_to(0.0, (len(value), len(value)))  # takes no memory, and there may be thousands
         return cls(value, none, 0, 0, seconds=seconds, rounding=np.zeros(1) if rounding is None else rounding)
 
@@ -95,7 +113,15 @@ class Estimate:
         )
 
     def scaled(self, weight: float) -> Estimate:
-        """The estimate of weight × integral."""
+        """The estimate of weight × integral.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nnqft import Estimate
+        >>> Estimate.of_chunk(100, np.array([2.0]), np.array([[0.25]])).scaled(-3.0).sdev.tolist()
+        [1.5]
+        """
         cov = weight**2 * self.cov if self.samples else self.cov
         return replace(self, mean=weight * self.mean, cov=cov, rounding=abs(weight) * self.rounding)
 

@@ -65,6 +65,19 @@ class TimeIntegral:
         What closed responses and the free times of points without any other line multiply it by.
     key : str
         Equal for integrals that are equal point by point (whatever diagram they came from).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> cactus = nnqft.diagrams(theory, "two_point", order=1)[1]
+    >>> integral = nnqft.time_integral(cactus, theory, [[1.0, 0.0]])
+    >>> integral.dim, integral.branches[0].parent
+    (2, 0)
+    >>> u = np.random.default_rng(1).random((100_000, integral.dim))
+    >>> round(float(integral(u).mean()), 2)  # (1 + τ) e^{−τ}/4 at τ = 1
+    0.18
     """
 
     theory: Theory
@@ -76,13 +89,14 @@ class TimeIntegral:
 
     @property
     def dim(self) -> int:
-        """Number of internal times."""
+        """The number of internal times, the dimension of the cube."""
         return len(self.branches)
 
     @cached_property
     def cost(self) -> float:
         """Operations on one sample, counted: for sharing samples and sizing chunks, where a clock would not repeat."""
         times = len(self.times)
+        # Points that hang from an external time by offsets cost once, all others once for each of the times.
         grid = times if not self.theory.stationary or any(branch.below for branch in self.branches) else 1
         lines = sum(4 * (times if line.start < self.times.shape[1] or line.end < self.times.shape[1] else grid)
                     for line in self.lines)  # fmt: skip
@@ -129,6 +143,10 @@ def _shape_and_wires(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
 
     The wires are point numbers: for each branch its parent, the other parents, the external points below it, its
     rank and its root; for each line its end and its start; for each factor its points.
+
+    The root of a point is the point whose time its own is an offset from: while the delays do not depend on the times
+    themselves (a stationary theory, one parent, no trunk), a whole tree hangs from one external point, and a line
+    between two points of one tree has the same value for all external times. It is then computed once, not once a time.
     """
     theory, externals = integral.theory, integral.times.shape[1]
     branches: list[BranchShape] = []
@@ -140,6 +158,7 @@ def _shape_and_wires(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
         root.append(number if rooted else root[branch.parent])
         branches.append(BranchShape(branch.propagator, len(branch.others), len(branch.below), rooted, free))
         wires += [branch.parent, *branch.others, *branch.below, branch.rank, root[-1]]
+    # Sorted, so that integrals with equal lines in another order have one shape, and one compiled integrand.
     lines = sorted(
         (LineShape(line.propagator, line.response, theory.stationary and root[line.end] == root[line.start]), line)
         for line in integral.lines
@@ -148,6 +167,7 @@ def _shape_and_wires(integral: TimeIntegral) -> tuple[Shape, tuple[int, ...]]:
         wires += [line.end, line.start]
     for _, points in integral.factors:
         wires += points
+    # Only what the integrand calls: other lines, and parameters that no kernel sees, change nothing of its code.
     used = {branch.propagator for branch in branches} | {shape.propagator for shape, _ in lines}
     kernels = {name for name, _ in integral.factors}
     shape = Shape(

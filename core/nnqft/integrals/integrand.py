@@ -30,7 +30,7 @@ class Evaluation:
     times : (M, E) array
     u : (n, dim) array
     xp
-        Array namespace; what strangers' functions return is checked under numpy only, since a traced array has no
+        Array namespace; what plugins' functions return is checked under numpy only, since a traced array has no
         values yet.
     """
 
@@ -48,7 +48,7 @@ class Evaluation:
         self.grid_exponent: Array = 0.0
 
     def value(self) -> Array:
-        """The integrand, (n, M)."""
+        """The integrand at all points and times, (n, M)."""
         xp = self.xp
         for v, branch in enumerate(self.shape.branches):
             self._place(branch, self.u[:, v, None])
@@ -60,7 +60,7 @@ class Evaluation:
         return xp.broadcast_to(factor, (self.u.shape[0], self.grid.shape[0]))
 
     def _wires(self, count: int) -> list[Wire]:
-        """The next ones."""
+        """The next `count` wires, in the order in which `TimeIntegral.shape_and_wires` gives them."""
         return list(islice(self.wires, count))
 
     def _place(self, branch: BranchShape, u: Array) -> None:
@@ -132,17 +132,17 @@ class Evaluation:
         self.base.append(value if root is None else 0.0)
 
     def time(self, point: Wire) -> Array:
-        """Absolute time of a point."""
+        """The absolute time of a point, an array that broadcasts to (n, M)."""
         return self._pick(self.base, self._pick(self.root, point)) + self._pick(self.offset, point)
 
-    def _pick(self, each: list[Array], point: Wire) -> Array:
+    def _pick(self, held: list[Array], point: Wire) -> Array:
         """What belongs to a point; under a compiler the point is known only when the code runs."""
         if isinstance(point, int):
-            return each[point]
-        xp, known = self.xp, self._stacks.get(id(each))
-        if known is None or len(known) < len(each):
-            shape = np.broadcast_shapes(*(xp.shape(one) for one in each))
-            self._stacks[id(each)] = known = xp.stack([xp.broadcast_to(xp.asarray(one), shape) for one in each])
+            return held[point]
+        xp, known = self.xp, self._stacks.get(id(held))
+        if known is None or len(known) < len(held):
+            shape = np.broadcast_shapes(*(xp.shape(one) for one in held))
+            self._stacks[id(held)] = known = xp.stack([xp.broadcast_to(xp.asarray(one), shape) for one in held])
         return known[point]
 
     def _multiply(self, line: LineShape, end: Wire, start: Wire) -> None:
@@ -178,7 +178,7 @@ class Evaluation:
         self.factor = self.factor * call_kernel(what, lambda: kernel(times, dict(self.shape.parameters), xp), shape, xp)
 
     def _line(self, propagator: Propagator, t: Array, s: Array) -> Array:
-        """A line's value; a stranger's kernel is checked."""
+        """A line's value at times t and s; what a plugin's kernel returns is checked."""
         if propagator.kernel is None:
             return propagator(t, s, self.xp)
         t, s = self.xp.asarray(t), self.xp.asarray(s)
@@ -202,7 +202,7 @@ class Evaluation:
         return delay, self._line(response, end, end - delay) / density
 
     def _sampled_delay(self, response: Propagator, u: Array, parent: Array | None) -> tuple[Array, Array]:
-        """A stranger's delay and density, checked."""
+        """The delay and density that a plugin's own `delay` draws, checked."""
         assert response.delay is not None
         xp, sampler = self.xp, response.delay
         room = xp.inf if parent is None else parent
@@ -223,7 +223,7 @@ def call_kernel(what: str, call: Callable[[], Array], shape: tuple[int, ...], xp
     """The kernel's value, or PluginError if it raises, has another shape than its times, or is not finite."""
     try:
         value = xp.asarray(call())
-    except Exception as error:  # a stranger's code may raise anything
+    except Exception as error:  # a plugin's code may raise anything
         raise PluginError(f"{what} raised {type(error).__name__}: {error}") from error
     if value.shape not in ((), shape):
         raise PluginError(f"{what} returned shape {tuple(value.shape)} for times of shape {shape}")

@@ -20,6 +20,14 @@ class Activation:
     value, slope
         φ(h) and φ'(h), vectorised over float64 arrays of any shape. They must survive pickling: functions at the top
         of a module, or instances of a class there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnqft import Activation
+    >>> sine = Activation("sin", np.sin, np.cos)
+    >>> float(sine.slope(np.zeros(1))[0])
+    1.0
     """
 
     name: str
@@ -33,7 +41,16 @@ class Activation:
 
     @classmethod
     def polynomial(cls, name: str, coefficients: dict[int, float]) -> Activation:
-        """φ(h) = Σ_p coefficients[p] h^p."""
+        """φ(h) = Σ_p coefficients[p] h^p.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nnqft import Activation
+        >>> cubic = Activation.polynomial("h − h³/3", {1: 1.0, 3: -1 / 3})
+        >>> cubic.slope(np.array([0.0, 1.0])).tolist()
+        [1.0, 0.0]
+        """
         dense = [float(coefficients.get(p, 0.0)) for p in range(max(coefficients, default=0) + 1)]
         slope = polyder(dense) if len(dense) > 1 else [0.0]
         return cls(name, PolynomialFunction(tuple(dense)), PolynomialFunction(tuple(float(c) for c in slope)))

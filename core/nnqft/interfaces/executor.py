@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.integral import TimeIntegral
 from nnqft.interfaces.integrator import AbstractIntegrator
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Work:
         Words of entropy that, with the request's seed and the chunk number, seed its samples.
     state_words
         The same for `prepare`; equal for integrals that are equal, so that these share one state.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> from nnqft.stages.jobs import make_job
+    >>> job = make_job(nnqft.diagrams(theory, "two_point", order=0), np.zeros((1, 2)), "exact")
+    >>> job.work[0].label, job.work[0].weight
+    ('diagram 0 (order 0, width 0)', 1.0)
     """
 
     label: str
@@ -40,7 +53,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Keep:
-    """Where finished work is kept: the path of a ledger, and the request (JSON) that it is written down for."""
+    """Where finished work is kept: the path of a ledger, and the request (JSON) that it is written down for.
+
+    Examples
+    --------
+    >>> from nnqft import Keep, Target
+    >>> Target(rtol=1e-3, keep=Keep("run.ledger", request="{}")).keep.path
+    'run.ledger'
+    """
 
     path: str
     request: str
@@ -51,6 +71,15 @@ class Target:
     """When to stop: |error| ≤ max(rtol·|sum|, atol) at every time, `neval` samples spent, or `time_limit` seconds over.
 
     `keep` says where finished chunks are kept, if anywhere.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nnqft import Target
+    >>> Target(rtol=0.01, atol=0.002).tolerance(np.array([1.0, 0.0])).tolist()
+    [0.01, 0.002]
+    >>> Target(neval=10_000).only_budget
+    True
     """
 
     rtol: float | None = None
@@ -91,6 +120,12 @@ class Outcome:
         The exception that ended the computation early, if one did.
     notes
         What a reader should know of how it ran: work that was lost and done again, GPUs that took part.
+
+    Examples
+    --------
+    >>> from nnqft import Outcome
+    >>> Outcome([], converged=False, reason="interrupted").failure is None
+    True
     """
 
     estimates: list[Estimate | None]
@@ -108,6 +143,19 @@ class AbstractExecutor(ABC):
     name, summary : str
     durable : bool
         `evaluate` keeps finished work in the ledger that the target names, and uses what is there.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> from nnqft import AbstractExecutor, Outcome
+    >>> class Settler(AbstractExecutor):  # exact integrals one after the other, and nothing else
+    ...     name = "settler"
+    ...     def evaluate(self, work, target, progress):
+    ...         estimates = [w.integrator.sample(w.integral, None, 1, None) for w in work]
+    ...         return Outcome(estimates, True, "all integrals are exact")
+    >>> nnqft.compute(theory, "two_point", order=1, executor=Settler()).mean.round(6).tolist()
+    [0.563125]
     """
 
     name: str
@@ -122,7 +170,7 @@ class AbstractExecutor(ABC):
         ``error`` (largest error over what the target allows, inf while unknown).
         """
 
-    def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    def map(self, function: Callable[[Item], Value], items: Sequence[Item]) -> Iterator[Value]:
         """Results of a pure function, in the order of the items, as they are asked for; by default in this process.
 
         For work that is not an integral, such as simulations. Function and items must survive pickling.

@@ -27,6 +27,26 @@ class AbstractIntegrator(ABC):
         Its estimates carry no statistical error, and one call of `sample` settles an integral.
     accelerated : str or None
         Name of the integrator, perhaps itself, that samples the same integral from the same state on a GPU.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> from nnqft import AbstractIntegrator, Estimate
+    >>> class Plain(AbstractIntegrator):  # Monte Carlo without a map
+    ...     name = "plain"
+    ...     def supports(self, integral):
+    ...         return integral.dim > 0 or "there is nothing to sample"
+    ...     def prepare(self, integral, seed):
+    ...         return None
+    ...     def sample(self, integral, state, neval, seed):
+    ...         values = integral(np.random.default_rng(seed).random((neval, integral.dim)))
+    ...         return Estimate.of_chunk(neval, values.mean(axis=0), np.atleast_2d(np.cov(values.T)) / neval)
+    >>> cactus = nnqft.time_integral(nnqft.diagrams(theory, "two_point", order=1)[1], theory, [[0.0, 0.0]])
+    >>> estimate = Plain().sample(cactus, None, 100_000, np.random.SeedSequence(1))
+    >>> abs(float(estimate.mean[0]) - 0.25) < 4 * float(estimate.sdev[0])
+    True
     """
 
     name: str

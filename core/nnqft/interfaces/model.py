@@ -25,6 +25,22 @@ class AbstractModel(ABC):
         Name → Parameter.
     starts : tuple of str
         Which of ``"stationary"`` and ``"rest"`` it supports.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> from nnqft import AbstractModel, Field, Leg, Parameter, Propagator, Term, Theory, Vertex
+    >>> class Quartic(AbstractModel):  # dx = −(x + ε x³) dt + √2 dB
+    ...     name, starts = "quartic", ("stationary",)
+    ...     parameters = {"eps": Parameter(0.1, "ε, 1/time", low=0.0)}
+    ...     def theory(self, start, values):
+    ...         fields = Field("h", "x(t)"), Field("z", "x̃(t)", response=True)
+    ...         one = (Term(1.0, 1.0),)
+    ...         lines = Propagator("C", "h", "h", terms=one), Propagator("G", "h", "z", terms=one)
+    ...         vertex = Vertex("z x^3", (Leg("z"), Leg("h", power=3)), -1, (("eps", 1),))
+    ...         return Theory(self.name, start, dict(values), fields, lines, (vertex,))
+    >>> nnqft.compute(nnqft.theory(Quartic(), eps=0.1), "two_point", order=1).mean.round(6).tolist()  # 1 − 3ε
+    [0.7]
     """
 
     name: str

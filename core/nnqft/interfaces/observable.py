@@ -23,6 +23,18 @@ class AbstractObservable(ABC):
         Columns of the times; None for any number.
     connected : bool
         True: connected diagrams only. False: the moment, each part of a diagram holding an external leg.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> from nnqft import AbstractObservable, Leg
+    >>> class Kurtosis(AbstractObservable):  # ⟨h_i(t)⁴⟩ connected
+    ...     name, arity, connected = "kurtosis", 1, True
+    ...     def legs(self, theory, arity):
+    ...         return (Leg("h", 0, "i"),) * 4
+    >>> len(Kurtosis().legs(theory, 1))
+    4
     """
 
     name: str
@@ -50,6 +62,12 @@ class Need:
         Its external times, (M, legs).
     indices : str or None
         Pattern of its legs' indices, such as ``"iijj"``; None for one unit.
+
+    Examples
+    --------
+    >>> from nnqft import Need
+    >>> Need("cumulant", times=((0.0, 0.0, 0.0, 0.0),), indices="iijj").indices
+    'iijj'
     """
 
     observable: str
@@ -67,6 +85,22 @@ class AbstractDerivedObservable(ABC):
     name, summary : str
     arity : int or None
         Columns of the times a user may give; None for any number, 0 if it takes no times.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> from nnqft import AbstractDerivedObservable, Need
+    >>> class Decay(AbstractDerivedObservable):
+    ...     name, arity = "decay", 0
+    ...     def needs(self, theory, times):
+    ...         return {"c": Need("two_point", ((0.0, 0.0), (1.0, 0.0)))}
+    ...     def derive(self, theory, times, values):
+    ...         return {"C(1)/C(0)": values["c"][1] / values["c"][0]}
+    >>> sorted(Decay().needs(theory, None))
+    ['c']
+    >>> Decay().derive(theory, None, {"c": [0.5, 0.25]})
+    {'C(1)/C(0)': 0.5}
     """
 
     name: str

@@ -28,9 +28,20 @@ class Parameter:
         Only whole numbers.
     check
         ``check(name, value)`` → value, for anything that is not a number; raises InputError.
+
+    Examples
+    --------
+    >>> from nnqft import Parameter
+    >>> width = Parameter(100, "width", low=1, integer=True)
+    >>> width.validate("N", 50)
+    50
+    >>> width.validate("N", 0.5)
+    Traceback (most recent call last):
+        ...
+    nnqft.errors.InputError: N=0.5: wanted a whole number ≥ 1
     """
 
-    default: Any
+    default: object
     meaning: str = ""
     low: float = -math.inf
     high: float = 1e9
@@ -38,7 +49,7 @@ class Parameter:
     integer: bool = False
     check: Callable[[str, Any], Any] | None = None
 
-    def validate(self, name: str, value: Any) -> Any:
+    def validate(self, name: str, value: object) -> Any:
         """The value in its proper type, or InputError with what came and what was wanted."""
         if self.check is not None:
             return self.check(name, value)

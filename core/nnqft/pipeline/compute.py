@@ -143,7 +143,7 @@ def compute(
     >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
     >>> result = nnqft.compute(theory, "two_point", order=3, width_order=1)
     >>> round(float(result.mean[0]), 6)
-    0.577974
+    0.577778
     """
     theory, names = as_theory(theory), _names(observable)
     effort = Effort(
@@ -172,7 +172,7 @@ def compute(
 
 
 def _names(observable: object) -> list[str]:
-    """The names of one or several observables."""
+    """The names of one or several observables as a list; InputError if they are none, or one comes twice."""
     if isinstance(observable, str):
         return [observable]
     names = list(observable) if isinstance(observable, Sequence) else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -28,11 +27,11 @@ def compute_derived(
     names: Sequence[str],
     effort: Effort,
     *,
-    order: Any,
-    width_order: Any = None,
-    times: Any = None,
-    tau: Any = None,
-    indices: Any = None,
+    order: object,
+    width_order: object = None,
+    times: object = None,
+    tau: object = None,
+    indices: object = None,
 ) -> dict[str, Derived]:
     """The derived observables of these names, from one evaluation of all that they need.
 
@@ -55,7 +54,7 @@ def compute_derived(
     return {plugin.name: _derived(plugin, theory, grid, results) for plugin, grid in grids.items()}
 
 
-def _grid(theory: Theory, arity: int | None, times: Any, tau: Any) -> np.ndarray | None:
+def _grid(theory: Theory, arity: int | None, times: object, tau: object) -> np.ndarray | None:
     if arity == 0 or (times is None and tau is None):
         return None
     return np.array(check_times(theory, arity, times, tau))
@@ -70,7 +69,7 @@ def _all_times(theory: Theory, grids: Grids) -> dict[Base, tuple[tuple[float, ..
     return {base: tuple(rows) for base, rows in wanted.items()}
 
 
-def _evaluate(theory: Theory, need: Need, effort: Effort, order: Any, width_order: Any) -> Result:
+def _evaluate(theory: Theory, need: Need, effort: Effort, order: object, width_order: object) -> Result:
     """One base observable, its tolerance relative to its largest free value: a tail that is nearly zero needs no
     digits of its own.
     """

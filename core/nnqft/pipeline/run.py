@@ -30,17 +30,17 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
         theory, note = choose_degree(theory, request, effort)
         request, notes = request.of_theory(theory), (note,)
     target = effort.target(request.to_json())
-    found = requested_diagrams(theory, request, effort.max_diagrams)
-    job = make_job(found, np.array(request.times), request.integrator)
-    with effort.running() as place, progress_bar(effort.progress) as report:
-        _check_durable(place, target)
-        outcome = place.evaluate(job.work, target, report)
-    result = make_result(request, found, job, outcome, time.monotonic() - began, notes)
+    diagram_set = requested_diagrams(theory, request, effort.max_diagrams)
+    job = make_job(diagram_set, np.array(request.times), request.integrator)
+    with effort.running() as executor, progress_bar(effort.progress) as report:
+        _check_durable(executor, target)
+        outcome = executor.evaluate(job.work, target, report)
+    result = make_result(request, diagram_set, job, outcome, time.monotonic() - began, notes)
     if outcome.failure is not None:
         raise IntegrationError(str(outcome.failure), result) from outcome.failure
     return result
 
 
-def _check_durable(place: AbstractExecutor, target: Target) -> None:
-    if target.keep is not None and not place.durable:
-        raise InputError(f"ledger={short(target.keep.path)}: executor {place.name!r} keeps none; leave it out")
+def _check_durable(executor: AbstractExecutor, target: Target) -> None:
+    if target.keep is not None and not executor.durable:
+        raise InputError(f"ledger={short(target.keep.path)}: executor {executor.name!r} keeps none; leave it out")

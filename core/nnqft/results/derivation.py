@@ -69,16 +69,16 @@ def derive(
         for name, need in needs_of(plugin, theory, times).items()
     }
     with plugin_errors(f"observable {plugin.name!r}"), np.errstate(all="ignore"):
-        found = plugin.derive(theory, times, values)
-    if not isinstance(found, Mapping):
-        raise PluginError(f"observable {plugin.name!r} derived {short(found)}, wanted a mapping of names to numbers")
-    numbers = [x if isinstance(x, gvar.GVar) else gvar.gvar(float(x), 0.0) for x in found.values()]
+        by_name = plugin.derive(theory, times, values)
+    if not isinstance(by_name, Mapping):
+        raise PluginError(f"observable {plugin.name!r} derived {short(by_name)}, wanted a mapping of names to numbers")
+    numbers = [x if isinstance(x, gvar.GVar) else gvar.gvar(float(x), 0.0) for x in by_name.values()]
     mean = np.array([x.mean for x in numbers])
     cov = np.array(gvar.evalcov(numbers)).reshape(len(numbers), len(numbers))
     broken = ~np.isfinite(mean) | ~np.isfinite(np.diagonal(cov))
     mean[broken] = math.nan
     cov[broken, :] = cov[:, broken] = math.nan
-    return tuple(str(name) for name in found), mean, cov
+    return tuple(str(name) for name in by_name), mean, cov
 
 
 def shifted_numbers(

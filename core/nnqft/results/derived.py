@@ -25,11 +25,12 @@ from nnqft.show.page import outcome_line
 from nnqft.stages.theories import make_theory
 
 if TYPE_CHECKING:
+    import gvar
     from matplotlib.axes import Axes
 
 
 _SHOWN = 3
-"""Numbers in a repr."""
+"""How many numbers a repr shows."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,6 +57,16 @@ class Derived:
     truncation : (K,) array
         How much the numbers change when every base observable is shifted by its `Result.truncation`, up or down,
         whichever changes them most; no bound. nan where a number does not exist, or no longer does when shifted.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> length = nnqft.compute(theory, "correlation_length", order=2, width_order=0)
+    >>> length.names
+    ('short_time', 'integral', 'fit')
+    >>> float(length.mean[0].round(6))
+    1.148438
     """
 
     observable: str
@@ -71,7 +82,7 @@ class Derived:
 
     @property
     def sdev(self) -> np.ndarray:
-        """(K,) standard deviations."""
+        """(K,) standard deviations of the numbers."""
         return np.sqrt(np.maximum(np.diagonal(self.cov), 0.0))
 
     @property
@@ -81,15 +92,15 @@ class Derived:
 
     @property
     def converged(self) -> bool:
-        """All base observables met their targets."""
+        """Did all base observables meet their targets?"""
         return all(result.converged for result in self.bases.values())
 
     @property
     def seconds(self) -> float:
-        """All base observables together."""
+        """Seconds that all base observables took together."""
         return sum(result.seconds for result in self.bases.values())
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> gvar.GVar:
         """One of the numbers, as a gvar with its error.
 
         Raises
@@ -113,6 +124,14 @@ class Derived:
         ------
         InputError
             If the base observables were not computed order by order, or not to this order.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> length = nnqft.compute(theory, "correlation_length", order=2, width_order=0)
+        >>> [float(length.partial(n)[0].round(6)) for n in range(3)]
+        [1.0, 1.125, 1.148438]
         """
         order, request = whole_number("order", order, 0), self.first.request
         if order >= len(self.by_order):
@@ -150,8 +169,8 @@ class Derived:
         """Write everything, base results included, to a JSON file, whole or not at all."""
         write_json(path, self.to_data())
 
-    def to_data(self) -> dict[str, Any]:
-        """As JSON values."""
+    def to_data(self) -> dict[str, object]:
+        """The numbers and their base results as JSON values."""
         return {
             "format": FORMAT,
             "derived": self.observable,
@@ -167,7 +186,7 @@ class Derived:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Derived:
-        """What `to_data` made; raises one of many errors if it is not."""
+        """The numbers that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
         size = len(data["names"])
         return cls(
             observable=str(data["derived"]),

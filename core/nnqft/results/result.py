@@ -62,6 +62,18 @@ class Result:
         at a degree; else empty.
     beyond : Beyond
         What there is beyond the terms, for `truncation`.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+    >>> result
+    Result(two_point of linear: 0.5752 at τ = 0 and 1 more time)
+    >>> result.mean.round(6).tolist(), result.sdev.tolist()
+    ([0.5752, 0.241042], [0.0, 0.0])
+    >>> len(result.diagrams), result.reason
+    (19, 'all integrals are exact')
     """
 
     request: Request
@@ -78,12 +90,12 @@ class Result:
 
     @property
     def times(self) -> np.ndarray:
-        """(M, legs) external times."""
+        """(M, legs) external times, in the theory's unit of time."""
         return np.array(self.request.times)
 
     @cached_property
     def total(self) -> Estimate:
-        """The sum of all orders and widths."""
+        """The estimate of the sum of all orders and width orders."""
         return self.series.total
 
     @property
@@ -93,12 +105,12 @@ class Result:
 
     @property
     def sdev(self) -> np.ndarray:
-        """(M,) its standard deviation."""
+        """(M,) standard deviation of the mean, statistical only."""
         return self.total.sdev
 
     @property
     def cov(self) -> np.ndarray:
-        """(M, M) its covariance over the times."""
+        """(M, M) covariance of the mean over the times."""
         return self.total.cov
 
     @cached_property
@@ -123,6 +135,14 @@ class Result:
         ------
         InputError
             If the part lies outside what was computed.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+        >>> float(result.contribution(order=1, width=1).mean[0])  # (1/4) σ_w²/N
+        0.000625
         """
         limit = self.request.width_order
         lowest = -(10**9)
@@ -145,7 +165,16 @@ class Result:
         return self.series.get((order, width), zero)
 
     def integrators(self) -> dict[str, int]:
-        """Number of diagrams that each integrator computed."""
+        """Number of diagrams that each integrator computed.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+        >>> result.integrators()
+        {'exact': 19}
+        """
         if isinstance(self.diagrams, DiagramRows):
             work = self.diagrams.job.work
             return dict(Counter(work[n].integrator.name for n in self.diagrams.job.which[self.diagrams.have]))
@@ -171,6 +200,13 @@ class Result:
         InputError
             If the part was not computed or has no such form: only for a stationary theory whose lines are sums of
             exponentials with rational amplitudes and rates that are multiples of γ.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=1, sigma_w=1.0)  # bare coefficients
+        >>> print(nnqft.compute(theory, "two_point", order=2).closed_form(2, 1))
+        (9/16 + 9/16 τ + 5/16 τ² + 1/8 τ³ + 1/48 τ⁴) e^(−τ)
         """
         self.contribution(order, width)
         if self.request.resummed:
@@ -201,15 +237,24 @@ class Result:
         return f"Result({request.observable} of {request.model}: {first} at {time_label(request, 0)}{others})"
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Plot the sum with error bars over the first time column (τ for pairs (τ, 0)); returns the axes."""
+        """Plot the sum with error bars over the first time column (τ for pairs (τ, 0)); returns the axes.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+        >>> result.plot().get_xlabel()
+        'τ'
+        """
         return result_chart(self.request, self.series, self.total, self.truncation).draw(ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a JSON file, whole or not at all."""
         write_json(path, self.to_data())
 
-    def to_data(self) -> dict[str, Any]:
-        """As JSON values."""
+    def to_data(self) -> dict[str, object]:
+        """The result as JSON values."""
         return {
             "format": FORMAT,
             "request": json.loads(self.request.to_json()),
@@ -233,7 +278,7 @@ class Result:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Result:
-        """What `to_data` made; raises one of many errors if it is not."""
+        """The result that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
         parts = parts_from(data["series"], times)

@@ -22,6 +22,15 @@ class DiagramRow:
 
     `integral` and `error` are (M,) arrays, without the weight; `chi2` is per degree of freedom, nan where a
     single chunk leaves none; `dim` is the number of internal times.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+    >>> row = result.diagrams[1]
+    >>> row.drawing, row.family, row.integrator, row.integral.round(6).tolist()
+    ('t(b) s(a) a~b {a,b}', 'cactus', 'exact', [0.25, 0.18394])
     """
 
     drawing: str

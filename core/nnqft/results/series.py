@@ -23,6 +23,15 @@ class Singularity:
         Of the singularity there.
     error
         How much g_c changed with the last coefficient: a guide, not a bound.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> series = nnqft.compute(theory, "two_point", order=6, width_order=0).series
+    >>> point = series.singularity(width=0)
+    >>> round(point.coupling, 2), round(point.exponent, 1)  # κ/2 (γ² − σ_w²)^{−1/2} at γ = 1
+    (1.0, 0.5)
     """
 
     coupling: float
@@ -41,6 +50,16 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         The expansion parameter g of the orders: σ_w² for networks, 1 where a theory has several couplings.
     N : int
         Width; the contributions of width order k carry N^{−k}.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+    >>> list(result.series)
+    [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+    >>> result.series[1, 0].mean.round(6).tolist(), result.series.total.mean.round(6).tolist()
+    ([0.0625, 0.045985], [0.5752, 0.241042])
     """
 
     contributions: Mapping[tuple[int | str, int], Estimate]
@@ -63,7 +82,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
 
     @property
     def order(self) -> int:
-        """Highest order.
+        """Highest order of a contribution.
 
         Raises
         ------
@@ -76,7 +95,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Width orders that occur."""
+        """The width orders of which there are contributions, ascending."""
         return tuple(sorted({k for _, k in self.contributions}))
 
     def coefficients(self, width: int, at: int = 0) -> np.ndarray:
@@ -86,6 +105,14 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         ------
         InputError
             If the coupling is zero, or no diagram has this width order.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+        >>> result.series.coefficients(width=0).tolist()  # 1/2, 1/4, 3/16
+        [0.5, 0.25, 0.1875]
         """
         if width not in self.widths:
             raise InputError(f"width={width}: no contribution of this width order, there are {list(self.widths)}")
@@ -101,7 +128,13 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         return values
 
     def ratios(self, width: int, at: int = 0) -> np.ndarray:
-        """a_n/a_{n−1} from the second non-zero coefficient on; their limit is 1/g_c."""
+        """a_n/a_{n−1} from the second non-zero coefficient on; their limit is 1/g_c.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than two non-zero coefficients in a row.
+        """
         known = self.coefficients(width, at)
         known = known[np.flatnonzero(known)[0] :] if known.any() else known[:0]
         if len(known) < 2 or (known == 0).any():
@@ -113,6 +146,11 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
 
         Three coefficients of the expansion in 1/n are eliminated from the last ratios (Neville's table); needs
         four ratios. (A. J. Guttmann, in Phase Transitions and Critical Phenomena 13, 1 (1989).)
+
+        Raises
+        ------
+        InputError
+            If there are fewer than four ratios.
         """
         ratios = self.ratios(width, at)
         if len(ratios) < 4:
@@ -128,10 +166,30 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
     def pade(self, width: int, at: int = 0, coupling: float | None = None, denominator: int | None = None) -> float:
         """Padé value of Σ a_n g^n N^{−width}, by default near-diagonal and at the series' own coupling.
 
+        The approximant is the quotient of two polynomials in g whose Taylor series agrees with the known coefficients
+        (G. A. Baker and P. Graves-Morris, Padé Approximants, Cambridge 1996).
+
+        Parameters
+        ----------
+        width, at
+            Width order, and number of the time.
+        coupling
+            g; the series' own if not given.
+        denominator
+            Degree of the polynomial below; half of the order, rounded down, if not given.
+
         Raises
         ------
         InputError
             If the approximant does not exist.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> series = nnqft.compute(theory, "two_point", order=4, width_order=0).series
+        >>> round(series.pade(width=0), 4), round(0.5 / (1 - 0.25) ** 0.5, 4)
+        (0.5773, 0.5774)
         """
         known = self.coefficients(width, at)
         start = int(np.flatnonzero(known)[0]) if known.any() else 0
@@ -149,7 +207,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         return float(g**start * above(g) / below(g)) / float(self.N) ** width
 
     def resummed(self, at: int = 0) -> float:
-        """Σ over width orders of their Padé values."""
+        """The sum over all width orders of their Padé values at the series' own coupling; raises as `pade` does."""
         return sum(self.pade(width, at) for width in self.widths)
 
 

@@ -46,7 +46,7 @@ def _contributions(request: Request, series: Series, counts: Counts) -> Table:
     rows = []
     for (n, k), part in series.items():
         order, count = ("all", "∞") if request.resummed else (str(n), str(counts.get((n, k), 0)))
-        samples = f"{part.samples:,}" if part.samples else "exact"
+        samples = f"{part.samples:,}" if part.samples else "none"
         rows.append((order, str(k), family_name(k) if indexed else "", count, *_cells(part), samples, _seconds(part)))
     total = series.total
     count = "∞" if request.resummed else str(sum(counts.values()))
@@ -55,7 +55,7 @@ def _contributions(request: Request, series: Series, counts: Counts) -> Table:
 
 
 def _cells(part: Estimate) -> tuple[str, str]:
-    """Value at the first time, and χ²."""
+    """Two cells of a row: the value at the first time with its error, and χ²."""
     chi2 = "" if math.isnan(part.chi2) else f"{part.chi2:.2f}"
     return value_with_error(part.mean[0], part.sdev[0], part.rounding.flat[0]), chi2
 

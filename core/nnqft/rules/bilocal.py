@@ -1,4 +1,4 @@
-"""Contract the bilocal lines ⟨𝔚(t1,t2) 𝔚̃(t3,t4)⟩ = δ(t1−t3)δ(t2−t4) + δ(t1−t4)δ(t2−t3) of a action."""
+"""Contract the bilocal lines ⟨𝔚(t1,t2) 𝔚̃(t3,t4)⟩ = δ(t1−t3)δ(t2−t4) + δ(t1−t4)δ(t2−t3) of an action."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _check_bilocal(where: str, vertex: Vertex, legs: list[Leg]) -> None:
         raise TheoryError(f"{where}: the bilocal field {legs[0].field!r} needs two points, such as (0, 1)")
     if stray := [leg.point for leg in vertex.legs if leg is not legs[0] and leg.point not in points]:
         raise TheoryError(f"{where}: a leg at point {stray[0]}, wanted one of the bilocal field's points {points}")
-    if vertex.ordered:
+    if vertex.kernel is not None:
         raise TheoryError(f"{where} has a bilocal leg and a kernel; give the kernel to a vertex without one")
 
 
@@ -99,7 +99,7 @@ def _merge(one: Vertex, its_leg: Leg, two: Vertex, other_leg: Leg, points: dict[
 
 
 def _equal(one: Vertex, two: Vertex) -> bool:
-    """Equal up to swapping the two points, with all else in place."""
+    """Are the two vertices equal, if need be after their two points are exchanged?"""
     if (one.couplings, one.width, one.order) != (two.couplings, two.width, two.order):
         return False
     swapped = [replace(leg, point=1 - leg.point) for leg in two.legs if isinstance(leg.point, int)]

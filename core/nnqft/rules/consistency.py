@@ -17,15 +17,21 @@ MAX_POWER = 14
 
 
 def check_action(action: Action, who: str, couplings: Mapping[str, Any], theta0: float, horizon: float) -> None:
-    """Raise TheoryError on rules that contradict themselves; `who` names the model in its line."""
+    """Raise TheoryError on rules that contradict themselves; `who` names the model in its line.
+
+    The order of the checks is part of what they say: each relies on those before it, so that the first message is about
+    the cause and not about what follows from it. Names come first, as all else goes by them.
+    """
     _check_names(who, "field", (field.name for field in action.fields))
     for propagator in action.propagators:
         _check_propagator(f"{who}: propagator {propagator.name!r}", propagator, action)
+    # A line is looked up by the two fields it joins, in either order: a second one would silently replace the first.
     pairs = Counter(frozenset((p.left, p.right)) for p in action.propagators)
     if any(count > 1 for count in pairs.values()):
         raise TheoryError(f"{who}: two propagators join the same fields; add them into one")
     _check_names(who, "propagator", (propagator.name for propagator in action.propagators))
     for propagator in action.propagators:
+        # The generator reads the direction of a response off the rules: from the right, z̃, to the left, h.
         if action.field_named[propagator.left].response:
             where = f"{who}: propagator {propagator.name!r}"
             raise TheoryError(f"{where}: the response field comes last; write left={propagator.right!r}")
@@ -36,6 +42,7 @@ def check_action(action: Action, who: str, couplings: Mapping[str, Any], theta0:
 
 
 def _check_names(who: str, kind: str, names: Iterable[str]) -> None:
+    """Refuse a name that is declared twice: lines, vertices and fields of a diagram go by their names alone."""
     if duplicates := [name for name, count in Counter(names).items() if count > 1]:
         raise TheoryError(f"{who}: {kind} {duplicates[0]!r} is declared twice; name each {kind} once")
 
@@ -70,6 +77,7 @@ def _check_loops(who: str, action: Action, theta0: float, horizon: float) -> Non
 
 
 def _check_vertex(where: str, vertex: Vertex, fields: Mapping[str, Field], couplings: Mapping[str, Any]) -> None:
+    # Vertices are hashed and sent to workers; a list would be neither hashable nor safe from change.
     if not isinstance(vertex.legs, tuple) or not isinstance(vertex.couplings, tuple):
         raise TheoryError(f"{where}: legs and couplings must be tuples, such as legs=(Leg('z'), Leg('h', power=3))")
     if not vertex.legs:
@@ -80,9 +88,11 @@ def _check_vertex(where: str, vertex: Vertex, fields: Mapping[str, Field], coupl
     if vertex.subtraction not in ("none", "average", "wick"):
         raise TheoryError(f"{where}: subtraction {short(vertex.subtraction)}; wanted 'none', 'average' or 'wick'")
     _check_coefficient(where, vertex.coefficient)
+    # Its value is looked up by name whenever a weight is made, long after the model is forgotten.
     for name, _ in vertex.couplings:
         if name not in couplings:
             raise TheoryError(f"{where}: coupling {name!r} is not a parameter of the model")
+    # Any number of vertices of order 0 would fit below every order.
     if not vertex.order > 0 or not math.isfinite(vertex.order):
         raise TheoryError(f"{where}: order {vertex.order} must be positive, or the series never ends")
 

@@ -34,6 +34,12 @@ class Field:
         True for the field conjugate to the equation of motion; ⟨z̃ z̃⟩ = 0.
     bilocal
         True for an auxiliary field of two times, such as 𝔚(t1, t2).
+
+    Examples
+    --------
+    >>> from nnqft import Field
+    >>> Field("z", "z̃_i(t)", "response field", response=True).response
+    True
     """
 
     name: str
@@ -48,6 +54,13 @@ class Term:
     """amplitude · e^{−rate·(later − earlier)} · e^{−early·earlier}, one term of a sum of exponentials.
 
     `early` is zero in a stationary theory; from rest it carries the memory of the start at time 0.
+
+    Examples
+    --------
+    >>> from nnqft import Propagator, Term
+    >>> decay = Propagator("C", "h", "h", terms=(Term(0.5, 2.0),))
+    >>> round(float(decay(1.0, 0.0)), 4)  # 0.5 e^{−2}
+    0.0677
     """
 
     amplitude: float
@@ -83,6 +96,15 @@ class Propagator:
         True for the bilocal line ⟨𝔚 𝔚̃⟩ = δδ + δδ, which is contracted before anything is generated.
     stub
         True for δ(t−s), on which an amputated external leg ends; it is contracted before anything is integrated.
+
+    Examples
+    --------
+    >>> from nnqft import Propagator, Term
+    >>> response = Propagator("G", "h", "z", "θ(t−s) e^{−(t−s)}", (Term(1.0, 1.0),))
+    >>> round(float(response(2.0, 0.0)), 4)
+    0.1353
+    >>> response.exponential_rate
+    1.0
     """
 
     name: str
@@ -91,7 +113,7 @@ class Propagator:
     formula: str = ""
     terms: tuple[Term, ...] = ()
     kernel: Callable[[Array, Array, Mapping[str, Any], ModuleType], Array] | None = None
-    params: tuple[tuple[str, Any], ...] = ()
+    params: tuple[tuple[str, object], ...] = ()
     delay: Callable[[Array, Array, Mapping[str, Any], ModuleType], tuple[Array, Array]] | None = None
     delta: bool = False
     stub: bool = False
@@ -122,6 +144,12 @@ class Leg:
     """`power` equal legs of a vertex: which field, at which of its points, in which index slot.
 
     A bilocal field sits at two points: ``Leg("W", (0, 1))``.
+
+    Examples
+    --------
+    >>> from nnqft import Leg
+    >>> Leg("h", point=1, index="j", power=3)  # h_j(t2)³
+    Leg(field='h', point=1, index='j', power=3)
     """
 
     field: str
@@ -132,18 +160,27 @@ class Leg:
 
 @dataclass(frozen=True)
 class Memory:
-    """A factor of a vertex that depends on two of its points as a line does, symmetric in their times.
+    """A factor of a vertex that depends on two of its points as a line does.
 
-    Give `terms`, a sum of exponentials of |t_a − t_b|, or ``kernel(t, s, params, xp)`` with its `params`; `formula` is
-    how it is printed.
+    Give `terms`, a sum of exponentials of |t_a − t_b|, or ``kernel(t, s, params, xp)`` with its `params`, t the time of
+    point `one` and s that of point `two`; `formula` is how it is printed. A kernel that is not `symmetric` in its times
+    tells the two points apart.
+
+    Examples
+    --------
+    >>> from nnqft import Leg, Memory, Term, Vertex
+    >>> legs = Leg("z", 0), Leg("z", 1)
+    >>> Vertex("coloured noise", legs, 0.5, memory=(Memory(0, 1, (Term(1.0, 3.0),)),)).points
+    2
     """
 
     one: int
     two: int
     terms: tuple[Term, ...] = ()
     kernel: Callable[[Array, Array, Mapping[str, Any], ModuleType], Array] | None = None
-    params: tuple[tuple[str, Any], ...] = ()
+    params: tuple[tuple[str, object], ...] = ()
     formula: str = "f"
+    symmetric: bool = True
 
 
 @dataclass(frozen=True)
@@ -176,6 +213,13 @@ class Vertex:
     degree
         Where it stands in an expansion of the activation that is cut off somewhere: its power of h, or its degree of
         Wiener's chaos; 0 for a vertex that belongs to no such expansion.
+
+    Examples
+    --------
+    >>> from nnqft import Leg, Vertex
+    >>> cubic = Vertex("z h^3", (Leg("z"), Leg("h", power=3)), -0.1)
+    >>> cubic.points, cubic.ordered
+    (1, False)
     """
 
     name: str
@@ -191,8 +235,9 @@ class Vertex:
 
     @property
     def ordered(self) -> bool:
-        """Are its points told apart by a factor over their times? A memory of only two points does not."""
-        return self.kernel is not None or (bool(self.memory) and self.points != 2)
+        """Are its points told apart by a factor over their times? A symmetric memory of only two points does not."""
+        several = bool(self.memory) and self.points != 2
+        return self.kernel is not None or several or any(not memory.symmetric for memory in self.memory)
 
     @property
     def points(self) -> int:

@@ -45,6 +45,17 @@ class Theory:
         vertices are all there are.
     adaptive
         True where the vertices reach further than is likely to matter, and a computation may choose a lower degree.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> theory
+    Theory(linear, stationary: γ = 1, κ = 1, σ_w = 0.5, ...)
+    >>> [vertex.name for vertex in theory.interactions]
+    ['(1,1)']
+    >>> print(theory.rules.splitlines()[0])
+    linear, stationary: γ = 1, κ = 1, σ_w = 0.5, ...
     """
 
     model: str
@@ -90,7 +101,7 @@ class Theory:
 
     @property
     def _who(self) -> str:
-        """How messages name the model."""
+        """What messages call the model."""
         return f"model {self.model!r}"
 
     @cached_property
@@ -115,7 +126,15 @@ class Theory:
 
     @property
     def lines(self) -> dict[tuple[str, str], Propagator]:
-        """The propagator of each pair of fields, in both orders; bilocal ones are left out."""
+        """The propagator of each pair of fields, in both orders; bilocal ones are left out.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> theory.lines["z", "h"].name, theory.lines["h", "h"].name
+        ('G', 'C')
+        """
         return self.action.lines
 
     @cached_property
@@ -124,6 +143,14 @@ class Theory:
         return contract_bilocal(self.action, self._who)
 
     def coupling_value(self, couplings: tuple[tuple[str, int], ...]) -> float:
-        """Product of the couplings to their powers."""
+        """Product of the couplings to their powers.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> theory.coupling_value((("sigma_w", 2),))
+        0.25
+        """
         values = {**self.parameters, **self.couplings}
         return math.prod(float(values[name]) ** power for name, power in couplings)

@@ -73,20 +73,31 @@ def dyson(
         If the theory is not stationary, or has no response, or no solution is found.
     IntegrationError
         If an integral failed.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> solution = nnqft.dyson(theory, order=1, width_order=0)
+    >>> round(float(solution.correlator(0.0)), 5)
+    0.5625
+    >>> full = nnqft.dyson(theory, order=1, width_order=0, self_consistent=True)
+    >>> round(float(full.correlator(0.0)), 5)  # (κ/2) (γ² − σ_w²)^{−1/2}, infinite width
+    0.57735
     """
     order = _check(theory, order)
     effort = Effort(
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed, executor=executor, workers=workers,
         address=address, progress=progress, max_diagrams=max_diagrams,
     )  # fmt: skip
-    found = _irreducible(theory, order, width_order, self_consistent, effort.max_diagrams)
+    irreducible = _irreducible(theory, order, width_order, self_consistent, effort.max_diagrams)
     grids = _grids(theory, reach, intervals, integrator)
-    with effort.running() as place:
+    with effort.running() as opened:
         for grid in grids:
             if self_consistent:
-                energy, solution, steps = iterate(theory, found, grid, effort, place)
+                energy, solution, steps = iterate(theory, irreducible, grid, effort, opened)
             else:
-                energy, steps = evaluate(found, grid, effort, place), 1
+                energy, steps = evaluate(irreducible, grid, effort, opened), 1
                 solution = solve(kernels_of(theory, energy))
             if abs(solution.response[-1]) < SHORT * abs(solution.response[0]):
                 break

@@ -32,7 +32,7 @@ class TabulatedLine:
     step: float
 
     def __call__(self, t: Array, s: Array, params: Mapping[str, Any], xp: ModuleType) -> Array:
-        """The value at |t − s|."""
+        """The line's value at the time difference |t − s|, in the shape of t and s together."""
         last = len(self.values) - 1
         x = xp.minimum(xp.abs(t - s) / self.step, float(last))
         first = xp.clip(xp.floor(x).astype(int) - 1, 0, last - 3)
@@ -47,10 +47,10 @@ class TabulatedLine:
 
 
 def iterate(
-    theory: Theory, found: SelfEnergyDiagrams, grid: np.ndarray, effort: Effort, place: AbstractExecutor
+    theory: Theory, skeletons: SelfEnergyDiagrams, grid: np.ndarray, effort: Effort, executor: AbstractExecutor
 ) -> tuple[SelfEnergy, Solution, int]:
     """Insert the solution into the skeletons until it stays; the number of steps comes last."""
-    if any(_inner_points(each) for each in found):
+    if any(_inner_points(each) for each in skeletons):
         raise InputError(
             "self_consistent=True needs skeletons without internal times, such as those of order=1, width_order=0"
         )
@@ -64,7 +64,7 @@ def iterate(
             line.name: Propagator(line.name, line.left, line.right, kernel=TabulatedLine(tables[line.name], step))
             for line in lines
         }
-        energy = evaluate(found.with_lines(full), grid, effort, place)
+        energy = evaluate(skeletons.with_lines(full), grid, effort, executor)
         solution = solve(kernels_of(theory, energy))
         new = dict(zip(names, (solution.response, solution.correlator), strict=True))
         change = max(float(np.abs(new[name] - tables[name]).max() / np.abs(new[name]).max()) for name in names)
@@ -76,10 +76,10 @@ def iterate(
     raise InputError(f"no self-consistent solution after {count} steps (last change {change:.2g}); lower the coupling")
 
 
-def _inner_points(found: DiagramSet) -> bool:
+def _inner_points(diagrams: DiagramSet) -> bool:
     """Has any diagram a point that no stub ends on?"""
-    none = np.zeros((1, len(found.layout.externals)))
+    none = np.zeros((1, len(diagrams.layout.externals)))
     return any(
         len(small.points) > small.externals
-        for small in (contract_stubs(diagram, found.theory, none)[0] for diagram in found)
+        for small in (contract_stubs(diagram, diagrams.theory, none)[0] for diagram in diagrams)
     )

@@ -41,6 +41,14 @@ class SelfEnergy:
         Parts at one time, as coefficients of δ(τ): estimates of one number each.
     converged : bool
         Every part that was sampled met its target.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> energy = nnqft.dyson(theory, order=1, width_order=0).self_energy
+    >>> sorted(energy.noise), float(energy.noise[1, 0].mean[0].round(6))  # σ_w² C(0)
+    ([(1, 0)], 0.125)
     """
 
     grid: np.ndarray
@@ -52,7 +60,7 @@ class SelfEnergy:
 
     @property
     def parts(self) -> dict[str, Parts]:
-        """All four by name."""
+        """The four kinds of contributions by name."""
         return {"retarded": self.retarded, "noise": self.noise, "mass": self.mass, "white": self.white}
 
     def total(self, name: str) -> Estimate:
@@ -65,20 +73,21 @@ class SelfEnergy:
         """Has any part a statistical error?"""
         return any(part.samples for parts in self.parts.values() for part in parts.values())
 
-    def to_data(self) -> dict[str, Any]:
+    def to_data(self) -> dict[str, object]:
         """The self-energies as JSON values."""
         parts = {name: parts_to_data(each) for name, each in self.parts.items()}
         return {"grid": self.grid.tolist(), "converged": self.converged, **parts}
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> SelfEnergy:
-        """The self-energies that `to_data` wrote; raises one of many errors if they are none."""
-        grid = array_from(data["grid"], (len(data["grid"]),))
+    def from_data(cls, data: Mapping[str, object]) -> SelfEnergy:
+        """The self-energies that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
+        fields: Mapping[str, Any] = data  # whose values are checked one by one
+        grid = array_from(fields["grid"], (len(fields["grid"]),))
         parts = {
-            name: parts_from(data[name], len(grid) if name in GRIDDED else 1)
+            name: parts_from(fields[name], len(grid) if name in GRIDDED else 1)
             for name in ("retarded", "noise", "mass", "white")
         }
-        return cls(grid, **parts, converged=bool(data["converged"]))
+        return cls(grid, **parts, converged=bool(fields["converged"]))
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {len(parts)}" for name, parts in self.parts.items())
@@ -96,14 +105,16 @@ class SelfEnergyDiagrams(NamedTuple):
 
     def with_lines(self, lines: Mapping[str, Propagator]) -> SelfEnergyDiagrams:
         """The same diagrams with other lines of the same names."""
-        found = []
+        replaced = []
         for each in self:
             propagators = tuple(lines.get(p.name, p) for p in each.theory.propagators)
-            found.append(replace(each, theory=replace(each.theory, propagators=propagators)))
-        return SelfEnergyDiagrams(*found)
+            replaced.append(replace(each, theory=replace(each.theory, propagators=propagators)))
+        return SelfEnergyDiagrams(*replaced)
 
 
-def evaluate(found: SelfEnergyDiagrams, grid: np.ndarray, effort: Effort, place: AbstractExecutor) -> SelfEnergy:
+def evaluate(
+    irreducible: SelfEnergyDiagrams, grid: np.ndarray, effort: Effort, executor: AbstractExecutor
+) -> SelfEnergy:
     """Integrate all diagrams on the grid, at an executor that is open.
 
     Raises
@@ -117,20 +128,22 @@ def evaluate(found: SelfEnergyDiagrams, grid: np.ndarray, effort: Effort, place:
     lags = np.stack([np.maximum(grid, JUST_AFTER * step), np.zeros(len(grid))], axis=1)
     parts: dict[str, Parts] = {}
     met: list[bool] = []
-    for gridded, local, diagrams in (("retarded", "mass", found.retarded), ("noise", "white", found.noise)):
+    for gridded, local, diagrams in (("retarded", "mass", irreducible.retarded), ("noise", "white", irreducible.noise)):
         contact = on_one_point(diagrams)
         for name, chosen, times in ((gridded, ~contact, lags), (local, contact, np.zeros((1, 2)))):
-            parts[name], good = _integrate(diagrams.subset(np.flatnonzero(chosen)), times, effort, place)
+            parts[name], good = _integrate(diagrams.subset(np.flatnonzero(chosen)), times, effort, executor)
             met.append(good)
     return SelfEnergy(grid, **parts, converged=all(met))
 
 
-def _integrate(diagrams: DiagramSet, times: np.ndarray, effort: Effort, place: AbstractExecutor) -> tuple[Parts, bool]:
+def _integrate(
+    diagrams: DiagramSet, times: np.ndarray, effort: Effort, executor: AbstractExecutor
+) -> tuple[Parts, bool]:
     if not len(diagrams):
         return {}, True
     job = make_job(diagrams, times, effort.integrator)
     with progress_bar(effort.progress) as report:
-        outcome = place.evaluate(job.work, effort.target(), report)
+        outcome = executor.evaluate(job.work, effort.target(), report)
     estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
     if outcome.failure is not None or len(estimates) < len(job.work):
         raise IntegrationError(
@@ -141,13 +154,13 @@ def _integrate(diagrams: DiagramSet, times: np.ndarray, effort: Effort, place: A
 
 
 def lines_of(theory: Theory) -> tuple[Propagator, Propagator]:
-    """Response and correlator."""
+    """The bare response and the bare correlator of a theory."""
     response = next(p for p in theory.propagators if not p.delta and theory.field_named[p.right].response)
     return response, theory.lines[response.left, response.left]
 
 
 def kernels_of(theory: Theory, energy: SelfEnergy, values: Mapping[str, np.ndarray] | None = None) -> Kernels:
-    """Everything on the grid; `values` in place of the self-energy's means."""
+    """What Dyson's equation needs, on the grid of the self-energy; `values`, if given, in place of its means."""
     means = {name: energy.total(name).mean for name in energy.parts} if values is None else values
     response, correlator = lines_of(theory)
     grid = energy.grid

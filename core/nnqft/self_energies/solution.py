@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nnqft.checks import whole_number
 from nnqft.errors import InputError
@@ -55,6 +56,16 @@ class Dyson:
     self_energy : SelfEnergy
     steps : int
         Iterations of a self-consistent solution; 1 otherwise.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> solution = nnqft.dyson(theory, order=1, width_order=0)
+    >>> solution
+    Dyson(linear, order ≤ 1: C(0) = 0.5625...)
+    >>> solution.tau.shape, round(solution.responder(1.0), 5)
+    ((513,), 0.36788)
     """
 
     theory: Theory
@@ -77,17 +88,42 @@ class Dyson:
         """Every self-energy that was sampled met its target."""
         return self.self_energy.converged
 
-    def correlator(self, tau: Any) -> Any:
-        """C at any τ within the grid, by a spline of fifth order."""
+    @overload
+    def correlator(self, tau: float) -> float: ...
+    @overload
+    def correlator(self, tau: np.ndarray | Sequence[float]) -> np.ndarray: ...
+    def correlator(self, tau: ArrayLike) -> float | np.ndarray:
+        """C(τ), even in τ, at any lags within the grid, by a spline of fifth order.
+
+        Parameters
+        ----------
+        tau
+            A number or an array, in the theory's unit of time.
+
+        Returns
+        -------
+        float or array
+            Of the shape of `tau`.
+
+        Raises
+        ------
+        InputError
+            If a lag lies beyond the grid.
+        """
         return self._at(self.two_point, np.abs(np.asarray(tau, float)))
 
-    def responder(self, tau: Any) -> Any:
-        """R at any τ within the grid, 0 for τ ≤ 0."""
+    @overload
+    def responder(self, tau: float) -> float: ...
+    @overload
+    def responder(self, tau: np.ndarray | Sequence[float]) -> np.ndarray: ...
+    def responder(self, tau: ArrayLike) -> float | np.ndarray:
+        """R(τ) at any lags within the grid, 0 for τ ≤ 0; arguments, shape and errors as those of `correlator`."""
         lag = np.asarray(tau, float)
         value = np.where(lag > 0, self._at(self.response, np.abs(lag)), 0.0)
         return value if value.ndim else float(value)
 
-    def _at(self, values: np.ndarray, lag: np.ndarray) -> Any:
+    def _at(self, values: np.ndarray, lag: np.ndarray) -> float | np.ndarray:
+        """The spline through values of the grid at some lags, a float for a lag without dimension."""
         if lag.size and lag.max() > self.tau[-1]:
             raise InputError(f"tau={float(lag.max()):g} lies beyond the grid; solve again with a larger reach")
         from scipy.interpolate import make_interp_spline  # slow to import
@@ -125,7 +161,7 @@ class Dyson:
 
     @property
     def _end(self) -> int:
-        """The last time worth showing."""
+        """Number of the last time that is worth showing."""
         over = (self.two_point - self.plateau) > _SHOWN * (self.two_point[0] - self.plateau)
         over |= np.abs(self.response) > _SHOWN * abs(self.response[0])
         return int(np.flatnonzero(over).max(initial=len(over) // 8))
@@ -156,7 +192,7 @@ class Dyson:
         """Write everything to a JSON file, whole or not at all."""
         write_json(path, self.to_data())
 
-    def to_data(self) -> dict[str, Any]:
+    def to_data(self) -> dict[str, object]:
         """The solution as JSON values."""
         names = ("order", "width_order", "self_consistent", "converged", "plateau", "steps", *_ARRAYS)
         theory = {"model": self.theory.model, "start": self.theory.start, "parameters": dict(self.theory.parameters)}
@@ -169,26 +205,29 @@ class Dyson:
         }
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Dyson:
-        """The solution that `to_data` wrote; raises one of many errors if it is none."""
-        tau = np.array(data["tau"], float)
-        arrays = {name: np.array(data[name], float) for name in _ARRAYS}
+    def from_data(cls, data: Mapping[str, object]) -> Dyson:
+        """The solution that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
+        fields: Mapping[str, Any] = data  # whose values are checked one by one
+        tau = np.array(fields["tau"], float)
+        arrays = {name: np.array(fields[name], float) for name in _ARRAYS}
         if any(values.shape != tau.shape for values in arrays.values()):
             raise ValueError("arrays of different lengths")
         return cls(
-            theory=make_theory(str(data["model"]), str(data["start"]), _parameters(data["parameters"])),
-            order=whole_number("order", data["order"], 0),
-            width_order=None if data["width_order"] is None else whole_number("width_order", data["width_order"], 0),
-            self_consistent=bool(data["self_consistent"]),
-            plateau=float(data["plateau"]),
-            steps=whole_number("steps", data["steps"], 1),
-            self_energy=SelfEnergy.from_data(data["self_energy"]),
+            theory=make_theory(str(fields["model"]), str(fields["start"]), _parameters(fields["parameters"])),
+            order=whole_number("order", fields["order"], 0),
+            width_order=None
+            if fields["width_order"] is None
+            else whole_number("width_order", fields["width_order"], 0),
+            self_consistent=bool(fields["self_consistent"]),
+            plateau=float(fields["plateau"]),
+            steps=whole_number("steps", fields["steps"], 1),
+            self_energy=SelfEnergy.from_data(fields["self_energy"]),
             **arrays,
         )
 
 
 def _parameters(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters from JSON: lists were tuples."""
+    """Parameters as they were before JSON made lists of tuples."""
     return {name: _frozen(value) for name, value in data.items()}
 
 

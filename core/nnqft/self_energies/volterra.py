@@ -44,7 +44,7 @@ class Kernels:
     noise_plateau: float = 0.0
 
     def coarser(self, stride: int) -> Kernels:
-        """The same on every stride-th time."""
+        """The same functions at every stride-th time of the grid."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         taken = {name: v[::stride] for name, v in values.items() if isinstance(v, np.ndarray)}
         return Kernels(**(values | taken | {"step": self.step * stride}))
@@ -120,7 +120,7 @@ def solve_once(kernels: Kernels) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _response(kernels: Kernels) -> np.ndarray:
-    """R = G + H R with H = mass G + G Σ_R."""
+    """R on the grid, from R = G + H R with H = mass G + G Σ_R: one triangular Toeplitz system."""
     from scipy.linalg import solve_triangular, toeplitz  # slow to import
 
     h, G = kernels.step, kernels.G
@@ -132,13 +132,13 @@ def _response(kernels: Kernels) -> np.ndarray:
 
 
 def _causal(one: np.ndarray, two: np.ndarray, h: float) -> np.ndarray:
-    """∫_0^τ one(τ−u) two(u) du."""
+    """∫_0^τ one(τ−u) two(u) du at each τ of the grid: the product of two causal functions."""
     whole = _convolved(one, two)[: len(one)]
     return h * (whole - (one * two[0] + two * one[0]) / 2)
 
 
 def _overlap(one: np.ndarray, h: float) -> np.ndarray:
-    """∫_0^∞ one(u+τ) one(u) du."""
+    """∫_0^∞ one(u+τ) one(u) du at each τ ≥ 0 of the grid: one oneᵀ of a causal function."""
     whole = _convolved(one, one[::-1])[len(one) - 1 :]
     return h * (whole - one * one[0] / 2)
 
@@ -150,12 +150,12 @@ def _even(one: np.ndarray, two: np.ndarray, h: float) -> np.ndarray:
 
 
 def _area(one: np.ndarray, h: float) -> float:
-    """∫_0^∞ one(u) du."""
+    """∫_0^∞ one(u) du, over the grid."""
     return float(h * (one.sum() - (one[0] + one[-1]) / 2))
 
 
 def _convolved(one: np.ndarray, two: np.ndarray, mode: Literal["full", "same"] = "full") -> np.ndarray:
-    """By fast Fourier transforms; scipy.signal is slow to import, and most of nnqft never needs it."""
-    from scipy.signal import fftconvolve
+    """The convolution of two arrays, by fast Fourier transforms."""
+    from scipy.signal import fftconvolve  # slow to import, and most of nnqft never needs it
 
     return np.asarray(fftconvolve(one, two, mode=mode))

@@ -50,6 +50,20 @@ def diagrams(
     InputError
         On an unknown observable, a bad order, indices that do not fit, or more than `max_diagrams` diagrams
         (predicted beforehand).
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> diagrams = nnqft.diagrams(theory, "two_point", order=1, width_order=1)
+    >>> for diagram in diagrams:
+    ...     print(diagram.family, diagram)
+    cactus t s t~s
+    cactus t(b) s(a) a~b {a,b}
+    mushroom t(a(b)) s s~b {a,b}
+    mushroom t s(b(a)) t~a {a,b}
+    >>> len(nnqft.diagrams(theory, "response", order=2, irreducible=True))
+    3
     """
     theory = as_theory(theory)
     plugin = default_host().observable(observable)
@@ -65,7 +79,7 @@ def diagrams(
     if theory.adaptive and theory.degree is not None:
         # Nothing says yet how well φ is to be known: all that order 1 holds, and two degrees more an order.
         theory = theory.up_to(min(theory.degree, 2 * whole_number("order", order, 0) + 2))
-    found = generate(
+    diagram_set = generate(
         theory,
         observable,
         legs,
@@ -74,7 +88,7 @@ def diagrams(
         connected=plugin.connected or irreducible,
         max_diagrams=whole_number("max_diagrams", max_diagrams, 1),
     )
-    return only_irreducible(found) if irreducible else found
+    return only_irreducible(diagram_set) if irreducible else diagram_set
 
 
 def requested_diagrams(theory: Theory, request: Request, max_diagrams: int) -> DiagramSet:

@@ -60,6 +60,7 @@ def make_job(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> Job:
     for number, n in enumerate(same.tolist()):
         if choices[n][1]:
             passed_over.setdefault(choices[n][1], []).append(number)
+        # Exact: the diagrams with this integral share one piece, with their weights summed. Sampled: each has its own.
         if chosen[n].exact and n in piece_of:
             which[number] = piece_of[n]
             continue
@@ -72,10 +73,12 @@ def make_job(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> Job:
 
 
 def _label(diagrams: DiagramSet, number: int) -> str:
+    """How messages name a diagram."""
     return f"diagram {number} (order {diagrams.orders[number]}, width {diagrams.widths[number]})"
 
 
 def _words(key: str) -> tuple[int, ...]:
+    """128 bits of a text as words of entropy."""
     return (int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest()),)
 
 
@@ -88,11 +91,14 @@ def candidates_of(integrator: str) -> list[AbstractIntegrator]:
 
 
 Choice = tuple[AbstractIntegrator | None, str]
-"""Who takes an integral, None if nobody does, and why those asked before did not."""
+"""The integrator that takes an integral, None if none does, and why those asked before it did not."""
 
 
 def choose(candidates: Sequence[AbstractIntegrator], integral: TimeIntegral) -> Choice:
-    """The first candidate that supports the integral, and why those before it did not."""
+    """The first candidate that supports the integral, and why those before it did not.
+
+    `supports` may answer with anything that is no text and counts as True; text is a reason even if it is empty.
+    """
     reasons: list[str] = []
     for candidate in candidates:
         with plugin_errors(f"integrator {candidate.name!r}"):
@@ -104,7 +110,7 @@ def choose(candidates: Sequence[AbstractIntegrator], integral: TimeIntegral) -> 
 
 
 def _refuse_unsupported(diagrams: DiagramSet, integrator: str, choices: Sequence[Choice], same: np.ndarray) -> None:
-    """InputError if nobody takes some of the integrals, saying how many diagrams they are and what helps."""
+    """InputError if no integrator takes some of the integrals, saying how many diagrams they are and what helps."""
     refused = [number for number, n in enumerate(same.tolist()) if choices[n][0] is None]
     if not refused:
         return

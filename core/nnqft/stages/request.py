@@ -32,11 +32,19 @@ class Request:
         ``"iijj"`` or None.
     integrator, rtol, atol, neval, seed
         How it is computed and how well.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+    >>> result.request.observable, result.request.times
+    ('two_point', ((0.0, 0.0), (1.0, 0.0)))
     """
 
     model: str
     start: str
-    parameters: tuple[tuple[str, Any], ...]
+    parameters: tuple[tuple[str, object], ...]
     observable: str
     order: int | str
     width_order: int | None
@@ -58,7 +66,16 @@ class Request:
         return replace(self, parameters=_pairs(theory))
 
     def to_json(self) -> str:
-        """The request as JSON text."""
+        """The request as JSON text.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> result = nnqft.compute(theory, "two_point", order=2, tau=[0.0, 1.0])
+        >>> nnqft.Request.from_json(result.request.to_json()) == result.request
+        True
+        """
         return json.dumps(asdict(self))
 
     @classmethod
@@ -101,11 +118,11 @@ def make_request(
     observable: str,
     effort: Effort,
     *,
-    order: Any,
-    width_order: Any = None,
-    times: Any = None,
-    tau: Any = None,
-    indices: Any = None,
+    order: object,
+    width_order: object = None,
+    times: object = None,
+    tau: object = None,
+    indices: object = None,
 ) -> Request:
     """The request for an observable with legs, everything a user may have got wrong checked first.
 
@@ -134,7 +151,7 @@ def make_request(
     )
 
 
-def check_order(order: Any, width_order: Any) -> tuple[int | str, int | None]:
+def check_order(order: object, width_order: object) -> tuple[int | str, int | None]:
     """Both in their proper types, or InputError."""
     width = None if width_order is None else whole_number("width_order", width_order, 0)
     if not isinstance(order, str):

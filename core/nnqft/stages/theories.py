@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from nnqft.errors import InputError, PluginError, UnknownNameError, short
 from nnqft.host import default_host, plugin_errors
@@ -13,7 +12,7 @@ from nnqft.rules.theory import Theory
 STARTS = ("stationary", "rest")
 
 
-def theory(model: str | AbstractModel, *, start: str = "stationary", **parameters: Any) -> Theory:
+def theory(model: str | AbstractModel, *, start: str = "stationary", **parameters: object) -> Theory:
     """The Feynman rules of a model.
 
     Parameters
@@ -29,11 +28,19 @@ def theory(model: str | AbstractModel, *, start: str = "stationary", **parameter
     ------
     InputError
         On an unknown name or a value that makes no sense.
+
+    Examples
+    --------
+    >>> import nnqft
+    >>> nnqft.theory("linear", N=100, sigma_w=0.5, start="rest")
+    Theory(linear, rest: γ = 1, κ = 1, σ_w = 0.5, ...)
+    >>> nnqft.theory("langevin", drift={1: 1.0, 3: 0.1}, noise=2.0).parameters["noise"]
+    2.0
     """
     return make_theory(model, start, parameters)
 
 
-def make_theory(model: str | AbstractModel, start: str, parameters: Mapping[str, Any]) -> Theory:
+def make_theory(model: str | AbstractModel, start: str, parameters: Mapping[str, object]) -> Theory:
     """The rules of a model at these parameters, all checked first; `theory` says what is raised."""
     plugin = model if isinstance(model, AbstractModel) else default_host().model(model)
     if not isinstance(start, str) or start not in STARTS:
@@ -51,7 +58,7 @@ def make_theory(model: str | AbstractModel, start: str, parameters: Mapping[str,
     return theory
 
 
-def as_theory(theory: Any) -> Theory:
+def as_theory(theory: object) -> Theory:
     """The theory itself, or InputError if it is something else."""
     if not isinstance(theory, Theory):
         raise InputError(f"theory={short(theory)}: wanted a Theory, write nnqft.theory('linear', N=100, sigma_w=0.5)")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from nnqft.errors import InputError, short
@@ -13,8 +11,26 @@ MAX_TIMES = 2000
 """Time tuples in one request: their covariance is kept for every diagram."""
 
 
-def check_times(theory: Theory, arity: int | None, times: Any, tau: Any) -> tuple[tuple[float, ...], ...]:
-    """External times as M tuples of `arity` floats (None: any), from `times` or from `tau` for pairs (τ, 0)."""
+def check_times(theory: Theory, arity: int | None, times: object, tau: object) -> tuple[tuple[float, ...], ...]:
+    """External times as M tuples of floats, from `times` or from `tau`, all that can be wrong with them checked.
+
+    Tuples, not an array: they are part of a request, which is hashed and written as JSON.
+
+    Parameters
+    ----------
+    theory
+        Times from rest are bounded by the start and by the theory's horizon; `tau` needs a stationary one.
+    arity
+        Columns; None for any number.
+    times : (M, arity) array, or None
+    tau : (M,) array, or None
+        Stands for the pairs (τ, 0). With neither, a stationary process of known arity is taken at one time, 0.
+
+    Raises
+    ------
+    InputError
+        If both are given, or neither where one is needed, or if the numbers make no sense.
+    """
     if times is not None and tau is not None:
         raise InputError("both times and tau were given; write one of them")
     if times is None and tau is None and (theory.stationary and arity is not None):
@@ -37,7 +53,8 @@ def check_times(theory: Theory, arity: int | None, times: Any, tau: Any) -> tupl
     return tuple(tuple(row) for row in grid.tolist())
 
 
-def _lags(theory: Theory, arity: int | None, tau: Any) -> np.ndarray:
+def _lags(theory: Theory, arity: int | None, tau: object) -> np.ndarray:
+    """The pairs (τ, 0) of some lags, (M, 2)."""
     if not theory.stationary:
         raise InputError("tau needs a stationary start; from rest write times=[(t, s), …]")
     if arity not in (2, None):
@@ -49,16 +66,20 @@ def _lags(theory: Theory, arity: int | None, tau: Any) -> np.ndarray:
 
 
 def _shape(arity: int | None) -> str:
+    """The shape of times in a message."""
     return f"(M, {'k' if arity is None else arity})"
 
 
 def _example(arity: int | None) -> str:
+    """Times to write instead, in a message."""
     return str([(1.0,) * (2 if arity is None else arity)])
 
 
-def _array(name: str, value: Any) -> np.ndarray:
+def _array(name: str, value: object) -> np.ndarray:
+    """Finite real numbers that a user gave, as a float array of their shape."""
     try:
         array = np.asarray(value)
+        # float(True) and float("1") would pass: only what numpy calls a number is one.
         if array.dtype.kind not in "iuf":
             raise TypeError
         array = array.astype(float)

@@ -27,7 +27,7 @@ _BLOCK = 1 << 9
 _VALUES = {"cpu": 1 << 18, "gpu": 1 << 25}
 """Values of the integrand, samples × times, that are computed at once."""
 _COMPILED = 256
-"""Compiled shapes that are kept."""
+"""How many compiled shapes are kept."""
 _ROUNDING = 1e-12
 _BELOW_ONE = np.nextafter(1.0, 0.0)
 
@@ -45,7 +45,7 @@ class JaxIntegrator(AbstractIntegrator):
     accelerated = "jax"
 
     def supports(self, integral: TimeIntegral) -> bool | str:
-        """Any integral whose lines and factors have parameters that can be hashed, if JAX is installed."""
+        """True for any integral whose lines and factors have parameters that can be hashed, if JAX is installed."""
         if find_spec("jax") is None:
             return "JAX is not installed; pip install 'nnqft[gpu]'"
         try:
@@ -55,7 +55,7 @@ class JaxIntegrator(AbstractIntegrator):
         return True
 
     def prepare(self, integral: TimeIntegral, seed: np.random.SeedSequence) -> Any:
-        """The map, as "vegas" learns it."""
+        """The map that the integrator "vegas" learns."""
         return default_host().get("integrator", "vegas").prepare(integral, seed)
 
     def sample(
@@ -84,7 +84,7 @@ class JaxIntegrator(AbstractIntegrator):
 
 @cache
 def _jax() -> ModuleType:
-    """JAX, asked for memory as it needs it: several workers may share a GPU with others."""
+    """The module jax, told to take memory as it needs it: several workers may share a GPU with others."""
     import os
 
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -116,11 +116,11 @@ def _compiled(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
     def values(u: Any, grid: Any, wires: Any, grid_of_times: Any) -> Any:
         """Integrand × Jacobian at points of the map, (n, M)."""
         increments = grid.shape[1] - 1
-        place = u * increments
-        left = xp.minimum(place.astype(xp.int32), increments - 1)
+        position = u * increments
+        left = xp.minimum(position.astype(xp.int32), increments - 1)
         axis = xp.arange(dim)
         width = grid[axis, left + 1] - grid[axis, left]
-        x = xp.clip(grid[axis, left] + (place - left) * width, np.finfo(float).tiny, _BELOW_ONE)
+        x = xp.clip(grid[axis, left] + (position - left) * width, np.finfo(float).tiny, _BELOW_ONE)
         jacobian = xp.prod(width * increments, axis=1)
         wire = [wires[n] for n in range(wires.shape[0])]
         return Evaluation(shape, wire, grid_of_times, x, xp).value() * jacobian[:, None]
@@ -129,12 +129,12 @@ def _compiled(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
         def step(n: Any, so_far: Any) -> Any:
             numbers = n * at_once + xp.arange(at_once)
             u, which = jax.vmap(lambda number: block(number, strata, words))(numbers)
-            found = values(u.reshape(-1, dim), grid, wires, grid_of_times).reshape(at_once, 2, _BLOCK, times)
+            weighted = values(u.reshape(-1, dim), grid, wires, grid_of_times).reshape(at_once, 2, _BLOCK, times)
             # The last block may hold more strata than there are.
-            found = xp.where((which < pairs)[:, None, :, None], found, 0.0)
-            gap = ((found[:, 0] - found[:, 1]) / 2).reshape(-1, times)
+            weighted = xp.where((which < pairs)[:, None, :, None], weighted, 0.0)
+            gap = ((weighted[:, 0] - weighted[:, 1]) / 2).reshape(-1, times)
             total, cov = so_far
-            return total + found.sum(axis=(0, 1, 2)), cov + xp.matmul(gap.T, gap, precision="highest")
+            return total + weighted.sum(axis=(0, 1, 2)), cov + xp.matmul(gap.T, gap, precision="highest")
 
         steps = (pairs + at_once * _BLOCK - 1) // (at_once * _BLOCK)
         return lax.fori_loop(0, steps, step, (xp.zeros(times), xp.zeros((times, times))))

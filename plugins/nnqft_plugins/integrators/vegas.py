@@ -54,7 +54,7 @@ class VegasIntegrator(AbstractIntegrator):
     accelerated = "jax"
 
     def supports(self, integral: TimeIntegral) -> bool | str:
-        """Any integral."""
+        """True: it takes any integral."""
         return True
 
     def prepare(self, integral: TimeIntegral, seed: np.random.SeedSequence) -> np.ndarray | None:
@@ -125,7 +125,7 @@ def _safest(integral: TimeIntegral, adapted: np.ndarray, y: np.ndarray) -> np.nd
 
 @cache
 def _threads() -> ThreadpoolController:
-    """Finding the thread pools of a process takes a millisecond, so it is done once."""
+    """The thread pools of this process; finding them takes a millisecond, so it is done once."""
     return ThreadpoolController()
 
 
@@ -136,7 +136,7 @@ def _stratified(rng: np.random.Generator, strata: list[int], chosen: range) -> n
 
 
 def _mapped(integral: TimeIntegral, grid: vegas.AdaptiveMap, y: np.ndarray) -> np.ndarray:
-    """Integrand × Jacobian at the points of the map."""
+    """Integrand × Jacobian at points y of the map, (n, M)."""
     x, jacobian = np.empty_like(y), np.empty(len(y))
     grid.map(y, x, jacobian)
     np.clip(x, np.finfo(float).tiny, _BELOW_ONE, out=x)

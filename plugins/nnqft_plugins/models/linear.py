@@ -22,7 +22,7 @@ class Linear(AbstractModel):
     parameters = PARAMETERS
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
-        """One vertex, (1,1)."""
+        """The rules with their one vertex, (1,1)."""
         return network_theory(self.name, start, values, {(1, 1): Fraction(1)})
 
     def resummed(self, theory: Theory, observable: str, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,5 +64,5 @@ class Linear(AbstractModel):
         return linear_sums.rest_two_point(width, gamma, sigma, kappa, static, times)
 
     def activation(self, values: Mapping[str, Any]) -> Activation:
-        """φ(h) = h."""
+        """The activation φ(h) = h."""
         return LINEAR

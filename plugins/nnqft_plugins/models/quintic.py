@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from nnqft import AbstractModel, Theory
-from nnqft_plugins.models.network.rules import PARAMETERS, network_theory
+from nnqft_plugins.models.network.rules import NONLINEAR, network_theory
 
 
 class Quintic(AbstractModel):
@@ -15,7 +15,7 @@ class Quintic(AbstractModel):
 
     name = "quintic"
     summary = "random network with φφ = h h − (2/3) h h³, the 5-point interaction"
-    parameters = PARAMETERS
+    parameters = NONLINEAR
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """Two vertices."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from nnqft import (
@@ -17,11 +18,18 @@ from nnqft import (
     whole_number,
 )
 from nnqft_plugins.models.network.activations import NAMED
-from nnqft_plugins.models.network.rules import PARAMETERS, network_theory, phi_phi_of, wick_theory
-from nnqft_plugins.models.network.saddle import one_of
+from nnqft_plugins.models.network.rules import (
+    AVERAGES,
+    NONLINEAR,
+    activation_theory,
+    network_theory,
+    phi_phi_of,
+)
+from nnqft_plugins.models.network.saddle import optional
 
 MAX_DEGREE = 14
 """Highest power of h: a point holds no more equal legs."""
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _activations() -> dict[str, Callable[[Any], Any]]:
@@ -47,6 +55,11 @@ def taylor_coefficients(activation: str, degree: int) -> dict[int, float]:
 
     known = _activations()
     if activation not in known:
+        if activation in NAMED:
+            raise InputError(
+                f"φ = {activation} has no Taylor series at 0: write expansion='saddle', averages='activation' and"
+                " tadpoles='cancelled', or leave these out"
+            )
         raise UnknownNameError("activation", activation, known)
     with mp.workdps(60):
         series = mp.taylor(known[activation], 0, degree)
@@ -80,8 +93,8 @@ def check_coefficients(name: str, value: Any) -> tuple[tuple[int, float], ...] |
 
 def check_activation(name: str, value: Any) -> str | None:
     """A known name, or None."""
-    if value is not None and not (isinstance(value, str) and value in _activations()):
-        raise UnknownNameError("activation", value, _activations())
+    if value is not None and not (isinstance(value, str) and value in NAMED):
+        raise UnknownNameError("activation", value, NAMED)
     return value
 
 
@@ -92,63 +105,91 @@ ACTIVATION: dict[str, Parameter] = {
 }
 
 
+def _check_degree(name: str, value: Any) -> int:
+    degree = whole_number(name, value, 1)
+    if degree > MAX_DEGREE:
+        raise InputError(f"{name}={short(value)}: wanted at most {MAX_DEGREE}")
+    return degree
+
+
+def check_one(values: Mapping[str, Any]) -> None:
+    """Raise InputError if φ is given twice."""
+    if values.get("coefficients") is not None and values.get("activation") is not None:
+        raise InputError("both activation and coefficients were given; write one of them")
+
+
 def phi_of(values: Mapping[str, Any]) -> dict[int, float]:
     """φ as {power: coefficient} from the parameters of ACTIVATION; tanh if nothing was given."""
-    if values["coefficients"] is not None and values["activation"] is not None:
-        raise InputError("both activation and coefficients were given; write one of them")
-    if values["coefficients"] is not None:
-        return dict(values["coefficients"])
+    check_one(values)
+    given = values.get("coefficients")
+    if given is not None:
+        return dict(given)
     if values["degree"] > MAX_DEGREE:
         raise InputError(f"degree={values['degree']}: wanted at most {MAX_DEGREE}")
-    return taylor_coefficients(values["activation"] or "tanh", values["degree"])
+    return taylor_coefficients(values.get("activation") or "tanh", values["degree"])
 
 
 def activation_of(values: Mapping[str, Any]) -> Activation:
     """The function whose Taylor series `phi_of` gives: the named one itself, or the polynomial."""
-    if values["coefficients"] is not None:
-        return Activation.polynomial("Σ c_p h^p", dict(values["coefficients"]))
-    return NAMED[values["activation"] or "tanh"]
+    given = values.get("coefficients")
+    if given is not None:
+        return Activation.polynomial(polynomial_name(dict(given)), dict(given))
+    return NAMED[values.get("activation") or "tanh"]
 
 
-AVERAGES: dict[str, Parameter] = {
-    "averages": Parameter(
-        "polynomial",
-        "saddle: Gaussian averages of φ's polynomial, or of the activation itself",
-        check=one_of("polynomial", "activation"),
-    )
-}
+BARE_DEGREE = 5
+"""Highest power of h of a named activation where nobody asks for one."""
 
 
-def _check_averages(start: str, values: Mapping[str, Any]) -> None:
-    """Averages of the activation itself need the lines and vertices that go with them."""
-    asked = "averages='activation'"
-    if values["expansion"] != "saddle":
-        raise InputError(f"{asked} belongs to expansion='saddle'; write that, too, or leave averages out")
-    if values["tadpoles"] == "kept":
-        raise InputError(f"{asked} has no tadpoles to keep: they are in its vertices; write tadpoles='cancelled'")
-    if start != "stationary":
-        raise InputError(f"{asked} is for a stationary start; from rest write averages='polynomial'")
-    if values["degree"] > MAX_DEGREE:
-        raise InputError(f"degree={values['degree']}: wanted at most {MAX_DEGREE}")
+def polynomial_name(phi: Mapping[int, float]) -> str:
+    """Such as h − 0.333333 h³."""
+    text = ""
+    for p, c in sorted(phi.items()):
+        power = "" if p == 0 else "h" + ("" if p == 1 else str(p).translate(_RAISED))
+        factor = f"{abs(c):g}" if not power or abs(c) != 1 else ""
+        sign = ("− " if c < 0 else "+ ") if text else ("−" if c < 0 else "")
+        text += f" {sign}" * bool(text) or sign
+        text += f"{factor} {power}".strip()
+    return text or "0"
 
 
 class Taylor(AbstractModel):
-    """φ(h) = Σ c_p h^p: one vertex for each pair of powers; even powers and a constant make tadpoles."""
+    """Any φ, by name or as φ(h) = Σ c_p h^p: one vertex for each pair of powers, or of derivatives about the saddle."""
 
     name = "taylor"
-    summary = "random network with any activation, by name and degree or by Taylor coefficients"
-    parameters = PARAMETERS | ACTIVATION | AVERAGES
+    summary = "random network with any activation, by name or by Taylor coefficients"
+    parameters = (
+        NONLINEAR
+        | ACTIVATION
+        | {
+            "degree": Parameter(
+                None,
+                "saddle: highest degree of Wiener's chaos, chosen if not given; bare: highest power of h, 5",
+                check=optional(_check_degree),
+            )
+        }
+        | AVERAGES
+    )
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
-        """All vertices (p, q) of φφ, or Wick-ordered ones of the activation itself."""
-        if values["averages"] == "activation":
-            _check_averages(start, values)
-            degree = 2 * max(phi_of(values)) if values["coefficients"] is not None else values["degree"]
-            return wick_theory(self.name, values, activation_of(values), degree)
-        values = {name: value for name, value in values.items() if name != "averages"}
+        """Wick-ordered vertices of the activation itself, or all vertices (p, q) of the powers of φφ."""
+        check_one(values)
+        if values["coefficients"] is None and values["activation"] is None:
+            values = {**values, "activation": "tanh"}
+        phi, degree = activation_of(values), values["degree"]
+        return activation_theory(self.name, start, values, phi, degree, partial(self._by_powers, start))
+
+    def _by_powers(self, start: str, values: Mapping[str, Any]) -> Theory:
+        cut = None
+        if values["coefficients"] is None:
+            cut = values["degree"] or BARE_DEGREE
+            values = {**values, "degree": cut}
         phi = phi_of(values)
-        polynomial = Activation.polynomial("Σ c_p h^p", phi)
-        return network_theory(self.name, start, values, phi_phi_of(phi), polynomial)
+        if values["coefficients"] is not None and values["degree"] is not None and max(phi) > values["degree"]:
+            cut = values["degree"]
+            phi = {p: c for p, c in phi.items() if p <= cut}
+        polynomial = Activation.polynomial(polynomial_name(phi), phi)
+        return network_theory(self.name, start, values, phi_phi_of(phi), polynomial, cut)
 
     def activation(self, values: Mapping[str, Any]) -> Activation:
         """The named function, whatever `degree` the rules keep; or the polynomial of the coefficients."""

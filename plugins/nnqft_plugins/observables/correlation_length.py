@@ -44,7 +44,7 @@ class CorrelationLength(AbstractDerivedObservable):
         return {name: Need("two_point", tuple((float(t), 0.0) for t in lag)) for name, lag in lags.items()}
 
     def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
-        """The three lengths."""
+        """The lengths ``short_time``, ``integral`` and ``fit``, nan where C gives none."""
         plateau = values["far"][0] if "far" in values else 0.0
         start = values["start"][0] - plateau
         _, weights = _nodes()

@@ -14,5 +14,5 @@ class Cumulant(AbstractObservable):
     connected = True
 
     def legs(self, theory: Theory, arity: int) -> tuple[Leg, ...]:
-        """h at each time, of one index unless the request says otherwise."""
+        """The legs h at each time, of one index unless the request says otherwise."""
         return tuple(Leg("h", n, "i") for n in range(arity))

@@ -25,14 +25,14 @@ class EffectiveBias(AbstractDerivedObservable):
     arity = 0
 
     def needs(self, theory: Theory, times: np.ndarray | None) -> Mapping[str, Need]:
-        """C far away."""
+        """C at a lag where nothing but the plateau is left."""
         check_stationary(theory, self.name)
         if not {"gamma", "sigma_w"} <= set(theory.parameters):
             raise InputError(f"effective_bias needs a network, and model {theory.model!r} has no gamma or no sigma_w")
         return {"far": Need("two_point", ((plateau_lag(theory) or 0.0, 0.0),))}
 
     def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
-        """Both variances."""
+        """The variances ``drive`` and ``bias``."""
         gamma, sigma_w = theory.parameters["gamma"], theory.parameters["sigma_w"]
         plateau = values["far"][0] if plateau_lag(theory) is not None else 0.0
         return {"drive": gamma**2 * plateau, "bias": (gamma**2 - sigma_w**2) * plateau}

@@ -13,5 +13,5 @@ class FourPoint(AbstractObservable):
     arity = 4
 
     def legs(self, theory: Theory, arity: int) -> tuple[Leg, ...]:
-        """h at each time, of one index unless the request says otherwise."""
+        """The legs h at each time, of one index unless the request says otherwise."""
         return tuple(Leg("h", n, "i") for n in range(4))

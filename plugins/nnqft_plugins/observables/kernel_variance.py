@@ -35,7 +35,7 @@ class KernelVariance(AbstractDerivedObservable):
         return needs
 
     def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
-        """A variance for each pair of times."""
+        """The variance at each pair of times."""
         total: Any = 0.0
         for indices, weight in _patterns(theory):
             for blocks in _tying_partitions():

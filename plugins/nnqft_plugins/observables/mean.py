@@ -13,5 +13,5 @@ class Mean(AbstractObservable):
     arity = 1
 
     def legs(self, theory: Theory, arity: int) -> tuple[Leg, ...]:
-        """h at t."""
+        """The leg h at t."""
         return (Leg("h", 0, "i"),)

@@ -12,5 +12,5 @@ class Response(AbstractObservable):
     summary = "R(t,s) = ⟨h_i(t) z̃_i(s)⟩, zero for t ≤ s"
 
     def legs(self, theory: Theory, arity: int) -> tuple[Leg, ...]:
-        """H at t and z̃ at s, of one index."""
+        """The legs h at t and z̃ at s, of one index."""
         return Leg("h", 0, "i"), Leg("z", 1, "i")

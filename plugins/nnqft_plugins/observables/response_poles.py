@@ -34,7 +34,7 @@ class ResponsePoles(AbstractDerivedObservable):
         return {"response": Need("response", tuple((float(lag), 0.0) for lag in _lags(theory, times)))}
 
     def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
-        """Rate and frequency of each pole."""
+        """The rate and the frequency of each pole, slowest decay first."""
         samples = values["response"]
         poles = _prony(samples, float(_lags(theory, times)[0]))
         numbers: dict[str, Any] = {}

@@ -12,5 +12,5 @@ class TwoPoint(AbstractObservable):
     summary = "C(t,s) = ⟨h_i(t) h_i(s)⟩"
 
     def legs(self, theory: Theory, arity: int) -> tuple[Leg, ...]:
-        """H at t and h at s, of one index."""
+        """The legs h at t and h at s, of one index."""
         return Leg("h", 0, "i"), Leg("h", 1, "i")

@@ -1,4 +1,4 @@
-"""The equations of exact.py in fractions: an integral as a closed form in the time difference."""
+"""The equations of integrator.py in fractions: an integral as a closed form in the time difference."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def closed_form(integral: TimeIntegral, lines: Sequence[Line], gamma: float, lim
 
 
 def _row_form(transfer: Transfer, row: int, gamma: float) -> Function:
-    """One choice of exponentials: F(∅) as a function of x."""
+    """F(∅) as a function of x = γτ for one choice of exponentials."""
     states, last = transfer.states, len(transfer.groups) - 1
     size = states.inside.shape[1]
     open_ = [transfer.gate(level, np.ones((size, len(transfer.rows.owner), 1)))[:, row, 0] for level in range(last + 1)]
@@ -68,7 +68,7 @@ def _row_form(transfer: Transfer, row: int, gamma: float) -> Function:
 
 
 def _bottom(states: Ideals, rates: Sequence[Fraction], moves: Sequence[Sequence[int]]) -> list[Fraction]:
-    """F below all external times."""
+    """F of each state below all external times, by the first of the equations in integrator.py."""
     values = [Fraction(0)] * len(rates)
     values[-1] = Fraction(1)
     for state in range(len(rates) - 2, -1, -1):
@@ -88,7 +88,7 @@ def _moves(transfer: Transfer, level: int, row: int) -> list[list[int]]:
 
 
 def _multiples(transfer: Transfer, level: int, row: int, gamma: float) -> list[Fraction]:
-    """E in units of γ."""
+    """E of each state below group `level`, in units of γ."""
     rates = (transfer.rates(level)[:, row] / gamma).tolist()
     exact = [Fraction(rate).limit_denominator(_DENOMINATOR) for rate in rates]
     if any(abs(float(e) - rate) > 1e-9 for e, rate in zip(exact, rates, strict=True)):

@@ -46,7 +46,7 @@ class ExactIntegrator(AbstractIntegrator):
     exact = True
 
     def supports(self, integral: TimeIntegral) -> bool | str:
-        """True, or what makes it too big or not exponential."""
+        """True, or the reason why not: a line that is no sum of exponentials, or too many terms, sets or decays."""
         if integral.factors:
             return "a vertex has a kernel over its times"
         if any(branch.parent < 0 for branch in integral.branches):
@@ -56,24 +56,27 @@ class ExactIntegrator(AbstractIntegrator):
         if tabulated:
             named = [p.name for p in integral.theory.propagators if p.name in tabulated]
             return (f"line {named[0]}" if named else "a factor of a vertex") + " is not a sum of exponentials"
+        # Each choice of one term a line is a system of its own; their number is a product over the lines.
         terms = _terms(integral)
         if terms > MAX_TERMS:
             return f"{terms} products of exponentials, more than {MAX_TERMS}"
+        # The uniformisation takes as many steps as rate × time, where the rate is at most that of all lines in one cut.
         lines = [integral.propagators[line.propagator] for line in all_lines(integral)]
         rates = sum(max(term.rate + term.early for term in line.terms) for line in lines)
         reach = float((np.ptp(integral.times, axis=1) if integral.theory.stationary else integral.times).max())
         if rates * reach > MAX_SPAN:
             return f"times too far apart for its rates ({rates * reach:.3g} > {MAX_SPAN:g})"
+        # Few points use the table of all their subsets, which is small; only beyond does the causal order matter.
         states = count_upper_sets(integral)
         if integral.dim > SMALL and states > MAX_STATES:
             return f"{states} upper sets in {integral.dim} dimensions, more than {MAX_STATES}"
         return True
 
     def prepare(self, integral: TimeIntegral, seed: np.random.SeedSequence) -> None:
-        """Nothing to learn."""
+        """None: an exact integrator has nothing to learn."""
 
     def sample(self, integral: TimeIntegral, state: Any, neval: int, seed: np.random.SeedSequence) -> Estimate:
-        """The value, without statistical error."""
+        """The exact value as an estimate without statistical error."""
         began = time.process_time()
         values, bounds = self.settle([integral])
         return Estimate.exact(values[0], time.process_time() - began, bounds[0])
@@ -96,7 +99,11 @@ class ExactIntegrator(AbstractIntegrator):
 
 
 def all_lines(integral: TimeIntegral) -> list[Line]:
-    """Every line of the integral, those to parents included."""
+    """Every line of the integral, those to parents included.
+
+    A response that places its point was taken out of the integrand, and is put back; in the trunk and below several
+    parents it is still there.
+    """
     externals = integral.times.shape[1]
     forest = [
         Line(branch.propagator, branch.parent, externals + n, True)
@@ -107,12 +114,12 @@ def all_lines(integral: TimeIntegral) -> list[Line]:
 
 
 def _terms(integral: TimeIntegral) -> int:
-    """Ways to choose one exponential on each line."""
+    """How many ways there are to choose one exponential on each line."""
     return math.prod(len(integral.propagators[line.propagator].terms) for line in all_lines(integral))
 
 
 def _groups(integrals: Sequence[TimeIntegral]) -> list[tuple[list[int], Ideals]]:
-    """Which integrals share a table of states."""
+    """Groups of integrals, by number, that share a table of states, small enough for one array."""
     small: dict[int, list[int]] = {}
     groups: list[tuple[list[int], Ideals]] = []
     for n, integral in enumerate(integrals):
@@ -126,7 +133,7 @@ def _groups(integrals: Sequence[TimeIntegral]) -> list[tuple[list[int], Ideals]]
         batch: list[int] = []
         size = 0
         for n in members:
-            # Rows × states, and × times where the vectors depend on them.
+            # Rows × states, and × times where the vectors depend on them: from rest, where F reaches down to the start.
             grid = 1 if integrals[n].theory.stationary else len(integrals[n].times)
             own = _terms(integrals[n]) * grid << dim
             if batch and size + own > _BLOCK:
@@ -139,7 +146,7 @@ def _groups(integrals: Sequence[TimeIntegral]) -> list[tuple[list[int], Ideals]]
 
 
 def _settle_group(integrals: Sequence[TimeIntegral], states: Ideals) -> tuple[np.ndarray, np.ndarray]:
-    """Values and bounds of integrals with one table of states."""
+    """Values and rounding bounds of integrals with one table of states, (n, M) each."""
     rows = expand_terms([(all_lines(integral), integral.propagators) for integral in integrals])
     first = integrals[0]
     shape = (len(integrals), len(first.times))
@@ -147,10 +154,10 @@ def _settle_group(integrals: Sequence[TimeIntegral], states: Ideals) -> tuple[np
     steps = 0
     for columns, members in order_patterns(first.times):
         transfer = Transfer(states, rows, first.times.shape[1], columns, first.theory.stationary)
-        found, taken = transfer.integrate(first.times[members])
+        by_row, taken = transfer.integrate(first.times[members])
         steps = max(steps, taken)
-        found = found * (np.array([integral.scale for integral in integrals])[rows.owner] * rows.amplitude)[:, None]
-        for target, source in ((values, found), (size, np.abs(found))):
+        by_row = by_row * (np.array([integral.scale for integral in integrals])[rows.owner] * rows.amplitude)[:, None]
+        for target, source in ((values, by_row), (size, np.abs(by_row))):
             part = np.zeros((len(integrals), len(members)))
             np.add.at(part, rows.owner, source)
             target[:, members] = part

@@ -29,12 +29,12 @@ class Ideals:
 
 
 def _table(points: int, masks: list[int]) -> Ideals:
-    """`masks` sorted by size."""
-    place = {mask: n for n, mask in enumerate(masks)}
+    """The table of sets that the masks stand for; they come sorted by size."""
+    number_of = {mask: n for n, mask in enumerate(masks)}
     inside = np.array([[bool(mask >> p & 1) for mask in masks] for p in range(points)], dtype=bool)
     grown = []
     for p in range(points):
-        pairs = [(n, place[m | 1 << p]) for n, m in enumerate(masks) if not m >> p & 1 and m | 1 << p in place]
+        pairs = [(n, number_of[m | 1 << p]) for n, m in enumerate(masks) if not m >> p & 1 and m | 1 << p in number_of]
         grown.append((np.array([a for a, _ in pairs], int), np.array([b for _, b in pairs], int)))
     return Ideals(points, inside.reshape(points, len(masks)), tuple(grown))
 

@@ -1,4 +1,4 @@
-"""The linear system of an exact integral, for many integrals at once. See exact.py for the equations."""
+"""The linear system of an exact integral, for many integrals at once. See integrator.py for the equations."""
 
 from __future__ import annotations
 
@@ -77,7 +77,11 @@ def order_patterns(times: np.ndarray) -> Iterator[tuple[tuple[tuple[int, ...], .
 
 
 class Transfer:
-    """The system of R rows over S states, for one order of the external times."""
+    """The system of R rows over S states, for one order of the external times.
+
+    Going down from the latest time, group after group of external points joins the points above; a level is the
+    interval below a group. All rows go through together as arrays (S, R, …); masks say which states a row may use.
+    """
 
     def __init__(
         self, states: Ideals, rows: Rows, externals: int, groups: tuple[tuple[int, ...], ...], stationary: bool
@@ -88,15 +92,18 @@ class Transfer:
     def integrate(self, times: np.ndarray) -> tuple[np.ndarray, int]:
         """Values at the time tuples, (R, M), and the number of steps that rounding went through."""
         marks = np.array([times[:, group[0]] for group in self.groups])  # (groups, M), latest first
+        # F is built from the bottom up: what lies below the lowest time, then interval by interval to the top.
         bottom, steps = self._bottom(marks[-1])
         if len(self.groups) == 1:
             return self.gate(0, bottom)[0], steps
         values = np.empty((len(self.rows.owner), len(times)))
         first = self.gate(0, np.ones_like(bottom[:1, :, :1]))[0]
+        # A pair (t, s): only F of the empty set is wanted at the top, for all lengths of the interval at once.
         if len(self.groups) == 2:
             bottom = self.gate(1, bottom)
             top, taken = self._top(marks[0] - marks[1], bottom)
             return top * first, steps + taken
+        # More intervals have lengths of their own at each time tuple, and nothing is left to share.
         for m in range(len(times)):
             vector = self.gate(len(self.groups) - 1, bottom[:, :, m % bottom.shape[2], None])
             for level in range(len(self.groups) - 2, 0, -1):
@@ -119,12 +126,16 @@ class Transfer:
         inside, rows = self._inside(level + 1), self.rows
         total = np.zeros((inside.shape[1], len(rows.owner)))
         for n in range(rows.end.shape[1]):
+            # A line decays while one of its ends is above and the other below, at its `early` rate once both are above.
             one, two = inside[rows.end[:, n]], inside[rows.start[:, n]]
             total += ((one ^ two) * rows.rate[:, n, None] + (one & two) * rows.early[:, n, None]).T
         return total
 
     def allowed(self, level: int) -> list[np.ndarray]:
-        """For each point, (sources, R): may the set grow by it, its later neighbours being above?"""
+        """For each point, (sources, R): may the set grow by it, its later neighbours being above?
+
+        This is the θ of the responses: the point at a response's start, z̃, is passed only after that at its end.
+        """
         inside, rows = self._inside(level + 1), self.rows
         allowed = [np.ones((len(source), len(rows.owner)), bool) for source, _ in self.states.grown]
         for n in range(rows.end.shape[1]):
@@ -169,6 +180,7 @@ class Transfer:
     def _down(self, level: int, lengths: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, int]:
         """e^{M·length} vector below group `level`, for each of M lengths: (S, R, 1) → (S, R, M)."""
         rates, allowed = self.rates(level), self.allowed(level)
+        # Uniformisation (integrator.py): with Λ the largest rate all entries of 1 + M/Λ are ≥ 0, and nothing cancels.
         scale = float(rates.max()) or 1.0
         weights = _poisson(scale * lengths)
         stay = (1.0 - rates / scale)[:, :, None]

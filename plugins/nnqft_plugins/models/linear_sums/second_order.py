@@ -34,11 +34,11 @@ def moments(size: int) -> np.ndarray:
     shifted = [np.concatenate([np.zeros(j), ladder[: size - j]])[:size] for j in range(5)]
     # On the diagonal one more factor 1/(1−z).
     diagonal = np.cumsum(2 * shifted[2] + 2 * shifted[3] - 2 * shifted[4])
-    apart = np.abs(index[:, None] - index)
-    m, b = apart // 2, np.minimum(index[:, None], index)
+    distance = np.abs(index[:, None] - index)
+    m, b = distance // 2, np.minimum(index[:, None], index)
     powers = [m * m - m, -m * m + 3 * m - 1, -m * m + m + 1, m * m - 3 * m + 3]
     values = sum(power * column[b] for power, column in zip(powers, shifted[:4], strict=True))
-    return np.where(apart % 2 == 1, 0.0, np.where(apart == 0, diagonal[b], values))
+    return np.where(distance % 2 == 1, 0.0, np.where(distance == 0, diagonal[b], values))
 
 
 def response(gamma: float, sigma: float, lag: np.ndarray) -> np.ndarray:
@@ -64,13 +64,13 @@ def stationary_two_point(
     with mp.workdps(40 + int(lost)):
         terms = _terms(mp.mpf(gamma), mp.mpf(sigma))
         values = np.empty(len(tau))
-        for place, lag in enumerate(map(mp.mpf, tau.tolist())):
+        for n, lag in enumerate(map(mp.mpf, tau.tolist())):
             total = mp.mpf(0)
             for amplitude, power, rate in terms:
                 total += kappa * amplitude * lag**power * mp.exp(-rate * lag) if kappa else 0
                 for slow, weight in driven:
                     total += weight * amplitude * _folded(power, rate, mp.mpf(slow), lag) if weight else 0
-            values[place] = float(total)
+            values[n] = float(total)
     return values, 4 * np.finfo(float).eps * np.abs(values)
 
 
@@ -140,7 +140,7 @@ def _laurent(above: Poly, below: Poly, pole: Any, order: int) -> list[Any]:
 
 
 def _shifted(poly: Poly, at: Any) -> Poly:
-    """Taylor coefficients at a point."""
+    """The Taylor coefficients of a polynomial at a point."""
     coefficients = list(poly)
     for start in range(len(coefficients) - 1):
         for n in range(len(coefficients) - 2, start - 1, -1):

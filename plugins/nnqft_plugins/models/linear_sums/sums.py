@@ -5,7 +5,7 @@ Two chains of a and b responses carry m_ab = (1/N)⟨tr W^a (Wᵀ)^b⟩. With x 
     Σ_ab m_ab x^a y^b = 1/(1 − σ²xy) + (1/N) (1 − σ²xy)^{−2} [ σ²x²/(1 − σ²x²) + σ²y²/(1 − σ²y²) ] + O(1/N²) ,
 
 a ladder of cacti, and one maximally crossed chain between two ladders (docs/physics.md, infinite sums); the part of
-order 1/N² is in `linear_second`. On a frequency x = 1/(γ − iω) and y is its complex conjugate; in time x^a stands for
+order 1/N² is in second_order.py. On a frequency x = 1/(γ − iω) and y is its complex conjugate; in time x^a stands for
 τ^a/a!.
 """
 
@@ -34,7 +34,7 @@ class Power(NamedTuple):
     rate: float
 
     def __call__(self, tau: np.ndarray) -> np.ndarray:
-        """The value at τ ≥ 0."""
+        """The value at times τ ≥ 0, of their shape."""
         return self.amplitude * tau**self.power * np.exp(-self.rate * tau)
 
 

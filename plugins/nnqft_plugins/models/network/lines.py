@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from nnqft import Propagator, Term
@@ -15,9 +16,20 @@ from nnqft import Propagator, Term
 DELTA_LINE = Propagator("G_w", "W", "W~", "δ(t1−t3) δ(t2−t4) + δ(t1−t4) δ(t2−t3)", delta=True)
 
 
-def response_line(gamma: float, theta0: float = 0.0) -> Propagator:
-    """G, the response of a leak."""
-    return Propagator("G", "h", "z", f"θ(t−s) e^{{−γ(t−s)}},  θ(0) = {theta0:g}", (Term(1.0, gamma),))
+def response_line(gamma: float, theta0: float = 0.0, crowded: bool = False) -> Propagator:
+    """G, the response of a leak; if `crowded`, short delays are sampled more often, for vertices singular there."""
+    formula = f"θ(t−s) e^{{−γ(t−s)}},  θ(0) = {theta0:g}"
+    if crowded:
+        return Propagator("G", "h", "z", formula, (Term(1.0, gamma),), params=(("gamma", gamma),), delay=crowded_delay)
+    return Propagator("G", "h", "z", formula, (Term(1.0, gamma),))
+
+
+def crowded_delay(u: Any, room: Any, params: Mapping[str, Any], xp: ModuleType) -> tuple[Any, Any]:
+    """A delay Δ of density γ e^{−γΔ} / (2 [1 − e^{−γΔ}]^{1/2}), up to `room`: it makes up for a factor Δ^{−1/2}."""
+    gamma = params["gamma"]
+    reach = xp.sqrt(-xp.expm1(-gamma * room))
+    square = (u * reach) ** 2
+    return -xp.log1p(-square) / gamma, gamma * (1 - square) / (2 * u * reach**2)
 
 
 def correlator_line(start: str, values: Mapping[str, Any]) -> Propagator:

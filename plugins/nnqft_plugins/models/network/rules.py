@@ -7,26 +7,29 @@ averaged over W_ij ~ N(0, σ_w²/N), U_ik ~ N(0, σ_u²/N_x), b_i ~ N(0, σ_b²)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Theory, Vertex, finite_number, short
 from nnqft_plugins.models.network.averages import polynomial_average
-from nnqft_plugins.models.network.lines import DELTA_LINE, correlator_line, correlator_terms, response_line
+from nnqft_plugins.models.network.lines import DELTA_LINE, correlator_line, response_line
 from nnqft_plugins.models.network.saddle import (
+    BARE_REMARK,
     SADDLE,
+    SADDLE_FIRST,
     Saddle,
+    curve_line,
     mean_field_line,
+    one_of,
+    optional,
     saddle_of,
     saddle_remarks,
+    solve_from_rest,
     stationary_curve,
 )
-from nnqft_plugins.models.network.tabulated import stationary_line
-from nnqft_plugins.models.network.wick_ordered import wick_vertices
-from nnqft_plugins.networks.meanfield.gaussian import average_of_square
+from nnqft_plugins.models.network.wick_ordered import Chaos, NothingMovesError, rest_chaos, stationary_chaos
 
 HALF = Fraction(1, 2)
 
@@ -57,12 +60,23 @@ SLOWEST = 1e-9
 PARAMETERS: dict[str, Parameter] = {
     "gamma": Parameter(1.0, "leak rate γ, 1/time", low=SLOWEST),
     "kappa": Parameter(1.0, "noise strength κ, 1/time", low=0.0),
-    "sigma_w": Parameter(1.0, "recurrent weights σ_w, 1/time", low=0.0),
+    "sigma_w": Parameter(0.5, "recurrent weights σ_w, 1/time", low=0.0),
     "sigma_b": Parameter(0.0, "bias σ_b, 1/time", low=0.0),
     "sigma_u": Parameter(0.0, "input weights σ_u, 1/time", low=0.0),
     "q": Parameter(0.0, "input correlation q, a number or {rate: weight}", check=input_correlation),
-    "N": Parameter(1, "width", low=1, high=1e15, integer=True),
+    "N": Parameter(100, "width", low=1, high=1e15, integer=True),
     **SADDLE,
+}
+
+NONLINEAR: dict[str, Parameter] = PARAMETERS | SADDLE_FIRST
+"""Of networks with a nonlinear φ, which are expanded about the saddle unless told otherwise."""
+
+AVERAGES: dict[str, Parameter] = {
+    "averages": Parameter(
+        None,
+        "saddle: Gaussian averages of the activation itself (unless tadpoles are kept), or of φ's polynomial",
+        check=optional(one_of("polynomial", "activation")),
+    )
 }
 
 FIELDS = (
@@ -80,44 +94,113 @@ def phi_phi_of(phi: Mapping[int, Fraction | float]) -> dict[tuple[int, int], Fra
     return {(p, q): phi[p] * phi[q] for p in sorted(phi) for q in sorted(phi) if p <= q}
 
 
+def averages_of(values: Mapping[str, Any]) -> str | None:
+    """What averages the vertices hold: None in the bare expansion, which has none.
+
+    Raises
+    ------
+    InputError
+        If the parameters contradict each other.
+    """
+    given, kept = values["averages"], values["tadpoles"] == "kept"
+    if values["expansion"] == "bare":
+        if given is not None:
+            raise InputError(
+                f"averages={given!r} belongs to expansion='saddle'; write that, too, or leave averages out"
+            )
+        return None
+    if given == "activation" and kept:
+        raise InputError(
+            "averages='activation' has no tadpoles to keep: they are in its vertices; write tadpoles='cancelled'"
+        )
+    return given or ("polynomial" if kept else "activation")
+
+
 def network_theory(
     model: str,
     start: str,
     values: Mapping[str, Any],
     phi_phi: Mapping[tuple[int, int], Fraction | float],
     activation: Activation | None = None,
+    degree: int | None = None,
 ) -> Theory:
     """Rules of a network whose φ(h(t1)) φ(h(t2)) expands into Σ phi_phi[p, q] h(t1)^p h(t2)^q over p ≤ q.
 
     A pair with p < q stands for both (p, q) and (q, p), each with the coefficient given. `activation` is the polynomial
-    φ itself: an expansion about mean-field theory solves for its correlator.
+    φ itself: an expansion about mean-field theory solves for its correlator. `degree` is the power where the true φ was
+    cut off, None if it was not.
     """
     saddle = saddle_of(start, values)
+    linear = all(p <= 1 and q <= 1 for p, q in phi_phi)
     if saddle is None:
+        own = {n: v for n, v in values.items() if n not in SADDLE and n != "averages" and v is not None}
+        remarks = _remarks(start, values, float(phi_phi.get((1, 1), 0)))
         return Theory(
             model=model,
             start=start,
-            parameters={name: value for name, value in values.items() if name not in SADDLE},
+            parameters=own if linear and model == "linear" else own | {"expansion": "bare"},
             fields=FIELDS,
             propagators=(correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE),
-            vertices=network_vertices(phi_phi),
-            remarks=_remarks(start, values, float(phi_phi.get((1, 1), 0))),
+            vertices=network_vertices(phi_phi, cut=degree is not None),
+            remarks=remarks if linear else (*remarks, BARE_REMARK),
+            degree=degree,
         )
     average = polynomial_average(phi_phi)
     line = mean_field_line(start, values, average, activation, saddle.horizon)
     gain = values["sigma_w"] ** 2 * average.slope(float(line(0.0, 0.0))) if start == "stationary" else 0.0
-    return _saddle_theory(model, start, values, saddle, line, network_vertices(phi_phi, saddle.subtraction), gain)
+    chaos = Chaos(network_vertices(phi_phi, saddle.subtraction, degree is not None)[1:], degree, False)
+    return _saddle_theory(model, start, values, saddle, line, chaos, gain)
 
 
-def wick_theory(model: str, values: Mapping[str, Any], activation: Activation, degree: int) -> Theory:
-    """Rules of a stationary network about mean-field theory, φφ in Wick-ordered powers up to `degree`."""
-    saddle = saddle_of("stationary", values)
+def activation_theory(
+    model: str,
+    start: str,
+    values: Mapping[str, Any],
+    activation: Activation,
+    degree: int | None,
+    by_powers: Callable[[Mapping[str, Any]], Theory],
+) -> Theory:
+    """Rules of a network with φ itself about the saddle, or what `by_powers` makes of its powers if these are wanted.
+
+    A network that nothing drives is at its saddle where the bare expansion starts: then that is it.
+    """
+    averages = averages_of(values)
+    if averages != "activation":
+        return by_powers({**values, "averages": averages})
+    try:
+        return wick_theory(model, start, values, activation, degree)
+    except NothingMovesError:
+        if values["averages"] is not None or getattr(activation, "kinks", None):
+            raise
+        theory = by_powers({**values, "expansion": "bare", "T": None})
+        still = "nothing drives this network: mean-field theory is h = 0, where both expansions are one"
+        return replace(theory, remarks=(*theory.remarks, still))
+
+
+def wick_theory(
+    model: str, start: str, values: Mapping[str, Any], activation: Activation, degree: int | None = None
+) -> Theory:
+    """Rules of a network about mean-field theory, φφ in Wick-ordered powers with averages of φ itself.
+
+    `degree` is the highest p + q of a vertex; None keeps all of a polynomial, and of another φ as many as may matter,
+    of which a computation then chooses.
+    """
+    saddle = saddle_of(start, values)
     assert saddle is not None
-    curve = stationary_curve(values, activation)
-    line = stationary_line(curve.C, correlator_terms("stationary", values), 4 / values["gamma"])
-    vertices = (WEIGHTS, *wick_vertices(activation, degree, curve, values["gamma"]))
-    gain = values["sigma_w"] ** 2 * float(average_of_square(activation.slope, np.array(curve.variance)))
-    return _saddle_theory(model, "stationary", values, saddle, line, vertices, gain)
+    values = {**values, "averages": "activation"}
+    if start == "rest":
+        line, grid = solve_from_rest(values, activation, saddle.horizon)
+        chaos = rest_chaos(activation, degree, grid, values["kappa"] > 0)
+    else:
+        curve = stationary_curve(values, activation)
+        line = curve_line(values, curve)
+        chaos = stationary_chaos(activation, degree, curve, values["gamma"], values["kappa"] > 0)
+    said = f"expansion='saddle': Gaussian averages of φ = {activation.name} itself"
+    if chaos.degree is not None:
+        how = "as far as they matter, at most" if chaos.chosen else "up"
+        said += f", vertices :h^p h^q: {how} to p + q = {chaos.degree}"
+    chaos = replace(chaos, remarks=(said, *chaos.remarks))
+    return _saddle_theory(model, start, values, saddle, line, chaos, values["sigma_w"] ** 2 * chaos.slope)
 
 
 def _saddle_theory(
@@ -126,27 +209,35 @@ def _saddle_theory(
     values: Mapping[str, Any],
     saddle: Saddle,
     line: Propagator,
-    vertices: tuple[Vertex, ...],
+    chaos: Chaos,
     gain: float,
 ) -> Theory:
     """The theory with these mean-field lines and vertices; `gain` is σ_w² ⟨φ'²⟩."""
+    if start == "rest":
+        values = {**values, "T": saddle.horizon}
     return Theory(
         model=model,
         start=start,
-        parameters={name: value for name, value in values.items() if (name, value) != ("T", None)},
+        # A degree that is still open stays among them: whoever chooses one writes it there.
+        parameters={n: value for n, value in values.items() if value is not None or (n == "degree" and chaos.chosen)},
         fields=FIELDS,
-        propagators=(line, response_line(values["gamma"], saddle.theta0), DELTA_LINE),
-        vertices=vertices,
-        remarks=saddle_remarks(saddle, gain / values["gamma"] ** 2),
+        propagators=(line, response_line(values["gamma"], saddle.theta0, chaos.sharp), DELTA_LINE),
+        vertices=(WEIGHTS, *chaos.vertices),
+        remarks=(*saddle_remarks(saddle, gain / values["gamma"] ** 2), *chaos.remarks),
         theta0=saddle.theta0,
         horizon=saddle.horizon,
+        degree=chaos.degree,
+        adaptive=chaos.chosen,
     )
 
 
 def network_vertices(
-    phi_phi: Mapping[tuple[int, int], Fraction | float], subtraction: str = "none"
+    phi_phi: Mapping[tuple[int, int], Fraction | float], subtraction: str = "none", cut: bool = False
 ) -> tuple[Vertex, ...]:
-    """𝔚 z̃ z̃ and one 𝔚̃ h^p h^q for each pair, of which the average is subtracted if wanted."""
+    """𝔚 z̃ z̃ and one 𝔚̃ h^p h^q for each pair, of which the average is subtracted if wanted.
+
+    `cut` says that there were higher powers: then a vertex tells its own.
+    """
     activations = [
         Vertex(
             f"({p},{q})",
@@ -156,6 +247,7 @@ def network_vertices(
             HALF,
             HALF,
             subtraction=subtraction,
+            degree=max(p, q) if cut else 0,
         )
         for (p, q), coefficient in phi_phi.items()
         if q > 0

@@ -16,11 +16,15 @@ import numpy as np
 
 from nnqft import Activation, InputError, Parameter, Propagator, Term, UnknownNameError, finite_number, short
 from nnqft_plugins.models.network.averages import PolynomialAverage
+from nnqft_plugins.models.network.edges_at_zero import bent_of
 from nnqft_plugins.models.network.lines import correlator_terms, slow_sources
-from nnqft_plugins.models.network.tabulated import rest_line, stationary_line
+from nnqft_plugins.models.network.rest_averages import ActivationAverage, RestGrid, reach_beyond
+from nnqft_plugins.models.network.tabulated import Average, line_of_square, rest_line, rest_square, stationary_line
 from nnqft_plugins.networks.meanfield.driven import solve_driven
 from nnqft_plugins.networks.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.networks.network import Network
+
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def one_of(*known: str) -> Callable[[str, Any], str]:
@@ -32,6 +36,15 @@ def one_of(*known: str) -> Callable[[str, Any], str]:
         return value
 
     return check
+
+
+def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """The same check, but for None, which stays None."""
+
+    def checked(name: str, value: Any) -> Any:
+        return None if value is None else check(name, value)
+
+    return checked
 
 
 def _theta0(name: str, value: Any) -> float:
@@ -58,10 +71,20 @@ SADDLE: dict[str, Parameter] = {
         "cancelled", "saddle: cancelled by its counterterm, or kept", check=one_of("cancelled", "kept")
     ),
     "theta0": Parameter(0.0, "saddle: θ(0) of closed responses, from 0 (Itô) to 1", check=_theta0),
-    "T": Parameter(None, "saddle: horizon of free times, and of the times from rest", check=_horizon),
+    "T": Parameter(None, "saddle: horizon of free times, and of the times from rest: 10/γ", check=_horizon),
 }
+SADDLE_FIRST: dict[str, Parameter] = SADDLE | {
+    "expansion": Parameter(
+        "saddle", "about mean-field theory (saddle) or about 𝔚 = 0 (bare)", check=SADDLE["expansion"].check
+    )
+}
+"""Of models that are expanded about the saddle unless told otherwise."""
+
+LATEST = 10.0
+"""Times from rest are tabulated so far where nobody says how far, in units of 1/γ."""
 
 
+BARE_REMARK = "bare expansion about 𝔚 = 0, at finite N asymptotic; expansion='saddle' starts from mean-field theory"
 _COUNTING = "order n counts the σ_w^(2n) of the vertices, at fixed lines"
 MEAN_FIELD_REMARK = f"mean-field lines, their tadpoles cancelled: beyond order 0 every diagram has k ≥ 1; {_COUNTING}"
 TADPOLES_REMARK = (
@@ -101,7 +124,7 @@ def saddle_of(start: str, values: Mapping[str, Any]) -> Saddle | None:
     if horizon is None and theta0:
         raise InputError(f"theta0={theta0:g}: closed responses have free times; write how long they run, such as T=10")
     if horizon is None and start == "rest":
-        raise InputError("expansion='saddle' from rest needs the latest time of its table; write for example T=10")
+        horizon = LATEST / values["gamma"]
     if horizon is not None and not theta0 and start == "stationary":
         raise InputError(f"T={horizon:g}: nothing depends on it with theta0=0 and a stationary start; leave T out")
     return Saddle(values["tadpoles"] == "kept", theta0, math.inf if horizon is None else horizon)
@@ -124,8 +147,31 @@ def mean_field_line(
         return _exponential_line(values, average)
     if activation is None:
         raise InputError("expansion='saddle': this model has no activation to solve for; write expansion='bare'")
-    curve = stationary_curve(values, activation)
-    return stationary_line(curve.C, correlator_terms(start, values), 4 / values["gamma"])
+    return curve_line(values, stationary_curve(values, activation))
+
+
+def curve_line(values: Mapping[str, Any], curve: Curve) -> Propagator:
+    """A stationary solution as a line."""
+    return stationary_line(curve.C, correlator_terms("stationary", values), 4 / values["gamma"])
+
+
+def solve_from_rest(values: Mapping[str, Any], activation: Activation, horizon: float) -> tuple[Propagator, RestGrid]:
+    """C_MF(t,s) from rest of any φ, as a line and as numbers on a grid of times.
+
+    Raises
+    ------
+    InputError
+        If it runs away before the horizon, or the horizon needs too large a table.
+    """
+    terms = correlator_terms("rest", values)
+    average: Average = ActivationAverage(activation)
+    if getattr(activation, "kinks", None):
+        average = bent_of(activation) or average
+    coupling = values["sigma_w"] ** 2
+    scale = 2 / values["gamma"]
+    step, square = rest_square(average, terms, values["gamma"], coupling, horizon, reach_beyond(horizon, scale))
+    line = line_of_square(step, square, terms, horizon)
+    return line, RestGrid(line, horizon, step * (len(square) - 4), scale)
 
 
 def stationary_curve(values: Mapping[str, Any], activation: Activation) -> Curve:
@@ -148,7 +194,24 @@ def stationary_curve(values: Mapping[str, Any], activation: Activation) -> Curve
         layered=False,
         activation=activation,
     )
-    return solve_driven(network) if any(rate > 0.0 for rate, _ in network.sources) else solve_static(network)
+    try:
+        return solve_driven(network) if any(rate > 0.0 for rate, _ in network.sources) else solve_static(network)
+    except InputError as error:
+        if len(activation.coefficients or ()) > 2:
+            raise _runs_away(values, activation.name, len(activation.coefficients or ()) - 1) from None
+        raise InputError(f"{error}, or expansion='bare'") from None
+
+
+def _runs_away(values: Mapping[str, Any], name: str, power: int) -> InputError:
+    """What to say of a φ without bounds, whose averages feed on themselves."""
+    remedy = "write model 'taylor' with activation='tanh'"
+    if values.get("activation") is not None:
+        remedy = "leave tadpoles out" if values["tadpoles"] == "kept" else "write averages='activation'"
+    return InputError(
+        f"expansion='saddle': φ = {name} grows like h{str(power).translate(_RAISED)}: no stationary state at infinite"
+        f" width, its variance runs away at sigma_w={values['sigma_w']:g}; {remedy}, a smaller sigma_w,"
+        " start='rest' or expansion='bare'"
+    )
 
 
 def _exponential_line(values: Mapping[str, Any], average: PolynomialAverage) -> Propagator:
@@ -178,9 +241,16 @@ def _exponential_line(values: Mapping[str, Any], average: PolynomialAverage) -> 
             low, high = (middle, high) if excess(middle) > 0 else (low, middle)
         found = dressed(high)
     if found is None:
+        slopes = [x for (r, a, b), x in average.terms if r == 1 and a == b == 0]
+        linear = slopes if all(a == b == 0 for (_, a, b), _ in average.terms) else []
+        why = "the average ⟨φφ⟩ feeds C(0) beyond all bounds"
+        if linear:
+            why = "for φ = h it needs sigma_w < gamma"
+            if linear[0] != 1:
+                why = f"for φ with slope {math.sqrt(linear[0]):g} it needs sigma_w < {gamma / math.sqrt(linear[0]):g}"
         raise InputError(
             f"expansion='saddle': no stationary mean-field line at sigma_w={values['sigma_w']:g},"
-            f" gamma={gamma:g}; for φ = h it needs sigma_w < gamma; write a smaller sigma_w or start='rest'"
+            f" gamma={gamma:g}; {why}; write a smaller sigma_w, start='rest' or expansion='bare'"
         )
     rate, terms = found
     powers = {r for (r, _, _), _ in average.terms}

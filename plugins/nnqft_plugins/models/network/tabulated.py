@@ -17,12 +17,17 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from nnqft import InputError, Propagator, Term
-from nnqft_plugins.models.network.averages import PolynomialAverage
 
 Array = Any
+Average = Callable[[Array, Array, Array], Array]
+"""⟨φ(x) φ(y)⟩ at ⟨xy⟩, ⟨x²⟩ and ⟨y²⟩."""
 
 _NODES = 640
 """Intervals of the stationary table."""
+_BEYOND = 8
+"""Times of a table from rest beyond its horizon: what interpolation near its end reaches to."""
+_CLOSE = 1e-8
+"""Where a table in the root of a lag begins."""
 _FAR = 1e6
 """Lags that count as infinite, in units of the table's scale."""
 
@@ -38,12 +43,17 @@ def stationary_line(correlator: Callable[[np.ndarray], np.ndarray], terms: Seque
     return Propagator("C", "h", "h", "C_MF(t−s), tabulated", kernel=stationary_kernel, params=params)
 
 
-def rest_line(
-    average: PolynomialAverage, terms: Sequence[Term], gamma: float, coupling: float, horizon: float
-) -> Propagator:
-    """C_MF(t,s) up to the horizon as a propagator; `coupling` is σ_w²."""
+def rest_line(average: Average, terms: Sequence[Term], gamma: float, coupling: float, horizon: float) -> Propagator:
+    """C_MF(t,s) up to the horizon as a propagator; `coupling` is σ_w², `average` gives ⟨φφ⟩ at c, v and w."""
+    return line_of_square(*rest_square(average, terms, gamma, coupling, horizon), terms, horizon)
+
+
+def line_of_square(step: float, square: np.ndarray, terms: Sequence[Term], horizon: float) -> Propagator:
+    """The propagator that has D on a square grid of times."""
     free = tuple((term.amplitude, term.rate, term.early) for term in terms)
-    step, table = rest_table(average, terms, gamma, coupling, horizon)
+    early, lag = np.indices(square.shape)
+    size = len(square)
+    table = np.where(early + lag < size, square[np.minimum(early + lag, size - 1), early], 0.0)
     params = (("terms", free), ("step", step), ("table", table.tobytes()))
     return Propagator("C", "h", "h", f"C_MF(t,s), tabulated up to T = {horizon:g}", kernel=rest_kernel, params=params)
 
@@ -51,15 +61,20 @@ def rest_line(
 def stationary_kernel(t: Array, s: Array, params: Mapping[str, Any], xp: ModuleType) -> Array:
     """C_0 + D, D a cubic spline in u = τ/(τ + scale), which maps all lags to [0, 1)."""
     lag = xp.abs(t - s)
-    table = xp.asarray(np.frombuffer(params["table"]).reshape(4, -1))
+    return _spline(lag / (lag + params["scale"]), params["table"], xp) + _free(lag, 0.0, params["terms"], xp)
+
+
+def _spline(u: Array, coefficients: bytes, xp: ModuleType) -> Array:
+    """Value at u in [0, 1] of a cubic spline with equal intervals."""
+    table = xp.asarray(np.frombuffer(coefficients).reshape(4, -1))
     last = table.shape[1] - 1
-    place = lag / (lag + params["scale"]) * (last + 1)
+    place = u * (last + 1)
     node = xp.clip(xp.floor(place), 0, last)
     rest, node = place - node, xp.asarray(node, dtype=int)
     value = xp.take(table[0], node)
     for row in range(1, 4):
         value = value * rest + xp.take(table[row], node)
-    return value + _free(lag, 0.0, params["terms"], xp)
+    return value
 
 
 def rest_kernel(t: Array, s: Array, params: Mapping[str, Any], xp: ModuleType) -> Array:
@@ -67,8 +82,8 @@ def rest_kernel(t: Array, s: Array, params: Mapping[str, Any], xp: ModuleType) -
     lag, early = xp.abs(t - s), xp.minimum(t, s)
     flat = xp.asarray(np.frombuffer(params["table"]))
     size = math.isqrt(flat.shape[0])
-    first_early, weights_early = _cubic_weights(early / params["step"], size, xp)
-    first_lag, weights_lag = _cubic_weights(lag / params["step"], size, xp)
+    first_early, weights_early = cubic_weights(early / params["step"], size, xp)
+    first_lag, weights_lag = cubic_weights(lag / params["step"], size, xp)
     value: Array = 0.0
     for a in range(4):
         row = (first_early + a) * size + first_lag
@@ -80,7 +95,7 @@ def _free(lag: Array, early: Array, terms: Sequence[tuple[float, float, float]],
     return sum(amplitude * xp.exp(-rate * lag - memory * early) for amplitude, rate, memory in terms)
 
 
-def _cubic_weights(place: Array, size: int, xp: ModuleType) -> tuple[Array, list[Array]]:
+def cubic_weights(place: Array, size: int, xp: ModuleType) -> tuple[Array, list[Array]]:
     """First of four neighbouring nodes, and their Lagrange weights."""
     first = xp.clip(xp.floor(place) - 1, 0, size - 4)
     x = place - first
@@ -102,10 +117,28 @@ def lag_table(function: Callable[[np.ndarray], np.ndarray], scale: float) -> tup
     return (("terms", ()), ("scale", scale), ("table", np.ascontiguousarray(spline.c).tobytes()))
 
 
-def rest_table(
-    average: PolynomialAverage, terms: Sequence[Term], gamma: float, coupling: float, horizon: float
+def root_table(function: Callable[[np.ndarray], np.ndarray], scale: float) -> tuple[tuple[str, Any], ...]:
+    """Parameters of `root_kernel` for a function that may rise like τ^{−1/2} towards τ = 0, a series in √τ."""
+    x = np.linspace(0.0, 1.0, _NODES + 1)
+    inner = x[1:-1] ** 2
+    lags = np.append(scale * inner / (1 - inner), _FAR * scale)
+    values = np.append(0.0, x[1:] * function(lags))
+    values[0] = 4 * values[1] - 6 * values[2] + 4 * values[3] - values[4]
+    spline = CubicSpline(x * _NODES, values)
+    return (("scale", scale), ("table", np.ascontiguousarray(spline.c).tobytes()))
+
+
+def root_kernel(t: Array, s: Array, params: Mapping[str, Any], xp: ModuleType) -> Array:
+    """A cubic spline in x = [τ/(τ + scale)]^{1/2}, divided by x."""
+    lag = xp.abs(t - s)
+    x = xp.clip(xp.sqrt(lag / (lag + params["scale"])), _CLOSE, 1.0)
+    return _spline(x, params["table"], xp) / x
+
+
+def rest_square(
+    average: Average, terms: Sequence[Term], gamma: float, coupling: float, horizon: float, beyond: float = 0.0
 ) -> tuple[float, np.ndarray]:
-    """Step of the grid and D on earlier time × lag, (n, n), zero where the later time is beyond the horizon.
+    """Step of the grid and D(t,s) on it, (n, n), a little further than `beyond` the horizon.
 
     Raises
     ------
@@ -115,7 +148,8 @@ def rest_table(
     steps = max(64, math.ceil(20 * gamma * horizon))
     if steps > 600:
         raise InputError(f"T={horizon:g}: from rest the mean-field line is tabulated up to gamma·T = 30; lower T")
-    step, size = horizon / steps, steps + 8
+    step = horizon / steps
+    size = steps + _BEYOND + math.ceil(beyond / step)
     coarse = _iterate(average, terms, gamma, coupling, step, size)
     fine = _iterate(average, terms, gamma, coupling, step / 2, 2 * size - 1)
     if coarse is None or fine is None:
@@ -123,14 +157,11 @@ def rest_table(
             f"expansion='saddle': the mean-field correlator runs away before T={horizon:g}; lower T or sigma_w"
         )
     fine = fine[::2, ::2]
-    values = fine + (fine - coarse) / 3  # both err as step²
-    early, lag = np.indices((size, size))
-    inside = early + lag < size
-    return step, np.where(inside, values[np.minimum(early + lag, size - 1), early], 0.0)
+    return step, fine + (fine - coarse) / 3  # both err as step²
 
 
 def _iterate(
-    average: PolynomialAverage, terms: Sequence[Term], gamma: float, coupling: float, step: float, size: int
+    average: Average, terms: Sequence[Term], gamma: float, coupling: float, step: float, size: int
 ) -> np.ndarray | None:
     """D(t,s) on a square grid: D = σ_w² ∬ G G ⟨φφ⟩, repeated until it stays; None if it runs away."""
     times = step * np.arange(size)

@@ -3,57 +3,198 @@
     φ(h1) φ(h2) = Σ_pq ⟨φ^(p)(h1) φ^(q)(h2)⟩_MF :h1^p h2^q: / (p! q!)
 
 The averages hold every contraction within the vertex, so no line joins two of its h, and the term p = q = 0 is the one
-that the counterterm cancels. With a = ⟨φ He_n⟩/√n! at variance v and ρ = C(τ)/v (Mehler's formula, f^(p) shifting the
-coefficients by p),
-
-    ⟨φ^(p) φ^(q)⟩/(p! q!) = v^{−(p+q)/2} Σ_r ρ^r a_{p+r} a_{q+r} [(p+r choose r) (q+r choose r)/(p! q!)]^{1/2} .
+that the counterterm cancels; module `derivatives` has them. All of one p + q are what φφ has of that degree
+of Wiener's chaos: an orthogonal decomposition, so that cutting it off there is a projection, and no coefficient depends
+on the cut. A cut in p and q each would break terms apart that cancel as t1 → t2.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
 import numpy as np
-from scipy.special import gammaln
 
 from nnqft import Activation, InputError, Leg, Memory, Vertex
-from nnqft_plugins.models.network.tabulated import lag_table, stationary_kernel
-from nnqft_plugins.networks.meanfield.gaussian import hermite
+from nnqft_plugins.models.network.derivatives import DerivativeAverages
+from nnqft_plugins.models.network.edges_at_zero import bent_kernel, bent_of
+from nnqft_plugins.models.network.rest_averages import RestGrid, pair_kernel, pair_table
+from nnqft_plugins.models.network.tabulated import lag_table, root_kernel, root_table, stationary_kernel
 from nnqft_plugins.networks.meanfield.stationary import Curve
 
 HALF = Fraction(1, 2)
-Function = Callable[[np.ndarray], np.ndarray]
-
-_ACCURACY = 1e-6
-"""Of the averages, relative to the largest of each; what the Hermite series leaves out grows with p and q."""
-_POLYNOMIAL = 16
-"""Up to so many coefficients the series is taken to end by itself."""
-_NEGLIGIBLE = 1e-12
+HIGHEST = 14
+"""Highest p + q that anybody may ask for: a point holds no more equal legs."""
 
 
-def wick_vertices(activation: Activation, degree: int, curve: Curve, gamma: float) -> tuple[Vertex, ...]:
-    """The vertices 𝔚̃ :h^p h^q: for p ≤ q, p + q ≤ degree, without the 𝔚 z̃ z̃ that they hang on.
+@dataclass(frozen=True)
+class Chaos:
+    """Wick-ordered vertices, without the 𝔚 z̃ z̃ that they hang on.
 
-    All of one p + q together are what φφ has of that degree of Wiener's chaos: an orthogonal decomposition, so that
-    cutting it off there is a projection. A cut in p and q each would break terms apart that cancel as t1 → t2.
+    Attributes
+    ----------
+    vertices : tuple of Vertex
+    degree : int or None
+        The highest p + q, where there are terms beyond; None if these are all.
+    chosen : bool
+        Nobody asked for that degree.
+    remarks : tuple of str
+        Why it goes no higher, if the reason is φ.
+    slope : float
+        ⟨φ'²⟩ of a stationary state; 0 where that is not known, or not finite.
+    sharp : bool
+        Has φ kinks or jumps, so that vertices are singular where their times meet?
+    """
+
+    vertices: tuple[Vertex, ...]
+    degree: int | None
+    chosen: bool
+    remarks: tuple[str, ...] = ()
+    slope: float = 0.0
+    sharp: bool = False
+
+
+def stationary_chaos(activation: Activation, degree: int | None, curve: Curve, gamma: float, cusp: bool) -> Chaos:
+    """The vertices about a stationary saddle; `cusp` says that white noise makes C(τ) fall linearly at first.
 
     Raises
     ------
     InputError
-        If φ is too rough for derivatives of that degree to be averaged.
+        If no average can be had, or none of the degree asked for.
     """
+    _check_variance(curve.variance)
+    averages = DerivativeAverages(activation, curve.variance)
+    sharp = bool(averages.parts.edges)
+    if sharp and curve.end == 0.0:
+        raise InputError(f"φ = {activation.name} has edges, where nothing moves averages diverge; write kappa > 0")
+    limit = averages.limit(cusp)
+    highest, top, chosen = _range(activation, degree, limit, averages)
+
+    def memory(p: int, q: int) -> Memory | None:
+        if averages.at(p, q, curve.C(np.linspace(0.1, 3.0, 30) / gamma)) is None:
+            return None
+        if sharp:
+            kernel, params = root_kernel, root_table(partial(_at_lags, averages, p, q, curve), 4 / gamma)
+        else:
+            kernel, params = stationary_kernel, lag_table(partial(_at_lags, averages, p, q, curve), 4 / gamma)
+        return Memory(0, 1, kernel=kernel, params=params, formula=_formula(p, q))
+
+    remarks = _rough_remarks(activation, averages, highest) if sharp else ()
+    squared = None if averages.parts.jumps else averages.at(1, 1, np.array(curve.variance))
+    slope = 0.0 if squared is None else float(squared)
+    return Chaos(_vertices(top, memory), highest, chosen, remarks, slope, sharp)
+
+
+def rest_chaos(activation: Activation, degree: int | None, grid: RestGrid, cusp: bool) -> Chaos:
+    """The vertices about the saddle of a network that starts from rest, as tables of both times.
+
+    Raises
+    ------
+    InputError
+        If φ has kinks or jumps elsewhere than at 0, or an average cannot be had.
+    """
+    _check_variance(grid.largest)
+    averages = DerivativeAverages(activation, grid.largest)
+    highest, top, chosen = _range(activation, degree, averages.limit(cusp), averages)
+    if averages.parts.edges:
+        return _bent_chaos(activation, averages, grid, highest, chosen)
+    coefficients = grid.coefficients(activation, top)
+    some = averages.variance * np.linspace(0.0, 1.0, 12)
+
+    def memory(p: int, q: int) -> Memory | None:
+        if averages.at(p, q, some) is None:
+            return None
+        table = pair_table(grid, coefficients, p, q)
+        return Memory(0, 1, kernel=pair_kernel, params=table, formula=_formula(p, q), symmetric=p == q)
+
+    return Chaos(_vertices(top, memory), highest, chosen)
+
+
+def _bent_chaos(
+    activation: Activation, averages: DerivativeAverages, grid: RestGrid, highest: int | None, chosen: bool
+) -> Chaos:
+    """From rest with one kink or jump, by closed forms instead of tables."""
+    bent = bent_of(activation)
+    if bent is None or highest is None:
+        raise InputError(
+            f"φ = {activation.name} has kinks or jumps elsewhere than at h = 0, where averages from rest are not known;"
+            " write start='stationary'"
+        )
+    some = averages.variance * np.linspace(0.0, 0.9, 12)
+
+    def memory(p: int, q: int) -> Memory | None:
+        if averages.at(p, q, some) is None:
+            return None
+        phi = (bent.start, bent.slope, bent.jump, bent.bend)
+        params = (("line", grid.line.params), ("phi", phi), ("p", p), ("q", q))
+        return Memory(0, 1, kernel=bent_kernel, params=params, formula=_formula(p, q), symmetric=p == q)
+
+    remarks = _rough_remarks(activation, averages, highest)
+    return Chaos(_vertices(highest, memory), highest, chosen, remarks, sharp=True)
+
+
+class NothingMovesError(InputError):
+    """Without noise, bias and input h stays at 0, where no Gaussian average tells more than a Taylor series."""
+
+
+def _check_variance(variance: float) -> None:
+    if variance <= 0:
+        raise NothingMovesError(
+            "expansion='saddle': the mean-field variance is 0; write kappa > 0 or sigma_b > 0, or expansion='bare'"
+        )
+
+
+def _range(
+    activation: Activation, degree: int | None, limit: int | None, averages: DerivativeAverages
+) -> tuple[int | None, int, bool]:
+    """Where φ is cut, None if nowhere; the highest degree that has vertices; and whether nobody asked for that."""
+    if limit is None:  # a polynomial
+        top = 2 * (averages.count - 1)
+        if degree is None or degree >= top:
+            return None, top, False
+        return degree, degree, False
+    if degree is None:
+        if limit < 2:
+            raise InputError(
+                f"expansion='saddle': averages of {activation.name} at variance {averages.variance:.3g} cannot be had"
+                " beyond degree 1; lower sigma_w, or write kappa > 0"
+            )
+        return limit, limit, True
+    if degree > limit and (averages.parts.edges or not _reaches(averages, limit, degree)):
+        why = "its kinks or jumps" if averages.parts.edges else "what its Hermite series leaves out"
+        raise InputError(
+            f"degree={degree}: averages of {activation.name} at variance {averages.variance:.3g} reach to degree"
+            f" {limit}, for {why}; write degree={limit}, or leave it out"
+        )
+    return degree, degree, False
+
+
+def _reaches(averages: DerivativeAverages, chosen: int, degree: int) -> bool:
+    """May more be asked for than what is chosen where nobody asks?"""
+    totals = range(chosen + 1, degree + 1)
+    return degree <= HIGHEST and all(averages.settled(p, d - p) for d in totals for p in range(d // 2 + 1))
+
+
+def _rough_remarks(activation: Activation, averages: DerivativeAverages, highest: int | None) -> tuple[str, ...]:
+    what = "jumps" if averages.parts.jumps else "has kinks"
+    return (
+        f"φ = {activation.name} {what}: averages of its derivatives beyond degree {highest} are not integrable one by"
+        f" one, and vertices :h^p h^q: with p + q > {highest} are left out; at order 1 none of them matters to"
+        f" observables of up to {highest} legs",
+    )
+
+
+def _vertices(top: int, memory_of: Callable[[int, int], Memory | None]) -> tuple[Vertex, ...]:
     vertices = []
-    for total in range(1, degree + 1):
+    for total in range(1, top + 1):
         for p in range(total // 2 + 1):
             q = total - p
-            average = derivative_average(activation, p, q, curve.variance)
-            if average is None:
+            memory = memory_of(p, q) if q <= HIGHEST else None
+            if memory is None:
                 continue
-            params = lag_table(partial(_at_lags, average, curve.C), 4 / gamma)
-            memory = Memory(0, 1, kernel=stationary_kernel, params=params, formula=_formula(p, q))
             vertices.append(
                 Vertex(
                     f":{p},{q}:",
@@ -64,44 +205,15 @@ def wick_vertices(activation: Activation, degree: int, curve: Curve, gamma: floa
                     HALF,
                     memory=(memory,),
                     subtraction="wick",
+                    degree=total,
                 )
             )
     return tuple(vertices)
 
 
-def _at_lags(average: Function, correlator: Function, lag: np.ndarray) -> np.ndarray:
-    return average(correlator(lag))
-
-
-def derivative_average(activation: Activation, p: int, q: int, variance: float) -> Function | None:
-    """⟨φ^(p)(x) φ^(q)(y)⟩/(p! q!) as a function of ⟨xy⟩, ⟨x²⟩ = ⟨y²⟩ = variance; None if it vanishes."""
-    if variance <= 0:
-        raise InputError(
-            "averages='activation': the mean-field variance is 0; write kappa > 0, or averages='polynomial'"
-        )
-    a = hermite(activation.value, np.array([variance]), 1e-15)[0][0]
-    if len(a) > _POLYNOMIAL:
-        a = a[:-1]  # it holds the rest of ⟨φ²⟩, which the factors below would blow up
-    count = len(a) - q
-    if count <= 0:
-        return None
-    r = np.arange(count)
-    logs = gammaln(p + r + 1) + gammaln(q + r + 1) - 2 * gammaln(r + 1)
-    logs -= 2 * (math.lgamma(p + 1) + math.lgamma(q + 1)) + (p + q) * math.log(variance)
-    coefficients = a[p : p + count] * a[q:] * np.exp(logs / 2)
-    largest = float(np.abs(coefficients).max(initial=0.0))
-    if largest * variance ** ((p + q) / 2) < _NEGLIGIBLE:
-        return None
-    if count > 8 and np.abs(coefficients[-2:]).max() > _ACCURACY * largest:
-        raise InputError(
-            f"averages='activation': ⟨φ^({p}) φ^({q})⟩ of {activation.name} at variance {variance:.3g} cannot be had to"
-            f" {_ACCURACY:g}; lower degree or sigma_w"
-        )
-
-    def average(covariance: np.ndarray) -> np.ndarray:
-        return np.polynomial.polynomial.polyval(covariance / variance, coefficients)
-
-    return average
+def _at_lags(averages: DerivativeAverages, p: int, q: int, curve: Curve, lag: np.ndarray) -> np.ndarray:
+    found = averages.at(p, q, curve.C(lag))
+    return np.zeros_like(lag) if found is None else found
 
 
 def _formula(p: int, q: int) -> str:

@@ -28,6 +28,8 @@ from nnqft_plugins.networks.threads import one_thread
 MOST_NETWORKS = 10_000_000
 _FIRST = 64
 """Networks before the first look at the error."""
+Report = Callable[[dict[str, Any]], None]
+"""Takes how far a run has come, for a progress bar."""
 
 
 def simulate(
@@ -105,20 +107,27 @@ def simulate(
     pairs = check_times(theory, 2, times, tau)
     ensemble = choose(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
     bar = progress_bar(progress, "first networks", "networks")
-    with running(executor, workers, address) as place, bar as report:
-        run = _run(place, ensemble, goal, report, fixed=step is not None or layer is not None)
+    with running(executor, workers, address) as opened, bar as report:
+        run = _run(opened, ensemble, goal, report, fixed=step is not None or layer is not None)
     if run.summary is None:
         raise InputError(
             f"{run.discarded} of {run.discarded} networks had no stationary state or ran away, wanted at least 2;"
             " write a smaller sigma_w, or start='rest'"
         )
-    summary, measured = run.summary, run.measured
+    return _simulation(theory, observable, np.array(pairs), run, run.summary, time.monotonic() - began)
+
+
+def _simulation(
+    theory: Theory, observable: str, times: np.ndarray, run: Run, summary: Summary, seconds: float
+) -> Simulation:
+    """What is handed back of a run that has a summary."""
+    measured = run.measured
     return Simulation(
         model=theory.model,
         start=theory.start,
         observable=observable,
         parameters=dict(theory.parameters),
-        times=np.array(pairs),
+        times=times,
         mean=summary.mean,
         cov=summary.total,
         discretisation=np.abs(summary.change),
@@ -126,27 +135,27 @@ def simulate(
         discarded=measured.discarded,
         method=run.ensemble.scheme,
         step=run.ensemble.step,
-        seed=ensemble.seed,
+        seed=run.ensemble.seed,
         converged=run.converged,
         reason=run.reason,
         notes=tuple(_findings(run.ensemble, measured, summary)),
         kernel=summary.kernel,
         kernel_error=summary.kernel_sdev,
-        seconds=time.monotonic() - began,
+        seconds=seconds,
         units=summary.units,
     )
 
 
 @dataclass(frozen=True)
 class Goal:
-    """When to stop."""
+    """When a simulation stops: so many networks, or an error small enough."""
 
     networks: int
     rtol: float | None
 
     @classmethod
     def checked(cls, networks: Any, rtol: Any) -> Goal:
-        """From what the user wrote."""
+        """The goal that the user's `networks` and `rtol` stand for; InputError if they make no sense."""
         if networks is None and rtol is None:
             raise InputError("no target: wanted networks or rtol, write for example networks=1000 or rtol=1e-2")
         if rtol is not None and not 0.0 < finite_number("rtol", rtol) < 1.0:
@@ -164,7 +173,7 @@ class Goal:
 
 @dataclass
 class Run:
-    """Where a simulation stands."""
+    """How far a simulation has come."""
 
     ensemble: Ensemble
     measured: Measured
@@ -174,7 +183,7 @@ class Run:
 
     @property
     def discarded(self) -> int:
-        """Networks that do not count."""
+        """The number of networks that had to be left out."""
         return self.measured.discarded
 
 
@@ -186,18 +195,17 @@ def run_batch(batch: NetworkBatch) -> Measured:
         return layer_batch(batch) if batch.ensemble.scheme == "layers" else path_batch(batch)
 
 
-def _run(
-    place: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Callable[[dict[str, Any]], None], *, fixed: bool
-) -> Run:
+def _run(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report, *, fixed: bool) -> Run:
     """Draw networks in growing rounds until the goal is met; halve a step that spoils it."""
     while True:
-        run = _rounds(place, ensemble, goal, report)
+        run = _rounds(executor, ensemble, goal, report)
         if run.reason != "step too long" or fixed or ensemble.step < 1e-4 / ensemble.network.gamma:
             return run
         ensemble = replace(ensemble, step=ensemble.step / 2)
 
 
-def _rounds(place: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Callable[[dict[str, Any]], None]) -> Run:
+def _rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report) -> Run:
+    """Draw batches until the goal is met, the most is drawn, or the step turns out too long."""
     size = _batch_size(ensemble, goal.networks)
     members = 2 if ensemble.scheme == "exact" else 1
     most = math.ceil(goal.networks / members)
@@ -211,7 +219,7 @@ def _rounds(place: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Cal
             batches.append(NetworkBatch(ensemble, number, units))
             done, number = done + units, number + 1
         try:
-            for part in place.map(run_batch, batches):
+            for part in executor.map(run_batch, batches):
                 parts.append(part)
                 seen = sum(len(p.members) for p in parts) * members
                 report({"samples": seen, "expected": wanted * members, "error": excess})

@@ -24,7 +24,7 @@ def layer_batch(batch: NetworkBatch) -> Measured:
     records = np.empty((2, len(schedule.moments), *shape))
     now = 0.0
     with np.errstate(all="ignore"):
-        for place, moment in enumerate(schedule.moments):
+        for column, moment in enumerate(schedule.moments):
             for length in _thicknesses(ensemble.refined, ensemble.step, moment - now):
                 first = rng.standard_normal(shape)
                 fine = layer(network, fine, length, first, ensemble.refined)
@@ -35,7 +35,7 @@ def layer_batch(batch: NetworkBatch) -> Measured:
                         1 + math.exp(-2 * network.gamma * length)
                     )
                     coarse = layer(network, coarse, 2 * length, together, thin=True)
-            records[:, place] = fine, coarse if ensemble.refined else fine
+            records[:, column] = fine, coarse if ensemble.refined else fine
             now = moment
     kept, K = kernels(schedule, records)
     values, twins = K.mean(axis=2).swapaxes(1, 2)

@@ -20,7 +20,7 @@ POWERS = ((2, 0), (1, 1), (4, 0), (3, 1), (2, 2))
 
 
 def linear_batch(batch: NetworkBatch) -> Measured:
-    """Pairs W, −W of linear networks."""
+    """What pairs W, −W of linear networks give, from their eigenvectors."""
     ensemble = batch.ensemble
     network, N = ensemble.network, ensemble.network.N
     W = batch.generator().normal(0.0, network.sigma_w / np.sqrt(N), (batch.size, N, N))

@@ -50,7 +50,7 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class NetworkBatch:
-    """One item of work: `size` independent units of a ensemble."""
+    """One item of work: `size` independent units of an ensemble."""
 
     ensemble: Ensemble
     number: int

@@ -36,7 +36,7 @@ class Step:
 
 @lru_cache(maxsize=4096)
 def step_of(scheme: str, gamma: float, kappa: float, length: float) -> Step:
-    """Of that scheme and length."""
+    """The coefficients of a step of that scheme and length."""
     if scheme == "euler":
         return Step(length, 1 - gamma * length, length, 0.0, math.sqrt(kappa * length))
     x = gamma * length
@@ -56,11 +56,11 @@ class Drive:
         self.moving = [math.sqrt(weight) * rng.standard_normal(shape) for weight in self.weights]
 
     def value(self) -> np.ndarray:
-        """The drive now."""
+        """The drive of each unit now."""
         return sum(self.moving, self.static)
 
     def advance(self, length: float) -> np.ndarray:
-        """Move on by a time, and the drive then."""
+        """Move on by a time `length`; the drive of each unit then is returned."""
         for n, (rate, weight) in enumerate(zip(self.rates, self.weights, strict=True)):
             kept = math.exp(-rate * length)
             fresh = math.sqrt(weight * -math.expm1(-2 * rate * length))
@@ -75,7 +75,7 @@ class Walk:
         self.network, self.scheme, self.W, self.h = network, scheme, W, h
 
     def force(self, h: np.ndarray, drive: np.ndarray) -> np.ndarray:
-        """W φ(h) + drive."""
+        """W φ(h) + drive, the force on each unit."""
         return np.matmul(self.W, self.network.activation.value(h)[:, :, None])[:, :, 0] + drive
 
     def step(self, step: Step, noise: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
@@ -88,7 +88,7 @@ class Walk:
 
 
 def path_batch(batch: NetworkBatch) -> Measured:
-    """Networks of any activation, one a unit."""
+    """What paths of a batch of networks, one a unit, give: any activation."""
     ensemble, rng = batch.ensemble, batch.generator()
     network, shape = ensemble.network, (batch.size, ensemble.network.N)
     schedule = Schedule.of(ensemble)
@@ -100,7 +100,7 @@ def path_batch(batch: NetworkBatch) -> Measured:
     records = np.empty((3, len(schedule.moments), *shape))
     now, input_now = 0.0, drive.value()
     with np.errstate(all="ignore"):
-        for place, moment in enumerate(schedule.moments):
+        for column, moment in enumerate(schedule.moments):
             pairs = max(1, math.ceil((moment - now) / (2 * ensemble.step) - 1e-9)) if moment > now else 0
             for _ in range(pairs):
                 half = step_of(ensemble.scheme, network.gamma, network.kappa, (moment - now) / (2 * pairs))
@@ -116,7 +116,7 @@ def path_batch(batch: NetworkBatch) -> Measured:
                     coarse.step(whole, half.spread * (carried * first + second), input_now, end)
                 free = exact.decay * (exact.decay * free + exact.spread * first) + exact.spread * second
                 input_now = end
-            records[:, place] = fine.h, coarse.h if ensemble.refined else fine.h, free
+            records[:, column] = fine.h, coarse.h if ensemble.refined else fine.h, free
             now = moment
     return _measure(batch, schedule, W, records)
 

@@ -1,4 +1,4 @@
-"""What a simulation hands back."""
+"""The result of a simulation."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ class Simulation:
 
     @property
     def tau(self) -> np.ndarray:
-        """(M,) t − s."""
+        """(M,) the lags t − s."""
         return self.times[:, 0] - self.times[:, 1]
 
     @property
     def N(self) -> int:
-        """The width."""
+        """The width N of the networks."""
         return int(self.parameters.get("N", 1))
 
     def kernel_variance(self) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +108,7 @@ class Simulation:
         return self.kernel, self.kernel_error
 
     def table(self) -> str:
-        """The result as plain text."""
+        """The result as plain text, with its errors and notes."""
         steps = f", step ≤ {self.step:g}" if self.step else ""
         what = f"{self.observable} of simulated {self.model} ({self.start})"
         heading = f"{what}: {self.networks:,} networks, {self.method}{steps}", parameter_line(self.parameters)
@@ -167,12 +167,12 @@ def load(path: str | os.PathLike[str]) -> Simulation:
         data |= {name: np.array(data[name], dtype=float) for name in arrays}
         data["notes"] = tuple(data["notes"])
         data["parameters"] = {name: _tuples(value) for name, value in data["parameters"].items()}
-        found = Simulation(**data)
-        if found.times.shape != (len(found.mean), 2) or found.cov.shape != (len(found.mean),) * 2:
+        simulation = Simulation(**data)
+        if simulation.times.shape != (len(simulation.mean), 2) or simulation.cov.shape != (len(simulation.mean),) * 2:
             raise ValueError("arrays of different lengths")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{str(path)!r} is damaged: {type(error).__name__} {error}") from None
-    return found
+    return simulation
 
 
 def _tuples(value: Any) -> Any:

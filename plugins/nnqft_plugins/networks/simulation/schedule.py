@@ -10,7 +10,7 @@ import numpy as np
 from nnqft_plugins.networks.simulation.measurement import Ensemble
 
 RUN_AWAY = 1e6
-"""Nothing that stays bounded comes here."""
+"""A path that comes this far has run away: nothing that stays bounded does."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Schedule:
 
     @classmethod
     def of(cls, ensemble: Ensemble) -> Schedule:
-        """For the times of a ensemble."""
+        """The schedule for the times of an ensemble."""
         pairs = np.array(ensemble.times)
         if ensemble.network.stationary:
             lags = np.abs(pairs[:, 0] - pairs[:, 1])

@@ -45,7 +45,7 @@ class SeriesCell:
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """The name of the cell's file, without its folder."""
         degree = dict(self.parameters).get("degree")
         width = "all" if self.width_order is None else self.width_order
         return f"series-{self.label}" + (f"-degree{degree}" if degree else "") + f"-n{self.order}-k{width}"
@@ -80,7 +80,7 @@ class SimulationCell:
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """The name of the cell's file, without its folder."""
         values = dict(self.parameters)
         curve = "" if len(self.times) == 1 else "-curve"
         return f"simulation-{self.label}-g{values['sigma_w'] ** 2:.4g}-N{values['N']}{curve}"
@@ -103,7 +103,9 @@ def described(cell: Cell) -> dict[str, Any]:
 
 
 def _series(cell: SeriesCell) -> dict[str, Any]:
-    theory = nnqft.theory(cell.model, start=cell.start, N=1, sigma_w=1.0, **dict(cell.parameters))
+    theory = nnqft.theory(
+        cell.model, start=cell.start, expansion="bare", N=1, sigma_w=1.0, **dict(cell.parameters)
+    )  # fmt: skip
     result = nnqft.compute(
         theory, "two_point", order=cell.order, width_order=cell.width_order, times=cell.times,
         integrator=cell.integrator, neval=cell.neval, seed=cell.seed, max_diagrams=1_000_000,
@@ -118,17 +120,17 @@ def _series(cell: SeriesCell) -> dict[str, Any]:
 def _simulation(cell: SimulationCell) -> dict[str, Any]:
     from nnqft_plugins.networks.simulation import simulate
 
-    theory = nnqft.theory(cell.model, start=cell.start, **dict(cell.parameters))
-    found = simulate(theory, times=cell.times, rtol=cell.rtol, networks=cell.networks, seed=cell.seed)
+    theory = nnqft.theory(cell.model, start=cell.start, expansion="bare", **dict(cell.parameters))
+    simulation = simulate(theory, times=cell.times, rtol=cell.rtol, networks=cell.networks, seed=cell.seed)
     return {
-        "mean": found.mean.tolist(),
-        "cov": found.cov.tolist(),
-        "step": found.discretisation.tolist(),
-        "networks": found.networks,
-        "discarded": found.discarded,
-        "method": found.method,
-        "converged": bool(found.converged),
-        "notes": list(found.notes),
+        "mean": simulation.mean.tolist(),
+        "cov": simulation.cov.tolist(),
+        "step": simulation.discretisation.tolist(),
+        "networks": simulation.networks,
+        "discarded": simulation.discarded,
+        "method": simulation.method,
+        "converged": bool(simulation.converged),
+        "notes": list(simulation.notes),
     }
 
 
@@ -152,11 +154,11 @@ class Store:
         self.folder = folder
 
     def path(self, cell: Cell) -> Path:
-        """Of a cell's file."""
+        """The path of a cell's file."""
         return self.folder / f"{cell.name}.json"
 
     def get(self, cell: Cell) -> dict[str, Any] | None:
-        """What is known of a cell, None if nothing is."""
+        """What a cell's file says, None if there is none."""
         try:
             data = json.loads(self.path(cell).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -164,7 +166,7 @@ class Store:
         return data if isinstance(data, dict) and data.get("cell") == described(cell) else None
 
     def put(self, cell: Cell, data: Mapping[str, Any]) -> None:
-        """Keep it, whole or not at all."""
+        """Write what a cell has to say to its file, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.path(cell), data)
 
@@ -186,10 +188,10 @@ def run_all(
             yield cell, data, True
     if not missing:
         return
-    with running(executor, workers, address) as place:
+    with running(executor, workers, address) as opened:
         store.folder.mkdir(parents=True, exist_ok=True)
         items = [(cell, str(store.folder.resolve())) for cell in missing]
-        for cell, data in zip(missing, place.map(run_and_store, items), strict=True):
+        for cell, data in zip(missing, opened.map(run_and_store, items), strict=True):
             if store.get(cell) is None:
                 store.put(cell, data)
             yield cell, data, False

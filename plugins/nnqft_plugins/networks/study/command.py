@@ -71,9 +71,9 @@ def write_report(settings: Settings, data: Mapping[Cell, Mapping[str, Any]], out
 def _run(settings: Settings, out: Path, place: Place) -> dict[Cell, dict[str, Any]]:
     cells = all_cells(settings)
     began, data = time.monotonic(), {}
-    for cell, found, was_there in run_all(cells, Store(out / "cells"), place.executor, place.workers, place.address):
-        data[cell] = found
-        said = "was there" if was_there else f"{found['seconds']:.1f} s"
+    for cell, record, was_there in run_all(cells, Store(out / "cells"), place.executor, place.workers, place.address):
+        data[cell] = record
+        said = "was there" if was_there else f"{record['seconds']:.1f} s"
         elapsed = time.monotonic() - began
         print(f"{len(data):>3}/{len(cells)}  {elapsed:6.0f} s  {cell.name}: {said}", file=sys.stderr, flush=True)
     return data

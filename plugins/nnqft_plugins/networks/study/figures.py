@@ -1,4 +1,4 @@
-"""The study's pictures."""
+"""The study's figures."""
 
 from __future__ import annotations
 
@@ -120,14 +120,14 @@ def draw_correlators(settings: Settings, data: Data) -> Figure:
 
 def _correlator(above: Axes, below: Axes, settings: Settings, kind: Kind, data: Data) -> None:
     coupling, N = shown(kind)
-    found = data[simulation_cell(settings, kind, coupling, N, curve=True)]
+    simulated = data[simulation_cell(settings, kind, coupling, N, curve=True)]
     lags, cells = np.array(CURVE), [data[cell] for cell in series_cells(settings, kind)]
     tables = [combine(cells, at) for at in range(len(CURVE))]
     sums = [evaluate(table, coupling, N) for table in tables]
     parts = [width_parts(kind, table, coupling, lag=lag) for table, lag in zip(tables, CURVE, strict=True)]
     infinite, mushrooms, open_ = (kind.kappa / 2 * np.array([part[n] for part in parts]) for n in (0, 1, 2))
     wider = N * np.array([evaluate(table, coupling, N, range(2, 100)).by_pade for table in tables])
-    mean, error = np.array(found["mean"]), np.sqrt(np.diagonal(found["cov"]))
+    mean, error = np.array(simulated["mean"]), np.sqrt(np.diagonal(simulated["cov"]))
     total = np.array([each.value for each in sums])
     above.errorbar(lags, mean, yerr=error, fmt="o", color="black", capsize=2.5, markersize=5, label="simulated")
     above.plot(lags, infinite, "-", color="0.6", label="N → ∞")

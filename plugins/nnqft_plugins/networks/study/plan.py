@@ -78,16 +78,16 @@ class Kind:
     series: tuple[tuple[tuple[tuple[str, Any], ...], int, int | None], ...]
 
     def times(self, lags: tuple[float, ...] = (0.0,)) -> Times:
-        """(t, t − τ) from rest, (τ, 0) if stationary."""
+        """The times of lags τ: (t, t − τ) from rest, (τ, 0) if stationary."""
         return tuple((self.time, self.time - lag) if self.time else (lag, 0.0) for lag in lags)
 
     def values(self, coupling: float, N: int) -> dict[str, Any]:
-        """All parameters."""
+        """All parameters of the theory at one coupling and width."""
         return {"gamma": 1.0, "kappa": self.kappa, **dict(self.parameters), "sigma_w": coupling**0.5, "N": N}
 
     def theory(self, coupling: float, N: int) -> nnqft.Theory:
-        """The network that is simulated."""
-        return nnqft.theory(self.model, start=self.start, **self.values(coupling, N))
+        """The network that is simulated, and whose bare series is summed."""
+        return nnqft.theory(self.model, start=self.start, expansion="bare", **self.values(coupling, N))
 
 
 # Low width orders are few, all widths together are (2n+1)!!.

@@ -10,7 +10,7 @@ from nnqft_plugins.networks.study.rows import Row, Size
 
 
 def markdown(settings: Settings, rows: Sequence[Row], sizes: Sequence[Size], figures: Sequence[str]) -> str:
-    """The whole report."""
+    """The whole report as Markdown."""
     parts = [
         "# Test it!",
         f"ξ = 2 C/κ in units of 1/γ, with C = ⟨h_i²⟩; γ = 1, no bias. Published: the talk's formula with"

@@ -64,7 +64,7 @@ class Row:
 
     @property
     def simulation_error(self) -> float:
-        """Statistics and step."""
+        """Error of the simulated value: of statistics and of the step."""
         return math.hypot(self.statistics, self.step)
 
     @property
@@ -74,7 +74,7 @@ class Row:
 
     @property
     def best_error(self) -> float:
-        """What it leaves open."""
+        """What `best` leaves open."""
         return self.resummed_error + self.wider.error
 
     @property
@@ -87,7 +87,7 @@ Data = Mapping[Cell, Mapping[str, Any]]
 
 
 def make_rows(settings: Settings, data: Data) -> list[Row]:
-    """All rows whose cells are known."""
+    """The rows of all networks whose cells are known."""
     rows = []
     for kind in kinds(settings):
         cells = series_cells(settings, kind)
@@ -102,9 +102,9 @@ def make_rows(settings: Settings, data: Data) -> list[Row]:
     return rows
 
 
-def _row(settings: Settings, kind: Kind, table: Table, coupling: float, N: int, found: Mapping[str, Any]) -> Row:
+def _row(settings: Settings, kind: Kind, table: Table, coupling: float, N: int, simulated: Mapping[str, Any]) -> Row:
     scale = 2 / kind.kappa
-    step = abs(found["step"][0])
+    step = abs(simulated["step"][0])
     infinite, mushrooms, error = width_parts(kind, table, coupling)
     forms = published(kind.theory(coupling, N), settings.horizon)
     flat = published(kind.theory(coupling, N), 0.0)
@@ -112,12 +112,12 @@ def _row(settings: Settings, kind: Kind, table: Table, coupling: float, N: int, 
         kind=kind,
         coupling=coupling,
         N=N,
-        simulated=scale * found["mean"][0],
-        statistics=scale * math.sqrt(max(0.0, found["cov"][0][0] - step**2)),
+        simulated=scale * simulated["mean"][0],
+        statistics=scale * math.sqrt(max(0.0, simulated["cov"][0][0] - step**2)),
         step=scale * step,
-        networks=found["networks"],
-        discarded=found["discarded"],
-        heavy=any("heavy tail" in note for note in found["notes"]),
+        networks=simulated["networks"],
+        discarded=simulated["discarded"],
+        heavy=any("heavy tail" in note for note in simulated["notes"]),
         free=scale * table[0, 0].value,
         infinite=infinite,
         sum=evaluate(table, coupling, N).scaled(scale),

@@ -26,21 +26,21 @@ class Coefficient:
 
 
 Table = Mapping[tuple[int, int], Coefficient]
-"""By (n, k)."""
+"""Coefficients by (order n, width order k)."""
 
 
 def combine(cells: Sequence[Mapping[str, Any]], at: int) -> dict[tuple[int, int], Coefficient]:
     """Each coefficient from the cell of the highest degree that has it, at time number `at`."""
-    found: dict[tuple[int, int], dict[int, tuple[float, float]]] = {}
+    by_key: dict[tuple[int, int], dict[int, tuple[float, float]]] = {}
     truncated = False
     for data in cells:
         degree = dict(data["cell"]["parameters"]).get("degree", 0)
         truncated |= degree > 0
         for part in data["parts"]:
             numbers = part["mean"][at], part["sdev"][at]
-            found.setdefault((part["order"], part["width"]), {})[degree] = numbers
+            by_key.setdefault((part["order"], part["width"]), {})[degree] = numbers
     table = {}
-    for key, by_degree in sorted(found.items()):
+    for key, by_degree in sorted(by_key.items()):
         best, *lower = sorted(by_degree, reverse=True)
         value, sdev = by_degree[best]
         error = 0.0 if not truncated or key[0] == 0 else math.nan
@@ -87,16 +87,16 @@ class Sum:
 
     @property
     def truncation(self) -> float:
-        """Of the order: the larger of both estimates."""
+        """What the cut at an order leaves open: the larger of both estimates."""
         return max(self.last, self.pade)
 
     @property
     def error(self) -> float:
-        """All together; what is no statistical error is added as it is."""
+        """All errors together; what is no statistical error is added as it is."""
         return self.sampling + self.truncation + self.degree
 
     def scaled(self, factor: float) -> Sum:
-        """In another unit."""
+        """The sum with all its errors times a factor, for another unit."""
         return Sum(*(factor * x for x in astuple(self)))
 
 
