@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nnqft
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/words.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([^|]+?) \| ((?:[^|]|\\\|)+?) \| ([^|]+?) \|$", TEXT, re.MULTILINE)

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pools import Gaussian, Recording, Unreliable, pieces, run, spent, summed
 from scipy.optimize import minimize
 from scipy.stats import chi2, kstest
-from test_faults import Unreliable
-from test_scheduler import Gaussian, Recording, pieces, run, spent, summed
 
 import nnqft
 from nnqft_workers.allocation import FLOOR, chunk_size, ideal_shares, samples_to_reach

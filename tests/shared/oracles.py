@@ -81,19 +81,19 @@ def trace_moment(a: int, b: int) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def _decay_integral(power: int, rate: float, upper: float) -> float:
+def decay_integral(power: int, rate: float, upper: float) -> float:
     """int_0^upper dv e^{-rate v} v^power / power!, upper may be inf."""
     return float(gammainc(power + 1, rate * upper)) / rate ** (power + 1)
 
 
-def _noise_integral(a: int, b: int, t: float, s: float, gamma: float, upper: float) -> float:
+def noise_integral(a: int, b: int, t: float, s: float, gamma: float, upper: float) -> float:
     """int_0^upper dv e^{-gamma(t+s-2u)} (t-u)^a (s-u)^b / (a! b!) with u = min(t,s) - v."""
     if t < s:
         t, s, a, b = s, t, b, a
     # Expanding (t - s + v)^a leaves positive terms only: no cancellation, full precision.
     return np.exp(-gamma * (t - s)) * sum(
         (t - s) ** (a - j) / factorial(a - j) * comb(b + j, j)
-        * _decay_integral(b + j, 2 * gamma, upper)
+        * decay_integral(b + j, 2 * gamma, upper)
         for j in range(a + 1)
     )  # fmt: skip
 
@@ -122,8 +122,8 @@ def linear_two_point(
         for n in range(order + 1):
             for a in range(2 * n + 1):
                 b = 2 * n - a
-                value = kappa * _noise_integral(a, b, t, s, gamma, min(t_from, s_from))
-                value += static * (_decay_integral(a, gamma, t_from) * _decay_integral(b, gamma, s_from))
+                value = kappa * noise_integral(a, b, t, s, gamma, min(t_from, s_from))
+                value += static * (decay_integral(a, gamma, t_from) * decay_integral(b, gamma, s_from))
                 out[n, : n + 1, m] += value * np.array(trace_moment(a, b))
     return out
 
@@ -150,7 +150,7 @@ Monomial = tuple[int, int, int]
 Polynomial = dict[Monomial, float]
 
 
-def _generator(
+def site_generator(
     phi: Mapping[int, float], gamma: float, kappa: float, order: int, with_bias: bool
 ) -> Callable[[Monomial], Polynomial]:
     """L = (-gamma h + w phi(h) + b) d_h + (kappa/2) d_h^2, cut above w^{2 order}."""
@@ -191,7 +191,7 @@ def _matrix(seeds: Polynomial, generator: Callable[[Monomial], Polynomial]) -> t
     return basis, matrix, np.array([seeds.get(monomial, 0.0) for monomial in basis])
 
 
-def _propagate(f: Polynomial, generator: Callable[[Monomial], Polynomial], time: float) -> Polynomial:
+def propagate(f: Polynomial, generator: Callable[[Monomial], Polynomial], time: float) -> Polynomial:
     """E[f(h(time)) | h(0) = h] as a polynomial in h; for time = inf a polynomial without h."""
     basis, matrix, vector = _matrix(f, generator)
     if time < inf:
@@ -228,13 +228,13 @@ def one_site(
     (order+1, M): the coefficient of sigma_w^{2n}, which is the sum over all width orders k.
     """
     pairs = _pairs_of_times(times, start)
-    generator = _generator(phi, gamma, kappa, order, sigma_b != 0)
+    generator = site_generator(phi, gamma, kappa, order, sigma_b != 0)
     out = np.zeros((order + 1, len(pairs)))
     for m, (t, s) in enumerate(pairs):
-        later = _propagate({(0, 1, 0): 1.0}, generator, abs(t - s))
+        later = propagate({(0, 1, 0): 1.0}, generator, abs(t - s))
         both = {(j, i + 1, q): value for (j, i, q), value in later.items()}
         elapsed = inf if start == "stationary" else min(t, s)
-        out[:, m] = _average(_propagate(both, generator, elapsed), order, sigma_b)
+        out[:, m] = _average(propagate(both, generator, elapsed), order, sigma_b)
     return out
 
 
@@ -245,18 +245,18 @@ def one_site_mean(
     """<h(t)> at N = 1: `times` is (M,), the rest as in `one_site`.  Returns (order+1, M)."""
     points = np.asarray(times, dtype=float)
     _check_start(points, start)
-    generator = _generator(phi, gamma, kappa, order, sigma_b != 0)
+    generator = site_generator(phi, gamma, kappa, order, sigma_b != 0)
     out = np.zeros((order + 1, len(points)))
     for m, t in enumerate(points):
         elapsed = inf if start == "stationary" else t
-        out[:, m] = _average(_propagate({(0, 1, 0): 1.0}, generator, elapsed), order, sigma_b)
+        out[:, m] = _average(propagate({(0, 1, 0): 1.0}, generator, elapsed), order, sigma_b)
     return out
 
 
 # Sparse polynomials {exponents: coefficient}, for oracles 3, 5 and 6.
 
 
-def _multiply(f: Mapping, g: Mapping, keep: Callable[[tuple[int, ...]], bool]) -> dict:
+def multiply(f: Mapping, g: Mapping, keep: Callable[[tuple[int, ...]], bool]) -> dict:
     out: dict = defaultdict(int)
     for (d, x), (e, y) in product(f.items(), g.items()):
         exponents = tuple(i + j for i, j in zip(d, e, strict=True))
@@ -265,7 +265,7 @@ def _multiply(f: Mapping, g: Mapping, keep: Callable[[tuple[int, ...]], bool]) -
     return out
 
 
-def _add(f: Mapping, g: Mapping, scale: float = 1) -> dict:
+def add(f: Mapping, g: Mapping, scale: float = 1) -> dict:
     out = defaultdict(int, f)
     for e, x in g.items():
         out[e] += scale * x
@@ -282,7 +282,7 @@ def _activation_covariance(phi: Mapping[int, float], C: Function, order: int) ->
     """<phi phi> of a Gaussian with covariance C: sum_r r! a_r^2 C(tau)^r (Hermite expansion)."""
 
     def power(f: Function, n: int) -> Function:
-        return ONE if n == 0 else _multiply(power(f, n - 1), f, lambda e: e[0] <= order)
+        return ONE if n == 0 else multiply(power(f, n - 1), f, lambda e: e[0] <= order)
 
     variance = _at_zero(C)
     total: Function = {}
@@ -292,9 +292,9 @@ def _activation_covariance(phi: Mapping[int, float], C: Function, order: int) ->
             if p >= r and (p - r) % 2 == 0:
                 half = (p - r) // 2
                 weight = c * factorial(p) / (factorial(r) * 2**half * factorial(half))
-                a_r = _add(a_r, power(variance, half), weight)
-        term = _multiply(power(a_r, 2), power(C, r), lambda e: e[0] <= order)
-        total = _add(total, term, factorial(r))
+                a_r = add(a_r, power(variance, half), weight)
+        term = multiply(power(a_r, 2), power(C, r), lambda e: e[0] <= order)
+        total = add(total, term, factorial(r))
     return total
 
 
@@ -346,10 +346,10 @@ def infinite_width(
     C: Function = {(0, 1, 0): kappa / (2 * gamma), (0, 0, 0): sigma_b**2 / gamma**2}
     for n in range(1, order + 1):
         if quintic_truncation:
-            source = _multiply(C, _add(ONE, _at_zero(C), -2), lambda e, n=n: e[0] < n)
+            source = multiply(C, add(ONE, _at_zero(C), -2), lambda e, n=n: e[0] < n)
         else:
             source = _activation_covariance(phi, C, n - 1)
-        C = _add(C, _screened(source, n, gamma))
+        C = add(C, _screened(source, n, gamma))
     lag = np.abs(np.asarray(tau, dtype=float))
     out = np.zeros((order + 1, len(lag)))
     for (n, c, m), x in C.items():
@@ -376,8 +376,8 @@ def _density_moments(terms: Sequence[tuple[int, Fraction]], variance: Fraction, 
     # 1/Z by the geometric recursion, Z = 1 + ...
     inverse: Series = {degrees[0]: Fraction(1)}
     for e in degrees[1:]:
-        inverse[e] = -_multiply(raw[0], inverse, lambda d, e=e: d == e)[e]
-    return [_multiply(f, inverse, lambda d: sum(d) <= order) for f in raw]
+        inverse[e] = -multiply(raw[0], inverse, lambda d, e=e: d == e)[e]
+    return [multiply(f, inverse, lambda d: sum(d) <= order) for f in raw]
 
 
 def _coefficients(f: Series, couplings: int, order: int) -> list[Fraction] | Series:
@@ -407,8 +407,8 @@ def langevin_cumulants(
     for n in range(1, k + 1):
         cumulants.append(moments[n])
         for j in range(1, n):
-            split = _multiply(cumulants[j], moments[n - j], lambda e: sum(e) <= order)
-            cumulants[n] = _add(cumulants[n], split, -comb(n - 1, j - 1))
+            split = multiply(cumulants[j], moments[n - j], lambda e: sum(e) <= order)
+            cumulants[n] = add(cumulants[n], split, -comb(n - 1, j - 1))
     return _coefficients(cumulants[k], len(terms), order)
 
 

@@ -11,91 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from pools import THEORY, Gaussian, Known, Recording, pieces, run, spent, summed
 from theories import bare_theory
 
 import nnqft
-from nnqft.integrals.estimate import add_all
-from nnqft.integrals.integral import Branch
 from nnqft_workers.local import LocalPool
-from nnqft_workers.pool import AbstractPool, Parcel
+from nnqft_workers.pool import Parcel
 from nnqft_workers.rounds import LEAST
 from nnqft_workers.scheduler import schedule
-
-THEORY = nnqft.theory("linear", N=3, sigma_w=0.6)
-
-
-@dataclass(frozen=True)
-class Gaussian(nnqft.AbstractIntegrator):
-    """The mean of Gaussian variates of known mean and spread, the same at M times but for a factor at each."""
-
-    name = "gaussian"
-    mean: float = 1.0
-    spread: float = 1.0
-    profile: tuple[float, ...] = (1.0,)
-    scatter: float = 1.0
-
-    def supports(self, integral: nnqft.TimeIntegral) -> bool | str:
-        return True
-
-    def prepare(self, integral: nnqft.TimeIntegral, seed: np.random.SeedSequence) -> None:
-        return None
-
-    def sample(
-        self, integral: nnqft.TimeIntegral, state: None, neval: int, seed: np.random.SeedSequence
-    ) -> nnqft.Estimate:
-        noise = np.random.default_rng(seed).normal(size=len(self.profile))
-        error = self.spread * np.array(self.profile) / np.sqrt(neval)
-        return nnqft.Estimate.of_chunk(neval, self.mean + self.scatter * error * noise, np.diag(error**2))
-
-
-@dataclass(frozen=True)
-class Known(Gaussian):
-    """The exact mean."""
-
-    name = "known"
-    exact = True
-
-    def sample(
-        self, integral: nnqft.TimeIntegral, state: None, neval: int, seed: np.random.SeedSequence
-    ) -> nnqft.Estimate:
-        return nnqft.Estimate.exact(np.full(len(self.profile), self.mean))
-
-
-class Recording(LocalPool):
-    """Runs tasks when their results are asked for, and remembers them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tasks: list[Any] = []
-
-    def submit(self, parcel: Parcel) -> None:
-        self.tasks += parcel.items
-        super().submit(parcel)
-
-
-def pieces(integrators: Sequence[Gaussian], weights: Sequence[float] | None = None) -> list[nnqft.Work]:
-    work = []
-    for n, integrator in enumerate(integrators):
-        times = np.arange(2.0 * len(integrator.profile)).reshape(-1, 2)
-        integral = nnqft.TimeIntegral(THEORY, times, (Branch(0, "G"),), ())
-        weight = 1.0 if weights is None else weights[n]
-        work.append(nnqft.Work(f"work {n}", integral, integrator, weight, (n,), (n,)))
-    return work
-
-
-def run(work: Sequence[nnqft.Work], pool: AbstractPool | None = None, **target: Any) -> nnqft.Outcome:
-    return schedule(work, nnqft.Target(**target), pool or Recording(), lambda state: None)
-
-
-def summed(work: Sequence[nnqft.Work], outcome: nnqft.Outcome) -> nnqft.Estimate:
-    return add_all(e.scaled(w.weight) for w, e in zip(work, outcome.estimates, strict=True))
-
-
-def spent(outcome: nnqft.Outcome) -> int:
-    return sum(e.samples for e in outcome.estimates if e is not None)
-
-
-# Targets
 
 
 @pytest.mark.parametrize(
@@ -166,9 +89,6 @@ def test_no_error_meets_every_target():
     assert_array_equal(result.sdev, 0)
 
 
-# Budgets
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     spreads=st.lists(st.just(0.0) | st.floats(1e-3, 100), min_size=1, max_size=8),
@@ -232,9 +152,6 @@ def test_target_out_of_reach():
     assert abs(result.mean[0] - exact.mean[0]) < 4 * result.sdev[0]
 
 
-# Sharing
-
-
 @pytest.mark.parametrize("target", [{"neval": 60_000}, {"neval": 60_000, "atol": 1e-9}], ids=["budget", "target"])
 def test_allocation_beats_equal_shares(target):
     spreads, weights = [10.0, 0.1, 0.1, 0.1, 0.1, 0.1], [1.0, 1.0, -0.5, 1.0, 0.1, 2.0]
@@ -254,9 +171,6 @@ def test_allocation_of_real_diagrams_beats_equal_shares():
     deviations = np.array([abs(row.weight) * row.error[0] * np.sqrt(row.samples) for row in sampled])
     equal = np.sqrt((deviations**2).sum() / (200_000 / len(sampled)))
     assert result.sdev[0] < 0.6 * equal
-
-
-# Interruptions
 
 
 class Interrupted(LocalPool):
@@ -317,9 +231,6 @@ def test_an_interrupted_computation_is_a_result(results):
     assert np.isfinite(result.mean).all()
     assert (len(result.diagrams) < 4) == any("missing" in note for note in result.notes)
     assert "interrupted" in result.table()
-
-
-# Chunks and seeds
 
 
 def test_no_two_chunks_share_a_seed():

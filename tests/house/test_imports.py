@@ -9,7 +9,7 @@ import pytest
 
 import nnqft
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ALLOWED = {
     "nnqft", "nnqft.checks", "nnqft.cli", "nnqft.errors", "nnqft.files", "nnqft.host", "nnqft.integrals", "nnqft.show",
     "nnqft.stages.times",

@@ -23,7 +23,7 @@ import nnqft
 from nnqft.cli.main import main
 from nnqft.host import PluginWarning, default_host
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
 
 
@@ -271,7 +271,7 @@ def test_power_law_without_end_is_the_linear_network(fresh):
 
 
 def test_qmc_passes_the_tests_of_every_integrator(fresh):
-    tests = ROOT / "tests/test_integrators.py"
+    tests = ROOT / "tests/plugins/test_integrators.py"
     done = finished(
         [fresh.bin / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, "-k", "qmc and not rejects"], ROOT
     )

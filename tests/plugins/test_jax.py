@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from test_executors import assert_same_bits
+from pools import assert_same_bits
 from theories import bare_theory
 
 import nnqft

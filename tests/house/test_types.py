@@ -27,7 +27,7 @@ nnqft.compute(theory, "two_point", order=1, width=1)  # type: ignore[call-overlo
 def test_overloads(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "mypy", "--config-file", str(root / "pyproject.toml"), "--warn-unused-ignores"]
     done = subprocess.run([*command, str(script)], capture_output=True, text=True, timeout=300, cwd=root, check=False)
     assert done.returncode == 0, done.stdout

@@ -19,7 +19,7 @@ import nnqft
 from nnqft import Leg, Vertex, hookspecs
 from nnqft.host import KINDS, Host
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "examples/third_party_plugin"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -44,7 +44,7 @@ def test_every_hook_is_documented_and_tested(hook):
     assert hook in KINDS
     signature = plain(inspect.signature(getattr(hookspecs, hook)))
     assert f"@hookimpl\ndef {hook}{signature}:\n" in PAGE
-    elsewhere = [path for path in (ROOT / "tests").glob("test_*.py") if path != Path(__file__)]
+    elsewhere = [path for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__)]
     assert any(hook in path.read_text(encoding="utf-8") for path in elsewhere)
 
 

@@ -1,6 +1,6 @@
 """The rules as data and as text: what is printed, what is refused, and the vertices diagrams are made of.
 
-The texts in golden/ are written anew by ``python tests/test_rules.py``; read the difference before you keep it.
+The texts in golden/ are written anew by ``python tests/rules/test_rules.py``; read the difference before you keep it.
 """
 
 from __future__ import annotations

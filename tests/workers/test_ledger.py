@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
-from test_scheduler import Gaussian, pieces
+from pools import Gaussian, pieces
 from theories import bare_theory
 
 import nnqft

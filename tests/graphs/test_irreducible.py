@@ -12,7 +12,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from oracles import _add, _multiply, trace_moment
+from oracles import add, multiply, trace_moment
 from theories import bare_theory
 
 import nnqft
@@ -43,19 +43,19 @@ def weights(found: nnqft.DiagramSet, lines: Mapping[str, Graded] | None = None, 
                 before = powers.get((name, power - 1), ONE)
                 powers.setdefault((name, power), times(before, lines[name], order))
             term = times(term, powers[name, count], order)
-        total = _add(total, term)
+        total = add(total, term)
     return {key: value for key, value in total.items() if value}
 
 
 def times(one: Graded, two: Graded, order: int = ORDER) -> Graded:
-    return _multiply(one, two, lambda e: e[0] <= order)
+    return multiply(one, two, lambda e: e[0] <= order)
 
 
 def inverse(series: Graded, order: int = ORDER) -> Graded:
     """1/series for a series that begins with 1."""
-    rest, result = _add(ONE, series, -1), ONE
+    rest, result = add(ONE, series, -1), ONE
     for _ in range(order):
-        result = _add(ONE, times(rest, result, order))
+        result = add(ONE, times(rest, result, order))
     return {key: value for key, value in result.items() if value}
 
 
@@ -74,11 +74,11 @@ def test_linear_counts_are_those_of_the_inverted_series():
     for n in range(ORDER + 1):
         for a in range(2 * n + 1):
             counts = trace_moment(a, 2 * n - a)
-            correlator = _add(correlator, {(n, k): Fraction(c) for k, c in enumerate(counts)})
+            correlator = add(correlator, {(n, k): Fraction(c) for k, c in enumerate(counts)})
     retarded, noise = self_energies(bare_theory("linear"), ORDER)
     amputated = inverse(response)
-    assert retarded.counts == clean(_add(ONE, amputated, -1))
-    assert noise.counts == clean(_add(times(times(correlator, amputated), amputated), ONE, -1))
+    assert retarded.counts == clean(add(ONE, amputated, -1))
+    assert noise.counts == clean(add(times(times(correlator, amputated), amputated), ONE, -1))
     assert noise.counts[1, 0] == noise.counts[4, 0] == 1
     assert (4, 0) not in retarded.counts
 
@@ -92,8 +92,8 @@ def test_dyson_of_the_weights(model, order, options):
     theory = bare_theory(model, **options)
     plain = [weights(nnqft.diagrams(theory, name, order=order), order=order) for name in ("response", "cumulant")]
     retarded, noise = (weights(found, order=order) for found in self_energies(theory, order))
-    response = inverse(_add(ONE, retarded, -1), order)
-    correlator = times(times(response, response, order), _add(ONE, noise), order)
+    response = inverse(add(ONE, retarded, -1), order)
+    correlator = times(times(response, response, order), add(ONE, noise), order)
     assert_same(response, plain[0])
     assert_same(correlator, plain[1])
 
@@ -113,8 +113,8 @@ def test_skeletons_with_full_lines_are_all_diagrams(model, order, options):
     lines: dict[str, Graded] = {"G": ONE, "C": ONE}
     for _ in range(order):
         retarded, noise = (weights(found, lines, order) for found in chosen)
-        response = inverse(_add(ONE, retarded, -1), order)
-        lines = {"G": response, "C": times(times(response, response, order), _add(ONE, noise), order)}
+        response = inverse(add(ONE, retarded, -1), order)
+        lines = {"G": response, "C": times(times(response, response, order), add(ONE, noise), order)}
     assert_same(lines["G"], plain[0])
     assert_same(lines["C"], plain[1])
     assert sum(map(len, chosen)) < sum(map(len, self_energies(theory, order)))
@@ -193,7 +193,7 @@ def test_toy_has_no_response_and_its_legs_end_on_h():
     sigma = weights(nnqft.diagrams(theory, "two_point", order=4, irreducible=True))
     full = weights(nnqft.diagrams(theory, "two_point", order=4))
     assert sigma[1, 0] == Fraction(-1, 2)
-    assert_same(inverse(_add(ONE, sigma, -1)), full)
+    assert_same(inverse(add(ONE, sigma, -1)), full)
 
 
 def test_drawing():

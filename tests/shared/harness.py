@@ -74,8 +74,8 @@ def chains(a: int, b: int, t: float, s: float, *, start: str, sigma_b: float) ->
     κ ∫ du e^{−γ(t+s−2u)} (t−u)^a (s−u)^b/(a! b!) + σ_b² g_a(t) g_b(s), g_a(t) = ∫_0^{t−t_0} dv e^{−γv} v^a/a!.
     """
     t_from, s_from = (np.inf, np.inf) if start == "stationary" else (t, s)
-    noise = oracles._noise_integral(a, b, t, s, GAMMA, min(t_from, s_from))
-    bias = oracles._decay_integral(a, GAMMA, t_from) * oracles._decay_integral(b, GAMMA, s_from)
+    noise = oracles.noise_integral(a, b, t, s, GAMMA, min(t_from, s_from))
+    bias = oracles.decay_integral(a, GAMMA, t_from) * oracles.decay_integral(b, GAMMA, s_from)
     return KAPPA * noise + sigma_b**2 * bias
 
 

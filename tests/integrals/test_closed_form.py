@@ -12,11 +12,11 @@ import mpmath as mp
 import numpy as np
 import oracles
 import pytest
+from exact_cases import coloured, in_high_precision, shaken, with_kernel_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
-from test_exact import coloured, in_high_precision, shaken, with_kernel_line
 from theories import bare_theory
 
 import nnqft

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from pools import Unreliable
 
 import nnqft
 from nnqft.host import open_executor
@@ -23,7 +24,7 @@ from nnqft_workers import PoolExecutor
 from nnqft_workers.dispatcher import MAX_LOSSES, Dispatcher, Item, map_in_order
 from nnqft_workers.ledger_file import count_records
 from nnqft_workers.local import LocalPool
-from nnqft_workers.pool import AbstractPool, Failed, Lost, Parcel, run_parcel
+from nnqft_workers.pool import Failed, Lost, Parcel, run_parcel
 
 REQUEST = {"order": 2, "tau": [0.0, 0.5, 2.0], "integrator": "vegas", "seed": 11}
 LONG = REQUEST | {"neval": 12_000_000}
@@ -93,35 +94,6 @@ def kill_one_of(find: Callable[[], list[int]], rng: random.Random) -> Callable[[
 
 
 # A pool on which everything that can happen does, without processes
-
-
-class Unreliable(AbstractPool):
-    """Loses parcels at random, finishes the others in any order, and its number of workers changes."""
-
-    def __init__(self, seed: int, loss: float = 0.1) -> None:
-        self.rng, self.loss = random.Random(seed), loss
-        self.flying: list[Parcel] = []
-        self.most = 0
-        self.ran: list[Parcel] = []
-
-    def slots(self, device: str) -> int:
-        return self.rng.randint(0, 3) if device == "cpu" else 0
-
-    def submit(self, parcel: Parcel) -> None:
-        self.flying.append(parcel)
-        self.most = max(self.most, len(self.flying))
-
-    def collect(self, timeout: float) -> list[tuple[Parcel, list[object] | Lost]]:
-        done = []
-        for _ in range(self.rng.randint(0, len(self.flying))):
-            parcel = self.flying.pop(self.rng.randrange(len(self.flying)))
-            lost = self.rng.random() < self.loss
-            self.ran += [] if lost else [parcel]
-            done.append((parcel, Lost("bad luck") if lost else run_parcel(parcel.function, parcel.items)))
-        return done
-
-    def forget(self) -> None:
-        self.flying.clear()
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -349,7 +321,7 @@ def test_a_worker_that_runs_out_of_memory(tmp_path):
     environment = os.environ | {
         "RAY_memory_usage_threshold": str(share),
         "RAY_memory_monitor_refresh_ms": "100",
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": str(Path(__file__).parents[1] / "shared"),
     }
     command = [sys.executable, "-c", OUT_OF_MEMORY, str(tmp_path / "marker")]
     began = time.monotonic()

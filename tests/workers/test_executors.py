@@ -18,7 +18,7 @@ from pathlib import Path
 import broken_kernels
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from pools import assert_same_bits
 from theories import bare_theory
 
 import nnqft
@@ -37,7 +37,7 @@ def executor() -> Iterator[Open]:
     opened: dict[tuple[str, int | None], nnqft.AbstractExecutor] = {}
     with pytest.MonkeyPatch.context() as patch:
         # Workers are fresh interpreters: they find the modules of the tests as pytest does.
-        tests = str(Path(__file__).parent)
+        tests = str(Path(__file__).parents[1] / "shared")
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH")])))
         patch.delenv("RAY_ADDRESS", raising=False)
 
@@ -57,18 +57,6 @@ def compute(executor: nnqft.AbstractExecutor | str, **request) -> nnqft.Result:
     wanted = {"order": 2, "times": GRID, "integrator": "vegas", "neval": 150_000, "seed": 3} | request
     theory = wanted.pop("theory", None) or nnqft.theory("linear", N=3, sigma_w=0.6, sigma_b=0.4)
     return nnqft.compute(theory, "two_point", executor=executor, **wanted)
-
-
-def assert_same_bits(one: nnqft.Result, two: nnqft.Result) -> None:
-    assert_array_equal(one.mean, two.mean)
-    assert_array_equal(one.cov, two.cov)
-    assert (one.converged, one.reason, one.notes) == (two.converged, two.reason, two.notes)
-    assert list(one.series) == list(two.series)
-    for row, other in zip(one.diagrams, two.diagrams, strict=True):
-        assert (row.drawing, row.samples) == (other.drawing, other.samples)
-        assert_array_equal(row.integral, other.integral)
-        assert_array_equal(row.error, other.error)
-        assert_array_equal(row.chi2, other.chi2)  # nan equals nan here
 
 
 def one_line(error: BaseException) -> str:

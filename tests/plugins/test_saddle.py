@@ -316,8 +316,8 @@ def test_the_table_from_rest_of_the_linear_network_is_the_sum_of_its_cacti():
     exact = np.zeros(len(times))
     for m, (t, s) in enumerate(times):
         for n in range(60):
-            noise = oracles._noise_integral(n, n, t, s, GAMMA, min(t, s))
-            static = oracles._decay_integral(n, GAMMA, t) * oracles._decay_integral(n, GAMMA, s)
+            noise = oracles.noise_integral(n, n, t, s, GAMMA, min(t, s))
+            static = oracles.decay_integral(n, GAMMA, t) * oracles.decay_integral(n, GAMMA, s)
             exact[m] += coupling**n * (KAPPA * noise + SIGMA_B**2 * static)
     assert table(times[:, 0], times[:, 1]) == pytest.approx(exact, abs=2e-7)
 

@@ -153,7 +153,7 @@ def generator(drift: Mapping[int, float], noise: float, order: int):
     """L = −(μ x + w Σ_p a_p x^p) d/dx + (noise/2) d²/dx², cut above w^order."""
     others = {p: -a for p, a in drift.items() if p != 1}
     # The oracle of one site cuts above an even power of w; what is beyond `order` is never read.
-    return oracles._generator(others, drift[1], noise, (order + 1) // 2, with_bias=False)
+    return oracles.site_generator(others, drift[1], noise, (order + 1) // 2, with_bias=False)
 
 
 def moments(drift, noise, times, *, order: int, start: str, kicked: float | None = None) -> np.ndarray:
@@ -168,13 +168,13 @@ def moments(drift, noise, times, *, order: int, start: str, kicked: float | None
         f = {(j, i + 1, q): value for (j, i, q), value in f.items()}
         below = kicked if kicked is not None else (0.0 if start == "rest" else -inf)
         after = marks[n + 1] if n + 1 < len(marks) else below
-        f = oracles._propagate(f, act, t - after)
+        f = oracles.propagate(f, act, t - after)
     if kicked is not None:
         slope = defaultdict(float)
         for (j, i, q), value in f.items():
             if i:
                 slope[j, i - 1, q] += i * value
-        f = oracles._propagate(slope, act, kicked if start == "rest" else inf)
+        f = oracles.propagate(slope, act, kicked if start == "rest" else inf)
     out = np.zeros(order + 1)
     for (j, i, _), value in f.items():
         if i == 0 and j <= order:
