@@ -23,7 +23,7 @@ from typing import Any
 
 
 class NnqftError(Exception):
-    """Base of every error that nnqft raises on purpose.
+    """Base of every error that nnqft raises on purpose; its message is one line.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class InputError(NnqftError, ValueError):
 
 
 class UnknownNameError(InputError):
-    """No such name. The message lists the known ones and suggests the nearest.
+    """There is no plugin, parameter, keyword or field of that name; the message lists the known ones and suggests one.
 
     Examples
     --------
@@ -174,7 +174,9 @@ class IntegrationError(NnqftError):
 
 
 def short(value: object, limit: int = 60) -> str:
-    r"""repr(value) on one line and of bounded length, for use in messages.
+    r"""What repr(value) says, on one line and of at most `limit` characters, for use in messages.
+
+    It never raises: a value whose repr does is shown by its type.
 
     Examples
     --------

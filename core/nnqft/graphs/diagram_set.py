@@ -24,6 +24,22 @@ class DiagramSet(Sequence[Diagram]):
 
     A sequence of `Diagram`; each is built from the arrays when it is asked for.
 
+    Attributes
+    ----------
+    theory : Theory
+    observable : str
+        Name of what was asked for.
+    layout : Layout
+        What kinds and codes mean.
+    orders, widths : (D,) integers
+        Order and width order of each diagram.
+    kinds : (D, S) unsigned integers
+        Kind of each socket, 0 for none.
+    codes : (D, S, S) bytes
+        Lines between sockets, and what they share.
+    ways : (D,) integers
+        Wick contractions that give each diagram, vertices of a type taken as equal.
+
     Examples
     --------
     >>> import nnqft
@@ -40,9 +56,9 @@ class DiagramSet(Sequence[Diagram]):
     layout: Layout = field(repr=False)
     orders: np.ndarray = field(repr=False)
     widths: np.ndarray = field(repr=False)
-    kinds: np.ndarray = field(repr=False)  # (D, S) uint8
-    codes: np.ndarray = field(repr=False)  # (D, S, S) uint8
-    ways: np.ndarray = field(repr=False)  # (D,) Wick contractions, vertices of a type taken as equal
+    kinds: np.ndarray = field(repr=False)
+    codes: np.ndarray = field(repr=False)
+    ways: np.ndarray = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.orders)
@@ -62,7 +78,7 @@ class DiagramSet(Sequence[Diagram]):
         return (_build(self, n) for n in range(len(self)))
 
     def subset(self, chosen: np.ndarray) -> DiagramSet:
-        """The diagrams of these numbers, as a set.
+        """The diagrams of these numbers, or where a (D,) mask is True, as a set in the same order.
 
         Examples
         --------

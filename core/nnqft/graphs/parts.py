@@ -27,7 +27,9 @@ class Point(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A propagator between two points; a response runs from `start` (z̃, earlier) to `end` (h, later).
+    """A propagator between two points of a diagram, which are given by number.
+
+    A response runs from `start` (z̃, earlier) to `end` (h, later); of other lines the direction means nothing.
 
     Examples
     --------

@@ -25,6 +25,8 @@ class Work:
     ----------
     label
         How an error message names it.
+    integral, integrator
+        What is to be computed, and by what.
     weight
         What multiplies the integral in the sum.
     seed_words
@@ -53,7 +55,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Keep:
-    """Where finished work is kept: the path of a ledger, and the request (JSON) that it is written down for.
+    """Where finished work is kept.
+
+    Attributes
+    ----------
+    path : str
+        Of a ledger.
+    request : str
+        The request that the work is written down for, as JSON.
 
     Examples
     --------

@@ -50,7 +50,13 @@ class Parameter:
     check: Callable[[str, Any], Any] | None = None
 
     def validate(self, name: str, value: object) -> Any:
-        """The value in its proper type, or InputError with what came and what was wanted."""
+        """The value in its proper type: float, int if `integer`, or what `check` makes of it.
+
+        Raises
+        ------
+        InputError
+            If it makes no sense; the message says what came under this name and what was wanted.
+        """
         if self.check is not None:
             return self.check(name, value)
         number = finite_number(name, value)

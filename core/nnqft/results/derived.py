@@ -107,6 +107,14 @@ class Derived:
         ------
         InputError
             If there is none of that name.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> length = nnqft.compute(theory, "correlation_length", order=2, width_order=0)
+        >>> round(length["short_time"].mean, 4)
+        1.1484
         """
         import gvar
 

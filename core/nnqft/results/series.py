@@ -134,6 +134,14 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         ------
         InputError
             If there are fewer than two non-zero coefficients in a row.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+        >>> series = nnqft.compute(theory, "two_point", order=3, width_order=0).series
+        >>> series.ratios(width=0).round(6).tolist()  # 1/2, 3/4, 5/6
+        [0.5, 0.75, 0.833333]
         """
         known = self.coefficients(width, at)
         known = known[np.flatnonzero(known)[0] :] if known.any() else known[:0]

@@ -53,7 +53,14 @@ class Field:
 class Term:
     """amplitude · e^{−rate·(later − earlier)} · e^{−early·earlier}, one term of a sum of exponentials.
 
-    `early` is zero in a stationary theory; from rest it carries the memory of the start at time 0.
+    Parameters
+    ----------
+    amplitude
+        In the unit of the line.
+    rate
+        In 1/time, at least 0, and for a response greater.
+    early
+        In 1/time; zero in a stationary theory, from rest it carries the memory of the start at time 0.
 
     Examples
     --------
@@ -141,9 +148,19 @@ class Propagator:
 
 @dataclass(frozen=True)
 class Leg:
-    """`power` equal legs of a vertex: which field, at which of its points, in which index slot.
+    """`power` equal legs of a vertex or of an observable.
 
-    A bilocal field sits at two points: ``Leg("W", (0, 1))``.
+    Parameters
+    ----------
+    field
+        Name of the field.
+    point
+        Which of the vertex's times it sits at, or which column of the observable's; a bilocal field sits at two points,
+        ``Leg("W", (0, 1))``.
+    index
+        Name of its index slot; None for a field without index.
+    power
+        How many equal legs these are, 1 to 14.
 
     Examples
     --------
@@ -162,9 +179,19 @@ class Leg:
 class Memory:
     """A factor of a vertex that depends on two of its points as a line does.
 
-    Give `terms`, a sum of exponentials of |t_a − t_b|, or ``kernel(t, s, params, xp)`` with its `params`, t the time of
-    point `one` and s that of point `two`; `formula` is how it is printed. A kernel that is not `symmetric` in its times
-    tells the two points apart.
+    Parameters
+    ----------
+    one, two
+        The two points, by number.
+    terms
+        The factor as a sum of exponentials of |t_one − t_two|; or
+    kernel, params
+        ``kernel(t, s, params, xp)`` → array, for any other factor, and the parameters that it receives.
+    formula
+        How it is printed in the rules.
+    symmetric
+        Is a kernel symmetric in its two times? One that is not tells the two points apart: t is the time of point
+        `one`, s that of point `two`.
 
     Examples
     --------

@@ -18,7 +18,10 @@ from nnqft.show.numbers import greek, plain_value
 
 @dataclass(frozen=True, repr=False)
 class Theory:
-    """The Feynman rules of one model at one set of parameters.
+    """The Feynman rules of one model at one set of parameters, in the conventions of Helias & Dahmen, arXiv:1901.10416.
+
+    The weight of a configuration is e^{−S}, a vertex is a term of −S, and ⟨h(t) z̃(s)⟩ = +G(t, s); docs/physics.md has
+    the whole of it. All times and rates are in one unit of time, which is the user's own.
 
     Parameters
     ----------
@@ -45,6 +48,11 @@ class Theory:
         vertices are all there are.
     adaptive
         True where the vertices reach further than is likely to matter, and a computation may choose a lower degree.
+
+    Raises
+    ------
+    TheoryError
+        If the rules contradict themselves.
 
     Examples
     --------
@@ -143,7 +151,7 @@ class Theory:
         return contract_bilocal(self.action, self._who)
 
     def coupling_value(self, couplings: tuple[tuple[str, int], ...]) -> float:
-        """Product of the couplings to their powers.
+        """The product of couplings, given by name and power, at this theory's values.
 
         Examples
         --------

@@ -51,7 +51,8 @@ def dyson(
     """Solve Dyson's equation of a stationary process with its self-energy to an order.
 
     R = G + G Σ_R R and C = (1 + R Σ_R) C_0 (1 + R Σ_R)ᵀ + R Σ_K Rᵀ, with Σ_R and Σ_K the irreducible diagrams of
-    ``"response"`` and ``"two_point"``; expanded again to the same order they are the plain series.
+    ``"response"`` and ``"two_point"``; expanded again to the same order they are the plain series. (F. J. Dyson, Phys.
+    Rev. 75, 1736 (1949); Helias & Dahmen, arXiv:1901.10416; docs/physics.md.)
 
     Parameters
     ----------
@@ -59,13 +60,19 @@ def dyson(
         As for `diagrams`.
     self_consistent
         Only skeletons, with the full R and C as their lines: at ``order=1, width_order=0`` this is dynamic mean-field
-        theory, exact for N → ∞. Needs skeletons without internal times.
+        theory, exact for N → ∞ (H. Sompolinsky, A. Crisanti and H. J. Sommers, Phys. Rev. Lett. 61, 259 (1988)). Needs
+        skeletons without internal times.
     reach, intervals
         End of the grid, by default 30 times the slowest of the bare lines and longer if the solution decays more
         slowly, and its number of intervals, a multiple of 4: by default 512, or 128 where integrals are sampled, as
         the covariance of all times is kept for each of them.
     integrator, executor, rtol, atol, neval, seed, workers, address, progress
         As for `compute`, for each of Σ_R and Σ_K; rtol = 1e-3 where something is sampled and none is given.
+
+    Returns
+    -------
+    Dyson
+        R and C on a grid of times, with bounds of what the grid changes and, where something was sampled, errors.
 
     Raises
     ------

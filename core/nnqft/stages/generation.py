@@ -34,6 +34,12 @@ def diagrams(
 
     Parameters
     ----------
+    theory
+        From `theory`, or made by hand.
+    observable
+        Name of an observable with legs (``nnqft plugins`` lists them).
+    order, width_order
+        Highest order n, in powers of σ_w² for a network, and highest power k of 1/N.
     arity
         Number of times of an observable that takes any number, such as ``"cumulant"``; if not given, as many as there
         are letters in `indices`, or 2.
@@ -44,6 +50,14 @@ def diagrams(
         Only connected diagrams in which no single line separates external legs from each other, amputated: a leg h
         of the observable ends on a z̃ of the diagram, a leg z̃ on an h. Of ``"two_point"`` these are the self-energy
         Σ(z̃,z̃), of ``"response"`` Σ(z̃,h), of ``"cumulant"`` the effective vertices with k legs z̃.
+    max_diagrams
+        Refuse to generate more.
+
+    Returns
+    -------
+    DiagramSet
+        Sorted by order, width order and canonical form. The sum of weight × time integral over them is the observable
+        to that order.
 
     Raises
     ------

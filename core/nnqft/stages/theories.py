@@ -22,12 +22,20 @@ def theory(model: str | AbstractModel, *, start: str = "stationary", **parameter
     start
         ``"stationary"`` (begins at −∞) or ``"rest"`` (h(0) = 0).
     **parameters
-        By the names of the model, e.g. ``gamma, kappa, sigma_w, sigma_b, N``; the others keep their defaults.
+        By the names of the model, e.g. ``gamma, kappa, sigma_w, sigma_b, N``; the others keep their defaults. Rates and
+        strengths are in 1/time, in whatever unit times will be given.
+
+    Returns
+    -------
+    Theory
+        ``print(theory.rules)`` prints what it holds.
 
     Raises
     ------
     InputError
         On an unknown name or a value that makes no sense.
+    PluginError
+        If the model itself is broken.
 
     Examples
     --------

@@ -74,11 +74,11 @@ def kernels(schedule: Schedule, records: np.ndarray) -> tuple[np.ndarray, np.nda
     """
     kept = (np.abs(records[:2]) < RUN_AWAY).all(axis=(0, 1, 3))  # False for nan
     records[:2, :, ~kept] = 0.0
-    found = [
+    sums = [
         [np.einsum("kun,kun->ku", walk[t], walk[s]) for t, s in zip(schedule.later, schedule.earlier, strict=True)]
         for walk in records
     ]
-    return kept, np.array(found) / records.shape[3]
+    return kept, np.array(sums) / records.shape[3]
 
 
 def drift(K: np.ndarray) -> np.ndarray | None:
