@@ -46,9 +46,9 @@ def compute(
 
     Examples:
 
-        nnqft compute taylor -p activation=tanh -p N=50 -p sigma_w=0.5 -n 2 -k 1 --tau 0:5:11
+        nnqft compute linear -p N=100 -p sigma_w=0.5 --tau 0:5:11 --plot c.png
 
-        nnqft compute linear -O correlation_length -n resummed -k 1 --json length.json --plot length.png
+        nnqft compute linear -O correlation_length -n resummed -k 1 -p sigma_w=0.5
     """
     import nnqft
 

@@ -44,9 +44,9 @@ def dyson(
 
     Examples:
 
-        nnqft dyson cubic_tanh -p N=100 -n 2 -k 1 --plot dyson.png
+        nnqft dyson cubic_tanh -p N=100 -p sigma_w=0.5 -n 2 -k 1 --plot dyson.png
 
-        nnqft dyson taylor -p activation=tanh -p expansion=bare -n 1 -k 0 --self-consistent
+        nnqft dyson linear -p sigma_w=0.5 -n 1 -k 0 --self-consistent
     """
     import nnqft
 

@@ -12,6 +12,8 @@ from pkgutil import resolve_name
 
 from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
 
+from nnqft.cli.completion import COMPLETION, completion_command
+from nnqft.cli.examples import show_examples
 from nnqft.errors import NnqftError, PluginError, one_line
 
 
@@ -46,16 +48,21 @@ def _app(words: Sequence[str]) -> App:
         name="nnqft",
         help="Feynman diagrams of deep and recurrent networks at finite width.",
         version_flags=["--version"],
+        # Docstrings are plain English, in which ⟨h⟩*2 or a_n is no markup.
+        help_format="plaintext",
         suppress_keyboard_interrupt=False,
     )
+    app.command(completion_command(app), name=COMPLETION)
+    show_examples(app[COMPLETION])
     first = words[0] if words else "--help"
     for name, (path, plugin) in default_host().found["command"].items():
-        # The list of commands shows what each does, for which all are imported.
-        if first not in (name, "-h", "--help"):
+        # The list of commands shows what each does, and a shell completes all their options: all are imported.
+        if first not in (name, "-h", "--help", COMPLETION):
             app.command(path, name=name)
             continue
         try:
             app.command(resolve_name(path), name=name)
+            show_examples(app[name])
         except Exception as error:  # a stranger's code may raise anything
             cause = f"command {name!r} of plugin {plugin!r} is broken: {type(error).__name__}: {one_line(str(error))}"
             if first == name:

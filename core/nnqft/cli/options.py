@@ -79,6 +79,7 @@ Indices = Annotated[
 MaxDiagrams = Annotated[int, WHOLE, _MAX_DIAGRAMS]
 Rtol = Annotated[float | None, Parameter(group=ACCURACY, help="Relative error to reach at every time.")]
 Seed = Annotated[int, WHOLE, Parameter(group=ACCURACY, help="All randomness follows from it.")]
+Executor = Annotated[str, Parameter(group=WHERE, help="local, processes or ray.")]
 TimeLimit = Annotated[
     float | None, Parameter(group=ACCURACY, help="Stop after so many seconds with the estimate so far.")
 ]
@@ -106,7 +107,7 @@ class Accuracy:
 class Place:
     """Where work runs."""
 
-    executor: Annotated[str, Parameter(group=WHERE, help="local, processes or ray.")] = "local"
+    executor: Executor = "local"
     address: Annotated[
         str | None, Parameter(group=WHERE, help="Of a Ray cluster: auto, host:port or ray://host:port.")
     ] = None
@@ -119,6 +120,14 @@ class Place:
     def options(self) -> dict[str, Any]:
         """As the keywords that Python's functions take; the bar is shown on a terminal unless said otherwise."""
         return asdict(self) | {"progress": sys.stderr.isatty() if self.progress is None else self.progress}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ManyPlaces(Place):
+    """Where work runs that is worth every core; a default of its own, so that help and other options know of it."""
+
+    executor: Executor = "processes"
 
 
 @Parameter(name="*")

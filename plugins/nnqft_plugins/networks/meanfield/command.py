@@ -47,7 +47,7 @@ def meanfield(
 
         nnqft meanfield taylor -p activation=tanh -p sigma_w=1.5 --plot mf.png
 
-        nnqft meanfield feedforward -p activation=tanh -p kappa=0 -p sigma_w=1.5 --layer 1
+        nnqft meanfield feedforward -p activation=tanh -p sigma_w=1.5 --layer 1
     """
     check_outputs(output)
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
@@ -78,6 +78,8 @@ def phase_diagram(
     Examples:
 
         nnqft phase-diagram taylor -p activation=tanh --plot edge.png
+
+        nnqft phase-diagram taylor -p kappa=0 --sigma-w 1:3:5 --sigma-b 0,0.5
     """
     check_outputs(output)
     found = draw(

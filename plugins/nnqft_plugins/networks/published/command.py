@@ -18,7 +18,14 @@ def command(
     tau: Tau = None,
     output: Output = Output(),
 ) -> int:
-    """Print the talk's closed forms for X(τ) and ξ, a published reference to compare with."""
+    """Print the talk's closed forms for X(τ) and ξ, a published reference to compare with.
+
+    Examples:
+
+        nnqft published linear -p N=100 -p sigma_w=0.5 --horizon 10
+
+        nnqft published -p N=50 --horizon 5 -p sigma_w=0.7 --tau 0:5:11 --plot x.png
+    """
     import nnqft
     from nnqft_plugins.networks.published.forms import published
 

@@ -63,7 +63,9 @@ def simulate(
 
     Examples:
 
-        nnqft simulate taylor -p activation=tanh -p N=50 --tau 0:5:11 --networks 500
+        nnqft simulate linear -p N=50 -p sigma_w=0.5 --tau 0:5:11 --networks 500
+
+        nnqft simulate taylor -p activation=tanh -p N=20 --rtol 0.05 --plot c.png
     """
     check_outputs(output)
     theory = nnqft.theory(model, start=start, **parse_parameters(param))

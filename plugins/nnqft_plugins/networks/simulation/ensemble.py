@@ -107,6 +107,8 @@ def simulate(
     bar = progress_bar(progress, "first networks", "networks")
     with running(executor, workers, address) as place, bar as report:
         run = _run(place, ensemble, goal, report, fixed=step is not None or layer is not None)
+    if run.summary is None and not run.discarded:
+        raise InputError(f"networks={goal.networks} are too few for an error; write networks=4 or more")
     if run.summary is None:
         raise InputError(
             f"{run.discarded} of {run.discarded} networks had no stationary state or ran away, wanted at least 2;"
