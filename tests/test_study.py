@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import oracles
 import pytest
-from nnqft_plugins.networks.study.cells import SeriesCell, Store, run_all, run_cell
-from nnqft_plugins.networks.study.plan import Settings, all_cells, kinds, series_cells, simulation_cell
-from nnqft_plugins.networks.study.rows import make_rows, make_sizes, width_parts
-from nnqft_plugins.networks.study.sums import Coefficient, combine, evaluate
 from numpy.testing import assert_allclose
 
 import nnqft
 from nnqft.cli.main import main
 from nnqft_plugins.networks.study import cells as cells_module
 from nnqft_plugins.networks.study import plan
+from nnqft_plugins.networks.study.cells import SeriesCell, Store, run_all, run_cell
+from nnqft_plugins.networks.study.plan import Settings, all_cells, kinds, series_cells, simulation_cell
+from nnqft_plugins.networks.study.rows import make_rows, make_sizes, width_parts
+from nnqft_plugins.networks.study.sums import Coefficient, combine, evaluate
 
 SMALL = Settings(couplings=(0.2,), widths=(20, 40), tanh_couplings=(), tanh_widths=(), rtol=2e-3, networks=2000)
 WORDS = ["study", "test-it", "--couplings", "0.2", "--widths", "20,40", "--tanh-couplings", "none", "--rtol", "2e-3"]

@@ -20,7 +20,7 @@ import pluggy
 
 from nnqft import hookspecs
 from nnqft.checks import whole_number
-from nnqft.errors import InputError, NnqftError, PluginError, UnknownNameError, one_line, short
+from nnqft.errors import InputError, NnqftError, PluginError, UnknownNameError, one_line, raised, short
 from nnqft.graphs.diagram import Diagram
 from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.integrator import AbstractIntegrator
@@ -81,7 +81,7 @@ class Host:
                 seen.add(point.name)
                 host._add(manager, point)
             except Exception as error:  # a stranger's code may raise anything, and must harm nothing else
-                cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+                cause = str(error) if isinstance(error, PluginError) else raised(error)
                 host._skip(name, one_line(cause))
         return host
 
@@ -180,13 +180,14 @@ def _is_model(thing: AbstractModel) -> bool:
 
 @contextmanager
 def plugin_errors(what: str) -> Iterator[None]:
-    """Turn whatever a plugin's method raises into a PluginError that says which plugin and what happened."""
+    """Turn whatever a plugin's method raises into a PluginError that says which plugin, what happened and where."""
     try:
         yield
     except NnqftError:
         raise
     except Exception as error:
-        raise PluginError(f"{what} raised {type(error).__name__}: {one_line(str(error))}") from error
+        # The outermost frames are this one and that of the `with`.
+        raise PluginError(f"{what} raised {raised(error, outer=2)}") from error
 
 
 def _check_hooks(name: str, plugin: Any) -> None:
@@ -230,7 +231,8 @@ def open_executor(executor: Any, workers: Any = None, address: Any = None) -> Ab
         workers = whole_number("workers", workers, 1)
     if address is not None and (not isinstance(address, str) or not address.strip()):
         raise InputError(f"address={short(address)}: wanted text, write for example address='auto'")
-    return factory(workers=workers, address=address)
+    with plugin_errors(f"executor {executor!r}"):
+        return factory(workers=workers, address=address)
 
 
 @contextmanager

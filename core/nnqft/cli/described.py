@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pkgutil import resolve_name
 from typing import Any
 
-from nnqft.errors import one_line
+from nnqft.errors import raised
 from nnqft.host import Host
 from nnqft.interfaces.parameter import Parameter
 
@@ -41,7 +41,7 @@ def summary_of(kind: str, thing: Any) -> str:
         try:
             thing = resolve_name(thing)
         except Exception as error:  # a stranger's code may raise anything
-            return f"broken: {type(error).__name__}: {one_line(str(error))}"
+            return f"broken: {raised(error)}"
     words = getattr(thing, "summary", "") or getattr(thing, "help", "") or getattr(thing, "__doc__", "") or ""
     return str(words).strip().partition("\n")[0]
 

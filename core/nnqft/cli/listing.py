@@ -24,7 +24,6 @@ from nnqft.cli.options import (
 from nnqft.errors import PluginError
 from nnqft.graphs.generate import MAX_DIAGRAMS
 
-
 Name = Annotated[
     str | None, Parameter(group=QUESTION, help="Show this one with all its parameters; list all if absent.")
 ]
@@ -98,8 +97,8 @@ def diagrams(
     """
     import nnqft
     from nnqft.checks import whole_number
-    from nnqft.graphs.text import LEGEND
-    from nnqft.host import default_host
+    from nnqft.graphs.text import legend
+    from nnqft.host import default_host, plugin_errors
 
     draw = default_host().drawing(drawing)
     shown = whole_number("limit", limit, 0)
@@ -112,16 +111,18 @@ def diagrams(
         irreducible=irreducible,
         max_diagrams=max_diagrams,
     )
-    print(f"{len(found)} diagrams of {found.observable} in {model}")
+    print(f"{len(found)} diagram{'s' * (len(found) != 1)} of {found.observable} in {model}")
     for (n, k), count in found.counts.items():
         print(f"  order {n}, width order {k}: {count}")
     if shown and len(found):
         print("\norder  width order  weight        |Aut|  drawing")
     for diagram in found[:shown]:
         numbers = f"{diagram.order:>5}  {diagram.width:>11}  {diagram.weight:<12.6g}  {diagram.symmetry_factor:>5}"
-        print(f"{numbers}  {draw(diagram)}")
+        with plugin_errors(f"drawing {drawing!r}"):
+            drawn = draw(diagram)
+        print(f"{numbers}  {drawn}")
     if shown and len(found) and drawing == "text":
-        print(f"read: {LEGEND}")
+        print(f"read: {legend(found[:shown])}")
     if len(found) > shown > 0:
         print(f"… {len(found) - shown} more; list them with --limit {len(found)}")
     return 0

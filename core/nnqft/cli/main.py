@@ -14,14 +14,14 @@ from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensErro
 
 from nnqft.cli.completion import COMPLETION, completion_command
 from nnqft.cli.examples import show_examples
-from nnqft.errors import NnqftError, PluginError, one_line
+from nnqft.errors import NnqftError, PluginError, one_line, raised
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; every error is one line on stderr."""
     warnings.showwarning = lambda message, *_, **__: print(f"nnqft: warning: {message}", file=sys.stderr)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        words = sys.argv[1:] if arguments is None else arguments
         status = _app(words)(
             words,
             exit_on_error=False,
@@ -37,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:
+        if (stranger := _of_stranger(words)) is None:
+            raise
+        return _fail(f"{stranger} raised {raised(error)}", 2)
     return status if isinstance(status, int) else 0
 
 
@@ -64,11 +68,20 @@ def _app(words: Sequence[str]) -> App:
             app.command(resolve_name(path), name=name)
             show_examples(app[name])
         except Exception as error:  # a stranger's code may raise anything
-            cause = f"command {name!r} of plugin {plugin!r} is broken: {type(error).__name__}: {one_line(str(error))}"
+            cause = f"command {name!r} of plugin {plugin!r} is broken: {raised(error)}"
             if first == name:
                 raise PluginError(cause) from error
             app.command(path, name=name, help=cause)
     return app
+
+
+def _of_stranger(words: Sequence[str]) -> str | None:
+    """Which command of somebody else's plugin these words ask for; None for one of ours, whose mistakes are bugs."""
+    from nnqft.host import default_host
+
+    name = words[0] if words else ""
+    _, plugin = default_host().found["command"].get(name, ("", "nnqft"))
+    return None if plugin.startswith("nnqft") else f"command {name!r} of plugin {plugin!r}"
 
 
 def _with_hint(error: CycloptsError) -> str:

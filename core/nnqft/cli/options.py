@@ -42,6 +42,10 @@ _INTEGRATOR = Parameter(group=ACCURACY, help="See nnqft plugins; auto chooses fo
 _NEVAL = Parameter(group=ACCURACY, help="Samples to spend over all diagrams.")
 _MAX_DIAGRAMS = Parameter(group=ACCURACY, help="Refuse to generate more diagrams than this.")
 
+_JSON = Parameter(
+    group=OUTPUT, allow_leading_hyphen=True, help="Write the whole result to this .json file, or - for stdout."
+)
+
 Model = Annotated[str, Parameter(group=QUESTION, help="Name of a model; see nnqft plugins.")]
 Param = Annotated[
     list[str] | None,
@@ -135,9 +139,7 @@ class ManyPlaces(Place):
 class Output:
     """Files to write beside the printed table."""
 
-    json: Annotated[
-        Path | None, Parameter(group=OUTPUT, help="Write the whole result to this .json file, or - for stdout.")
-    ] = None
+    json: Annotated[Path | None, _JSON] = None
     plot: Annotated[Path | None, Parameter(group=OUTPUT, help="Write a plot to this file.")] = None
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nnqft.checks import one_line_keywords
 from nnqft.errors import InputError, TheoryError
 from nnqft.graphs.diagram import Diagram
 from nnqft.graphs.parts import Line, Point
@@ -18,6 +19,7 @@ from nnqft.integrals.integral import FREE, Branch, Factor, TimeIntegral, memorie
 from nnqft.rules.theory import Theory
 
 
+@one_line_keywords
 def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIntegral:
     """The time integral of a diagram at external `times` (M, E), without the diagram's weight.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Activation:
     """φ and its derivative as functions of arrays, for what needs the network itself: simulation, mean-field theory.
 
@@ -25,6 +25,9 @@ class Activation:
     name: str
     value: Callable[[np.ndarray], np.ndarray]
     slope: Callable[[np.ndarray], np.ndarray]
+
+    def __repr__(self) -> str:
+        return f"Activation({self.name})"
 
     @property
     def coefficients(self) -> tuple[float, ...] | None:

@@ -12,9 +12,10 @@ import numpy as np
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.integral import TimeIntegral
 from nnqft.interfaces.integrator import AbstractIntegrator
+from nnqft.show.numbers import clipped
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Work:
     """One integral to compute and what it is worth.
 
@@ -37,13 +38,19 @@ class Work:
     seed_words: tuple[int, ...]
     state_words: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        return clipped(f"Work({self.label} by {self.integrator.name}, weight {self.weight:g}") + ")"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Keep:
     """Where finished work is kept: the path of a ledger, and the request (JSON) that it is written down for."""
 
     path: str
     request: str
+
+    def __repr__(self) -> str:
+        return clipped(f"Keep({self.path!r}") + ")"
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Target:
         return bound
 
 
-@dataclass
+@dataclass(repr=False)
 class Outcome:
     """What an executor hands back.
 
@@ -98,6 +105,11 @@ class Outcome:
     reason: str
     failure: Exception | None = None
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        done = sum(estimate is not None for estimate in self.estimates)
+        state = "converged" if self.converged else "not converged"
+        return clipped(f"Outcome({done} of {len(self.estimates)} estimates, {state}: {self.reason}") + ")"
 
 
 class AbstractExecutor(ABC):

@@ -38,7 +38,7 @@ class AbstractObservable(ABC):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Need:
     """A base observable that a derived one is made of.
 
@@ -55,6 +55,10 @@ class Need:
     observable: str
     times: tuple[tuple[float, ...], ...]
     indices: str | None = None
+
+    def __repr__(self) -> str:
+        indices = f" ({self.indices})" if self.indices else ""
+        return f"Need({self.observable}{indices} at {len(self.times)} times)"
 
 
 class AbstractDerivedObservable(ABC):

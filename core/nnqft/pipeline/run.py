@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from nnqft.errors import InputError, IntegrationError, short
+from nnqft.host import plugin_errors
 from nnqft.interfaces.executor import AbstractExecutor, Target
 from nnqft.pipeline.resummed import resum
 from nnqft.results.assemble import make_result
@@ -37,7 +38,8 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
     job = make_job(found, np.array(request.times), request.integrator)
     with effort.running() as place, progress_bar(effort.progress) as report:
         _check_durable(place, target)
-        outcome = place.evaluate(job.work, target, report)
+        with plugin_errors(f"executor {place.name!r}"):
+            outcome = place.evaluate(job.work, target, report)
     result = make_result(request, found, job, outcome, time.monotonic() - began)
     if outcome.failure is not None:
         raise IntegrationError(str(outcome.failure), result) from outcome.failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -20,9 +21,10 @@ from nnqft.cli.options import (
     parse_numbers,
     parse_parameters,
 )
-from nnqft.cli.output import check_outputs, finish, show
+from nnqft.cli.output import STDOUT, check_outputs, finish
 from nnqft_plugins.networks.meanfield import phase_diagram as draw
 from nnqft_plugins.networks.meanfield import solve
+from nnqft_plugins.networks.meanfield.layers import Layers
 
 Layer = Annotated[
     float | None,
@@ -55,12 +57,18 @@ def meanfield(
     fixed = None if layer is None else solution.layers(layer)
     status = finish(lambda: solution, output)
     if fixed is not None:
-        print(f"\nlayers of depth {layer:g}")
-        print(f"  variance q*         {fixed.variance:.10g}")
-        print(f"  overlap c*/q*       {fixed.overlap:.10g}")
-        print(f"  χ_1                 {fixed.chi:.10g}  ({'ordered' if fixed.ordered else 'chaotic'})")
-        print(f"  depth scales        ξ_q = {fixed.variance_depth:.6g}, ξ_c = {fixed.overlap_depth:.6g}")
+        print(_layers_table(layer, fixed), file=sys.stderr if output.json == STDOUT else sys.stdout)
     return status
+
+
+def _layers_table(layer: float | None, fixed: Layers) -> str:
+    return "\n".join([
+        f"\nlayers of depth {layer:g}",
+        f"  variance q*         {fixed.variance:.10g}",
+        f"  overlap c*/q*       {fixed.overlap:.10g}",
+        f"  χ_1                 {fixed.chi:.10g}  ({'ordered' if fixed.ordered else 'chaotic'})",
+        f"  depth scales        ξ_q = {fixed.variance_depth:.6g}, ξ_c = {fixed.overlap_depth:.6g}",
+    ])  # fmt: skip
 
 
 def phase_diagram(
@@ -82,12 +90,6 @@ def phase_diagram(
         nnqft phase-diagram taylor -p kappa=0 --sigma-w 1:3:5 --sigma-b 0,0.5
     """
     check_outputs(output)
-    found = draw(
-        nnqft.theory(model, **parse_parameters(param)),
-        sigma_w=parse_numbers("sigma-w", sigma_w),
-        sigma_b=parse_numbers("sigma-b", sigma_b),
-        layer=layer,
-        **place.options,
-    )
-    show(found, output)
-    return 0
+    theory = nnqft.theory(model, **parse_parameters(param))
+    weights, biases = parse_numbers("sigma-w", sigma_w), parse_numbers("sigma-b", sigma_b)
+    return finish(lambda: draw(theory, sigma_w=weights, sigma_b=biases, layer=layer, **place.options), output)

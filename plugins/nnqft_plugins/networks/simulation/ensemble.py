@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory, finite_number, short, whole_number
+from nnqft.checks import one_line_keywords
 from nnqft.host import running
 from nnqft.show.progress import progress_bar
 from nnqft.stages.times import check_times
@@ -30,6 +31,7 @@ _FIRST = 64
 """Networks before the first look at the error."""
 
 
+@one_line_keywords
 def simulate(
     theory: Theory,
     *,

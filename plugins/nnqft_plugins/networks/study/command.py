@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -59,8 +60,7 @@ def run_test_it(
         tanh_kappa=_positive("tanh-kappa", tanh_kappa), rtol=_positive("rtol", rtol), networks=networks,
         horizon=_positive("horizon", horizon), seed=seed,
     )  # fmt: skip
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {str(out)!r} is a file; wanted a folder")
+    _make_folder(out)
     try:
         data = _run(settings, out, place)
     except KeyboardInterrupt:
@@ -93,6 +93,18 @@ def _run(settings: Settings, out: Path, place: Place) -> dict[Cell, dict[str, An
         elapsed = time.monotonic() - began
         print(f"{len(data):>3}/{len(cells)}  {elapsed:6.0f} s  {cell.name}: {said}", file=sys.stderr, flush=True)
     return data
+
+
+def _make_folder(out: Path) -> None:
+    """Before anything is computed."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {str(out)!r} is a file; wanted a folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {str(out)!r} cannot be made: {error.strerror}; wanted a folder of yours") from None
+    if not os.access(out, os.W_OK):
+        raise InputError(f"--out {str(out)!r} cannot be written; wanted a folder of yours")
 
 
 def _couplings(name: str, text: str) -> tuple[float, ...]:
