@@ -93,6 +93,12 @@ LedgerPath = Annotated[
 ]
 
 
+DryRun = Annotated[
+    bool,
+    Parameter(negative=(), group=WHERE, help="Say what would be done and about how long it would take, and stop."),
+]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Accuracy:

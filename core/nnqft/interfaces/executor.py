@@ -141,5 +141,10 @@ class AbstractExecutor(ABC):
         """
         return map(function, items)
 
+    @property
+    def parallel(self) -> int:
+        """How many pieces of work it does at a time, as far as is known; only predictions depend on it."""
+        return 1
+
     def close(self) -> None:
         """Give back what the executor holds; called once, also after a failure."""
