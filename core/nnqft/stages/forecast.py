@@ -107,14 +107,20 @@ class Forecast:
         counts = [(str(n), str(k), str(count)) for (n, k), count in self.counts.items()]
         total = ("sum", "", str(sum(self.counts.values())))
         rows = [each.row for each in self.shares]
-        blocks = [
-            Table(("order", "width order", "diagrams"), counts, total),
-            Table(("integrator", "dimension", "diagrams", "integrals", "samples", "seconds"), rows, left=1),
-        ]
+        blocks = (
+            []
+            if not rows
+            else [
+                Table(("order", "width order", "diagrams"), counts, total),
+                Table(("integrator", "dimension", "diagrams", "integrals", "samples", "seconds"), rows, left=1),
+            ]
+        )
         return Page(("dry run: nothing was computed", *self.heading), blocks, self.notes, self._last).text()
 
     @property
     def _last(self) -> str:
+        if not self.shares:
+            return f"about {_time(self.seconds)} s (predicted from two short runs; right within a factor of about 3)"
         probe = f"predicted from a probe of {self.probed} integral{'s' * (self.probed != 1)}"
         workers = f"{self.workers} worker{'s' * (self.workers > 1)}"
         count = "exact" if not self.samples else f"about {_about(self.samples)} samples"
