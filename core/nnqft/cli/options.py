@@ -84,6 +84,7 @@ MaxDiagrams = Annotated[int, WHOLE, _MAX_DIAGRAMS]
 Rtol = Annotated[float | None, Parameter(group=ACCURACY, help="Relative error to reach at every time.")]
 Seed = Annotated[int, WHOLE, Parameter(group=ACCURACY, help="All randomness follows from it.")]
 Executor = Annotated[str, Parameter(group=WHERE, help="local, processes or ray.")]
+Progress = Annotated[bool | None, Parameter(group=WHERE, help="Show a progress bar; by default on a terminal.")]
 TimeLimit = Annotated[
     float | None, Parameter(group=ACCURACY, help="Stop after so many seconds with the estimate so far.")
 ]
@@ -122,9 +123,7 @@ class Place:
         str | None, Parameter(group=WHERE, help="Of a Ray cluster: auto, host:port or ray://host:port.")
     ] = None
     workers: Annotated[int | None, WHOLE, Parameter(group=WHERE, help="How many; all cores if absent.")] = None
-    progress: Annotated[bool | None, Parameter(group=WHERE, help="Show a progress bar; by default on a terminal.")] = (
-        None
-    )
+    progress: Progress = None
 
     @property
     def options(self) -> dict[str, Any]:

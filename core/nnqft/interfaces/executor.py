@@ -131,7 +131,8 @@ class AbstractExecutor(ABC):
         """Sample all work until the weighted sum meets the target.
 
         `progress` is called now and then with ``samples`` (spent), ``expected`` (as far as can be told now) and
-        ``error`` (largest error over what the target allows, inf while unknown).
+        ``error`` (largest error over what the target allows, inf while unknown). Where something else than samples is
+        counted, ``stage`` says what is being done and ``things`` what is counted.
         """
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:

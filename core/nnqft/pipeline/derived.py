@@ -12,7 +12,7 @@ from nnqft.errors import InputError, short
 from nnqft.host import default_host
 from nnqft.interfaces.observable import AbstractDerivedObservable, Need
 from nnqft.pipeline.run import run
-from nnqft.results.derivation import Base, base_of, derive, label_of, needs_of, partial_numbers
+from nnqft.results.derivation import Base, base_of, derive, label_of, method_errors, needs_of, partial_numbers
 from nnqft.results.derived import Derived
 from nnqft.results.result import Result
 from nnqft.rules.theory import Theory
@@ -117,4 +117,7 @@ def _derived(
     orders = range(order + 1 if isinstance(order, int) else 0)
     lower = [partial_numbers(plugin, theory, grid, bases, n, None) for n in orders]
     by_order = np.reshape(lower, (len(lower), len(names)))
-    return Derived(plugin.name, grid, names, mean, cov, bases, by_order, tuple(notes), theory)
+    method = method_errors(plugin, theory, grid, bases, names)
+    if method.any():
+        notes["method error: what a fit or a finite grid leaves uncertain, estimated, no bound"] = None
+    return Derived(plugin.name, grid, names, mean, cov, bases, by_order, tuple(notes), theory, method)

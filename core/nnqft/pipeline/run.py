@@ -26,20 +26,21 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
         return resum(request, theory)
     began = time.monotonic()
     target = effort.target(request.to_json())
-    found = diagrams(
-        theory,
-        request.observable,
-        order=request.order,
-        width_order=request.width_order,
-        arity=len(request.times[0]),
-        indices=request.indices,
-        max_diagrams=effort.max_diagrams,
-    )
-    job = make_job(found, np.array(request.times), request.integrator)
-    with effort.running() as place, progress_bar(effort.progress) as report:
-        _check_durable(place, target)
-        with plugin_errors(f"executor {place.name!r}"):
-            outcome = place.evaluate(job.work, target, report)
+    with progress_bar(effort.progress, "generating diagrams") as report:
+        found = diagrams(
+            theory,
+            request.observable,
+            order=request.order,
+            width_order=request.width_order,
+            arity=len(request.times[0]),
+            indices=request.indices,
+            max_diagrams=effort.max_diagrams,
+        )
+        job = make_job(found, np.array(request.times), request.integrator)
+        with effort.running() as place:
+            _check_durable(place, target)
+            with plugin_errors(f"executor {place.name!r}"):
+                outcome = place.evaluate(job.work, target, report)
     result = make_result(request, found, job, outcome, time.monotonic() - began)
     if outcome.failure is not None:
         raise IntegrationError(str(outcome.failure), result) from outcome.failure

@@ -15,6 +15,7 @@ from nnqft.cli.options import (
     Output,
     Param,
     Place,
+    Progress,
     Rtol,
     Start,
     Tau,
@@ -22,6 +23,7 @@ from nnqft.cli.options import (
     parse_parameters,
 )
 from nnqft.cli.output import STDOUT, check_outputs, finish
+from nnqft.show.progress import progress_bar
 from nnqft_plugins.networks.meanfield import phase_diagram as draw
 from nnqft_plugins.networks.meanfield import solve
 from nnqft_plugins.networks.meanfield.layers import Layers
@@ -41,6 +43,7 @@ def meanfield(
     layer: Layer = None,
     horizon: Annotated[float | None, Parameter(group=ACCURACY, help="From rest: the last time.")] = None,
     rtol: Rtol = None,
+    progress: Progress = None,
     output: Output = Output(),
 ) -> int:
     """Solve the network at infinite width: correlator, Lyapunov exponent, fixed point of layers.
@@ -53,8 +56,11 @@ def meanfield(
     """
     check_outputs(output)
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
-    solution = solve(theory, tau=None if tau is None else parse_numbers("tau", tau), horizon=horizon, rtol=rtol)
-    fixed = None if layer is None else solution.layers(layer)
+    lags = None if tau is None else parse_numbers("tau", tau)
+    with progress_bar(sys.stderr.isatty() if progress is None else progress, "solving at infinite width"):
+        solution = solve(theory, tau=lags, horizon=horizon, rtol=rtol)
+        fixed = None if layer is None else solution.layers(layer)
+        _ = solution.lyapunov  # takes longest, and is kept for the table
     status = finish(lambda: solution, output)
     if fixed is not None:
         print(_layers_table(layer, fixed), file=sys.stderr if output.json == STDOUT else sys.stdout)

@@ -195,13 +195,14 @@ def _run(
 ) -> Run:
     """Draw networks in growing rounds until the goal is met; halve a step that spoils it."""
     while True:
-        run = _rounds(place, ensemble, goal, report)
+        run = rounds(place, ensemble, goal, report)
         if run.reason != "step too long" or fixed or ensemble.step < 1e-4 / ensemble.network.gamma:
             return run
         ensemble = replace(ensemble, step=ensemble.step / 2)
 
 
-def _rounds(place: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Callable[[dict[str, Any]], None]) -> Run:
+def rounds(place: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Callable[[dict[str, Any]], None]) -> Run:
+    """Draw networks in growing rounds until the goal is met, or the step spoils it."""
     size = _batch_size(ensemble, goal.networks)
     members = 2 if ensemble.scheme == "exact" else 1
     most = math.ceil(goal.networks / members)
