@@ -28,7 +28,7 @@ from nnqft_plugins.networks.threads import one_thread
 
 MOST_NETWORKS = 10_000_000
 _FIRST = 64
-"""Networks before the first look at the error."""
+"""Units before the first look at the error, at least."""
 
 
 @one_line_keywords
@@ -207,7 +207,7 @@ def rounds(place: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Call
     members = 2 if ensemble.scheme == "exact" else 1
     most = math.ceil(goal.networks / members)
     parts: list[Measured] = []
-    done, number, wanted = 0, 0, most if goal.rtol is None else min(most, max(_FIRST, size))
+    done, number, wanted = 0, 0, most if goal.rtol is None else min(most, first_round(ensemble, goal) // members)
     summary, excess, interrupted = None, math.inf, False
     while done < wanted and not interrupted:
         batches = []
@@ -240,6 +240,11 @@ def rounds(place: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Call
     else:
         converged, reason = excess <= 1.0, f"error {excess:.2g} of what rtol={goal.rtol:g} allows"
     return Run(ensemble, concatenate(parts), summary, converged, "interrupted" if interrupted else reason)
+
+
+def first_round(ensemble: Ensemble, goal: Goal) -> int:
+    """Networks before the first look at the error."""
+    return max(_FIRST, _batch_size(ensemble, goal.networks)) * (2 if ensemble.scheme == "exact" else 1)
 
 
 def _summary(ensemble: Ensemble, parts: list[Measured]) -> Summary | None:

@@ -16,11 +16,13 @@ from nnqft.show.page import Page
 from nnqft.stages.times import check_times
 from nnqft_plugins.networks.network import network_of
 from nnqft_plugins.networks.simulation.choices import choose
-from nnqft_plugins.networks.simulation.ensemble import Goal, rounds
+from nnqft_plugins.networks.simulation.ensemble import Goal, Run, first_round, rounds
 from nnqft_plugins.networks.simulation.measurement import Ensemble
 
 _PILOT = 64
 """Networks that are drawn to predict the others."""
+_LONG = 10.0
+"""Seconds, as the pilot predicts them, up to which the first round is drawn instead: large batches are faster."""
 
 
 @one_line_keywords
@@ -60,21 +62,24 @@ def forecast_simulation(
     ensemble = choose(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
     with running(executor, workers, address) as place:
         name, at_once = place.name, place.parallel
-    few = min(goal.networks, _PILOT)
-    with running("local") as here:
-        began = time.perf_counter()
-        run = rounds(here, ensemble, Goal(few, None), lambda state: None)
-        each = (time.perf_counter() - began) / few
+    first = min(goal.networks, first_round(ensemble, goal))
+    few = min(first, _PILOT)
+    run, seconds = _pilot(ensemble, few)
+    if few < first and seconds / few * first < _LONG:
+        few = first
+        run, seconds = _pilot(ensemble, few)
+    each = seconds / few
     count = float(goal.networks)
     if goal.rtol is not None and run.summary is not None:
         allowed = goal.rtol * np.abs(run.summary.mean)
         with np.errstate(divide="ignore"):
             count = min(count, float(np.max(few * np.diagonal(run.summary.cov) / allowed**2)))
-    count = max(count, few)
+    count = max(count, first)
     seconds = each * count / min(at_once, max(1.0, math.ceil(count / few)))
+    many = f"{len(pairs)} time{'s' * (len(pairs) > 1)}"
     heading = (
         "dry run: nothing was simulated but a few networks",
-        f"{observable} of simulated {theory.model} ({theory.start}) at {len(pairs)} times, seed {ensemble.seed}",
+        f"{observable} of simulated {theory.model} ({theory.start}) at {many}, seed {ensemble.seed}",
         parameter_line(theory.parameters),
     )
     where = f"on {name} with {at_once} worker{'s' * (at_once > 1)}"
@@ -83,6 +88,13 @@ def forecast_simulation(
         f" (predicted from {few} networks; right within a factor of about 3)"
     )
     return Page(heading, (_how(ensemble),), last=last).text()
+
+
+def _pilot(ensemble: Ensemble, networks: int) -> tuple[Run, float]:
+    """So many networks in this process, and the seconds that they took."""
+    with running("local") as here:
+        began = time.perf_counter()
+        return rounds(here, ensemble, Goal(networks, None), lambda state: None), time.perf_counter() - began
 
 
 def _how(ensemble: Ensemble) -> str:
