@@ -18,7 +18,9 @@ The message of each is one line: what came, what was wanted, what to write inste
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -171,6 +173,26 @@ class IntegrationError(NnqftError):
     def __init__(self, message: str, result: object = None) -> None:
         super().__init__(message)
         self.result: Any = result  # a Result, which this lowest floor of the house does not know
+
+
+_BETWEEN = {"nnqft", "nnqft_workers", "contextlib", "cyclopts", "importlib", "pluggy"}
+"""Packages whose frames lie between the caller and a plugin's own code."""
+
+
+def raised(error: BaseException, outer: int = 0) -> str:
+    """What a plugin's code raised and where, on one line: ``KeyError: 'amplitude' (power_law.py, line 37)``.
+
+    The place is the innermost frame of the package that nnqft called, not of a library that this called in turn; there
+    is none if no line of Python in a plugin was reached. So many outermost frames are the caller's own, whatever
+    package it is of.
+    """
+    frames = [
+        (str(frame.f_globals.get("__name__", "")).partition(".")[0], Path(frame.f_code.co_filename).name, line)
+        for frame, line in list(traceback.walk_tb(error.__traceback__))[outer:]
+    ]
+    outside = [package for package, *_ in frames if package not in _BETWEEN]
+    places = [f" ({file}, line {line})" for package, file, line in frames if outside and package == outside[0]]
+    return one_line(f"{type(error).__name__}: {error}") + (places[-1] if places else "")
 
 
 def short(value: object, limit: int = 60) -> str:

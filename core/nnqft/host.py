@@ -22,7 +22,7 @@ import pluggy
 
 from nnqft import hookspecs
 from nnqft.checks import whole_number
-from nnqft.errors import InputError, NnqftError, PluginError, UnknownNameError, one_line, short
+from nnqft.errors import InputError, NnqftError, PluginError, UnknownNameError, one_line, raised, short
 from nnqft.graphs.diagram import Diagram
 from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.integrator import AbstractIntegrator
@@ -197,8 +197,8 @@ class Host:
         """Take down and warn of what a plugin raises, and go on without it."""
         try:
             yield
-        except Exception as error:  # a stranger's code may raise anything, and must harm nothing else
-            cause = one_line(str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}")
+        except Exception as error:  # a plugin's code may raise anything, and must harm nothing else
+            cause = one_line(str(error) if isinstance(error, PluginError) else raised(error))
             self._faults[plugin] = f"{self._faults[plugin]}; {cause}" if plugin in self._faults else cause
             warnings.warn(f"nnqft skipped (part of) plugin {plugin!r}: {cause}", PluginWarning, stacklevel=4)
 
@@ -214,13 +214,14 @@ def _is_model(thing: AbstractModel) -> bool:
 
 @contextmanager
 def plugin_errors(what: str) -> Iterator[None]:
-    """Turn whatever a plugin's method raises into a PluginError that says which plugin and what happened."""
+    """Turn whatever a plugin's method raises into a PluginError that says which plugin, what happened and where."""
     try:
         yield
     except NnqftError:
         raise
     except Exception as error:
-        raise PluginError(f"{what} raised {type(error).__name__}: {one_line(str(error))}") from error
+        # The outermost frames are this one and that of the `with`.
+        raise PluginError(f"{what} raised {raised(error, outer=2)}") from error
 
 
 def _check_hooks(name: str, plugin: Any) -> None:
@@ -264,7 +265,8 @@ def open_executor(executor: object, workers: object = None, address: object = No
         workers = whole_number("workers", workers, 1)
     if address is not None and (not isinstance(address, str) or not address.strip()):
         raise InputError(f"address={short(address)}: wanted text, write for example address='auto'")
-    return factory(workers=workers, address=address)
+    with plugin_errors(f"executor {executor!r}"):
+        return factory(workers=workers, address=address)
 
 
 @contextmanager

@@ -242,5 +242,5 @@ def test_amputated_integrals():
 def test_command_line(capsys):
     assert main(["diagrams", "linear", "--order", "1", "--irreducible"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("1 diagrams of irreducible two_point in linear")
+    assert said.startswith("1 diagram of irreducible two_point in linear")
     assert "t|b s|a a~b {a,b}" in said

@@ -567,7 +567,7 @@ def test_an_executor_and_a_drawing_of_a_stranger(installed, capsys):
 def test_a_broken_stranger_on_the_command_line(fresh, tmp_path):
     put_on_disk(tmp_path, "import not_there", "stranger", "stranger")
     beside = {"PYTHONPATH": str(tmp_path)}
-    cause = "ModuleNotFoundError: No module named 'not_there'"
+    cause = "ModuleNotFoundError: No module named 'not_there' (stranger.py, line 3)"
     done = fresh.nnqft("plugins", **beside)
     assert done.returncode == 0
     assert f"broken: stranger: {cause}" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import math
 import os
@@ -455,6 +456,37 @@ def test_a_closed_pipe_is_no_error():
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+# Unknown keywords: every public function tells the nearest one in a line
+
+
+def public_functions() -> dict[str, Callable[..., Any]]:
+    from nnqft_plugins.networks import meanfield, published, simulation
+
+    places = nnqft, meanfield, published, simulation
+    functions = {name: getattr(place, name) for place in places for name in place.__all__}
+    taking_any = ("theory", "hookimpl")
+    return {
+        name: thing
+        for name, thing in functions.items()
+        if not isinstance(thing, type) and name not in (*taking_any, "finite_number", "short", "whole_number")
+    }
+
+
+@pytest.mark.parametrize("name", public_functions())
+def test_unknown_keyword(name):
+    function = public_functions()[name]
+    known = list(inspect.signature(function).parameters)
+    wrong = known[-1] + "x"
+    refused(lambda: function(**{wrong: 1}), repr(wrong), f"did you mean {known[-1]!r}", f"of {name}()")
+    refused(lambda: function(), name, "write")
+
+
+def test_the_short_name_of_a_keyword():
+    refused(lambda: nnqft.diagrams(THEORY, "two_point", order=1, width=1), "'width'", "did you mean 'width_order'")
+    refused(lambda: compute(width=1), "'width'", "did you mean 'width_order'")
+    refused(lambda: nnqft.theory("linear", sigma=1), "'sigma'", "did you mean 'sigma_")
 
 
 # Garbage

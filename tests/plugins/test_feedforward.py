@@ -31,7 +31,7 @@ from scipy.sparse.linalg import expm_multiply
 import nnqft
 from nnqft.host import default_host
 from nnqft_plugins.models.parameters.activations import NAMED
-from nnqft_plugins.simulation import simulate as drawn
+from nnqft_plugins.networks.simulation import simulate as drawn
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
 BARE = {"expansion": "bare", "sigma_w": 1.0, "N": 1}

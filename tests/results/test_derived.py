@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from nnqft import AbstractDerivedObservable, Need
 from nnqft.cli.main import main
 from nnqft.host import default_host
 from nnqft_plugins.networks.simulation import simulate
+from nnqft_plugins.observables.correlation_length import CorrelationLength
 from nnqft_plugins.observables.response_poles import ResponsePoles
 
 RATES = {"gamma": 1.3, "kappa": 0.8}
@@ -357,3 +359,58 @@ def test_poles_of_all_orders_together():
 def test_different_units_have_no_resummed_form():
     with pytest.raises(nnqft.InputError, match="indices='ij' have no resummed form"):
         nnqft.compute(linear(), "two_point", order="resummed", width_order=0, indices="ij")
+
+
+# What a method leaves uncertain
+
+
+def test_a_fit_to_exact_numbers_is_not_exact():
+    """Of a truncated series R is no sum of three exponentials; of all orders it is, and the fit says so."""
+    theory = nnqft.theory("linear", N=20, sigma_w=0.5)
+    short = nnqft.compute(theory, "response_poles", order=4)
+    assert short.sdev[0] == 0
+    assert short.method_error[0] > 1e-4
+    assert abs(short["rate 1"].mean - 0.5) < 30 * short["rate 1"].sdev
+    assert re.search(r"rate 1 +0\.\d+\(\d+\) +– +\d\.\de-\d\d", short.table())
+    assert "method error" in short.table()
+    assert any("method error" in note for note in short.notes)
+    whole = nnqft.compute(theory, "response_poles", order="resummed", width_order=1)
+    assert not whole.method_error.any()
+    assert "method error" not in whole.table()
+    assert_allclose([whole.mean[0], whole.mean[4]], [0.5, 1.5], rtol=1e-6)
+
+
+def test_a_fit_that_leaves_no_test_is_unknown():
+    theory = nnqft.theory("linear", N=20, sigma_w=0.5)
+    two = nnqft.compute(theory, "correlation_length", order=2, tau=[0.5, 1.0])
+    assert np.isnan(two.method_error[two.names.index("fit")])
+    assert "?" in two.table()
+    assert two["fit"].sdev == 0
+
+
+def test_the_error_of_a_quadrature_is_about_its_size():
+    """Lines e^{−3τ} and e^{−τ}: the rule is made for the slower one."""
+    observable, theory = CorrelationLength(), nnqft.theory("linear")
+    for rate in (1.0, 2.0, 3.0, 6.0):
+        values = {
+            name: np.exp(-rate * np.array([lag for lag, _ in need.times]))
+            for name, need in observable.needs(theory, None).items()
+        }
+        said = observable.method_error(theory, None, values)["integral"]
+        known = abs(observable.derive(theory, None, values)["integral"] - 1 / rate)
+        assert known <= 10 * said + 1e-9
+        assert said <= 100 * known + 1e-8
+
+
+def test_method_errors_survive_a_file(tmp_path):
+    theory = nnqft.theory("linear", N=20, sigma_w=0.5)
+    found = nnqft.compute(theory, "response_poles", order=3)
+    found.save(tmp_path / "poles.json")
+    again = nnqft.load(tmp_path / "poles.json", nnqft.Derived)
+    assert_allclose(again.method_error, found.method_error)
+    assert again.table() == found.table()
+
+
+def test_what_is_exact_has_none():
+    theory = nnqft.theory("linear", N=20, sigma_w=0.5, sigma_b=0.3)
+    assert not nnqft.compute(theory, "effective_bias", order=2).method_error.any()

@@ -162,7 +162,7 @@ def test_contribution_outside_the_range(order, width):
 def test_contribution_outside_the_widths():
     result = RESULTS["some widths"]()
     assert result.contribution(2, 1).samples
-    with pytest.raises(nnqft.InputError, match="width ≤ 1"):
+    with pytest.raises(nnqft.InputError, match="width order ≤ 1"):
         result.contribution(2, 2)
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from pools import Unreliable
 
 import nnqft
 from nnqft.host import open_executor
@@ -98,6 +97,8 @@ def kill_one_of(find: Callable[[], list[int]], rng: random.Random) -> Callable[[
 
 @pytest.mark.parametrize("seed", range(10))
 def test_losses_reorderings_and_work_on_guesses_change_no_bit(seed):
+    from pools import Unreliable  # nodes that run functions of this module have no such module
+
     small = REQUEST | {"rtol": 1e-3}
     pool = Unreliable(seed)
     found = compute(executor=PoolExecutor("unreliable", pool), **small)
@@ -321,7 +322,7 @@ def test_a_worker_that_runs_out_of_memory(tmp_path):
     environment = os.environ | {
         "RAY_memory_usage_threshold": str(share),
         "RAY_memory_monitor_refresh_ms": "100",
-        "PYTHONPATH": str(Path(__file__).parents[1] / "shared"),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1] / "shared")]),
     }
     command = [sys.executable, "-c", OUT_OF_MEMORY, str(tmp_path / "marker")]
     began = time.monotonic()

@@ -33,6 +33,11 @@ class PoolExecutor(AbstractExecutor):
 
         return map_in_order(self.pool, function, items)
 
+    @property
+    def parallel(self) -> int:
+        """The workers that are there now."""
+        return max(1, self.pool.slots("cpu"))
+
     def close(self) -> None:
         """Stop the workers of the pool."""
         self.pool.close()

@@ -12,15 +12,20 @@ from cyclopts import Parameter
 
 import nnqft
 from nnqft import InputError, Request
-from nnqft.cli.options import WHOLE, Output, Place, TimeLimit
+from nnqft.cli.options import OUTPUT, QUESTION, WHOLE, Output, Place, TimeLimit
 from nnqft.cli.output import STDOUT, check_outputs, finish
 from nnqft_workers.ledger_file import count_records, list_requests
 
-Number = Annotated[int | None, WHOLE, Parameter(name="--request", help="Number of the request in nnqft ledger PATH.")]
+Number = Annotated[
+    int | None,
+    WHOLE,
+    Parameter(name="--request", group=QUESTION, help="Number of the request in nnqft ledger PATH."),
+]
+LedgerFile = Annotated[Path, Parameter(group=QUESTION, help="A ledger that --ledger of nnqft compute has made.")]
 
 
 def resume(
-    path: Path,
+    path: LedgerFile,
     *,
     request: Number = None,
     time_limit: TimeLimit = None,
@@ -32,6 +37,8 @@ def resume(
     Examples:
 
         nnqft resume run.ledger --executor processes --json result.json
+
+        nnqft resume run.ledger --request 1 --time-limit 60
     """
     check_outputs(output)
     chosen = _choose(path, list_requests(path), request)
@@ -44,8 +51,19 @@ def resume(
     return finish(lambda: nnqft.compute(theory, wanted.observable, **asked, **options), output)
 
 
-def ledger(path: Path, *, json: Annotated[bool, Parameter(help="Print JSON.", negative=())] = False) -> int:
-    """List the requests that a ledger holds, and what of them is finished."""
+def ledger(
+    path: LedgerFile,
+    *,
+    json: Annotated[bool, Parameter(group=OUTPUT, help="Print JSON.", negative=())] = False,
+) -> int:
+    """List the requests that a ledger holds, and what of them is finished.
+
+    Examples:
+
+        nnqft ledger run.ledger
+
+        nnqft ledger run.ledger --json
+    """
     rows, records = list_requests(path), count_records(path)
     if json:
         requests = [{**row, "request": jsonlib.loads(row["request"])} for row in rows]

@@ -133,8 +133,12 @@ class _Run:
                 groups.setdefault(id(work.integrator), []).append(n)
         batches = [ns[i : i + _SETTLED] for ns in groups.values() for i in range(0, len(ns), _SETTLED)]
         items = [Item(b, self._settle_task(ns), 1e9) for b, ns in enumerate(batches)]
+        done, expected = 0, sum(map(len, batches))
+        self._report("settling exact integrals", "exact integrals", done, expected)
         for results in self._results(items):
             settled = [pair for batch, estimates in results for pair in zip(batches[batch], estimates, strict=True)]
+            done += len(settled)
+            self._report("settling exact integrals", "exact integrals", done, expected)
             for n, estimate in settled:
                 self.estimates[n] = estimate
             self.ledger.add_settled((self.work[n], estimate) for n, estimate in settled)
@@ -150,7 +154,6 @@ class _Run:
         for work in self.work:
             if not work.integrator.exact:
                 first.setdefault(self._map_of(work), work)
-        self.progress({"samples": 0, "expected": None, "error": math.inf})
         items = []
         for key, work in first.items():
             known, state = self.ledger.state(work, self.target.seed)
@@ -158,9 +161,19 @@ class _Run:
                 self.states[key] = state
             else:
                 items.append(Item(key, Prepare(work, self.target.seed), 1e4 * work.integral.cost))
+        done = 0
+        self._report("adapting maps", "maps", done, len(items))
         for states in self._results(items):
             self.states.update(states)
+            done += len(states)
+            self._report("adapting maps", "maps", done, len(items))
             self.ledger.add_states((first[key], self.target.seed, state) for key, state in states)
+
+    def _report(self, stage: str, things: str, done: int, expected: int) -> None:
+        """Progress before there are samples; nothing is said of a stage that has nothing to do."""
+        if expected:
+            state = {"samples": done, "expected": expected, "error": math.inf}
+            self.progress({**state, "stage": stage, "things": things})
 
     def _results(self, items: list[Item]) -> Iterator[list[tuple[Any, Any]]]:
         """Pairs of key and result, a list at a time as they come; an error that one raised is raised here."""

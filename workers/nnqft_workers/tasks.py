@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from nnqft import AbstractIntegrator, Estimate, NnqftError, PluginError, TimeIntegral, Work, WorkError
-from nnqft.errors import one_line, short
+from nnqft.errors import one_line, raised, short
+from nnqft.host import plugin_errors
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class Prepare:
 
     def run(self) -> Any:
         """The state that the integrator learns, for `Chunk`."""
-        entropy = (self.seed, *self.work.state_words)
-        return self.work.integrator.prepare(self.work.integral, np.random.SeedSequence(entropy))
+        seed = np.random.SeedSequence((self.seed, *self.work.state_words))
+        with plugin_errors(f"integrator {self.work.integrator.name!r}"):
+            return self.work.integrator.prepare(self.work.integral, seed)
 
     @property
     def label(self) -> str:
@@ -46,7 +48,8 @@ class Chunk:
         """An estimate independent of every other chunk."""
         entropy = (self.seed, *self.work.seed_words, self.number)
         seed = np.random.SeedSequence(entropy)
-        estimate = self.integrator.sample(self.work.integral, self.state, self.samples, seed)
+        with plugin_errors(f"integrator {self.integrator.name!r}"):
+            estimate = self.integrator.sample(self.work.integral, self.state, self.samples, seed)
         _check_estimate(self, estimate)
         return estimate
 
@@ -67,7 +70,8 @@ class Settle:
     def run(self) -> list[Estimate]:
         """One estimate for each integral, with its rounding bound and its share of the processor seconds."""
         began = time.process_time()
-        values, bounds = self.integrator.settle(self.integrals)
+        with plugin_errors(f"integrator {self.integrator.name!r}"):
+            values, bounds = self.integrator.settle(self.integrals)
         wanted = len(self.integrals), len(self.integrals[0].times)
         for name, table in (("values", values), ("bounds", bounds)):
             if np.shape(table) != wanted or not np.isfinite(table).all():
@@ -107,5 +111,5 @@ def run_task(task: Task) -> Any:
     try:
         return task.run()
     except Exception as error:
-        cause = str(error) if isinstance(error, NnqftError) else f"{type(error).__name__}: {error}"
+        cause = str(error) if isinstance(error, NnqftError) else raised(error)
         raise WorkError(f"{task.label}: {one_line(cause)}") from None

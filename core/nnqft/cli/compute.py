@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from nnqft.cli.options import (
     Accuracy,
+    DryRun,
     Indices,
     LedgerPath,
     Model,
@@ -40,15 +41,16 @@ def compute(
     time_limit: TimeLimit = None,
     ledger: LedgerPath = None,
     place: Place = Place(),
+    dry_run: DryRun = False,
     output: Output = Output(),
 ) -> int:
     """Compute an observable as the sum of its diagrams.
 
     Examples:
 
-        nnqft compute taylor -p activation=tanh -p N=50 -p sigma_w=0.5 -n 2 -k 1 --tau 0:5:11
+        nnqft compute linear -p N=100 -p sigma_w=0.5 --tau 0:5:11 --plot c.png
 
-        nnqft compute linear -O correlation_length -n resummed -k 1 --json length.json --plot length.png
+        nnqft compute cubic_tanh -p N=50 -p sigma_w=0.5 -n 3 -k 1 --dry-run
     """
     import nnqft
 
@@ -58,4 +60,9 @@ def compute(
     question = {"order": order, "width_order": width_order, "indices": indices, **parse_times(tau, times)}
     effort = {**asdict(accuracy), **place.options, "time_limit": time_limit, "ledger": ledger}
     what = names if len(names) > 1 else observable
+    if dry_run:
+        from nnqft.pipeline.forecast import forecasts
+
+        print("\n\n".join(each.table() for each in forecasts(theory, what, **question, **effort)))
+        return 0
     return finish(lambda: nnqft.compute(theory, what, **question, **effort), output)

@@ -12,6 +12,7 @@ from nnqft.cli.options import (
     QUESTION,
     WHOLE,
     Accuracy,
+    DryRun,
     Model,
     Order,
     Output,
@@ -38,15 +39,16 @@ def dyson(
     intervals: Annotated[int | None, WHOLE, Parameter(group=ACCURACY, help="Of the grid, a multiple of 4.")] = None,
     accuracy: Accuracy = Accuracy(),
     place: Place = Place(),
+    dry_run: DryRun = False,
     output: Output = Output(),
 ) -> int:
     """Solve Dyson's equation with the self-energy of a model to an order.
 
     Examples:
 
-        nnqft dyson cubic_tanh -p N=100 -n 2 -k 1 --plot dyson.png
+        nnqft dyson cubic_tanh -p N=100 -p sigma_w=0.5 -n 2 -k 1 --plot dyson.png
 
-        nnqft dyson taylor -p activation=tanh -p expansion=bare -n 1 -k 0 --self-consistent
+        nnqft dyson linear -p sigma_w=0.5 -n 1 -k 0 --self-consistent
     """
     import nnqft
 
@@ -54,4 +56,10 @@ def dyson(
     theory = nnqft.theory(model, **parse_parameters(param))
     question: dict[str, Any] = {"order": order, "width_order": width_order, "self_consistent": self_consistent}
     grid: dict[str, Any] = {"reach": reach, "intervals": intervals}
-    return finish(lambda: nnqft.dyson(theory, **question, **grid, **asdict(accuracy), **place.options), output)
+    effort = {**asdict(accuracy), **place.options}
+    if dry_run:
+        from nnqft.self_energies.forecast import forecast_dyson
+
+        print(forecast_dyson(theory, **question, **grid, **effort).table())
+        return 0
+    return finish(lambda: nnqft.dyson(theory, **question, **grid, **effort), output)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from nnqft.cli.described import described, list_of
 from nnqft.cli.options import (
     OUTPUT,
     QUESTION,
@@ -20,10 +21,15 @@ from nnqft.cli.options import (
     WidthOrder,
     parse_parameters,
 )
+from nnqft.errors import PluginError
 from nnqft.graphs.generate import MAX_DIAGRAMS
 
+Name = Annotated[
+    str | None, Parameter(group=QUESTION, help="Show this one with all its parameters; list all if absent.")
+]
 
-def plugins(name: Annotated[str | None, Parameter(help="Show this one with all its parameters.")] = None) -> int:
+
+def plugins(name: Name = None) -> int:
     """List what is installed: models, observables, integrators, executors, drawings, commands; or show one of them.
 
     Examples:
@@ -37,36 +43,15 @@ def plugins(name: Annotated[str | None, Parameter(help="Show this one with all i
 
     host = default_host()
     if name is None:
-        for kind, table in host.found.items():
-            print(f"{kind}s")
-            width = max((len(each) for each in table), default=0)
-            for each, (thing, plugin) in table.items():
-                print(f"  {each:<{width}}  {_summary(thing)}" + f"  [{plugin}]" * (not plugin.startswith("nnqft")))
-        for plugin, cause in host.broken.items():
-            print(f"broken: {plugin}: {cause}")
-        print("nnqft plugins NAME shows one with its parameters")
+        print("\n".join(list_of(host)))
         return 0
     found = [(kind, *table[name]) for kind, table in host.found.items() if name in table]
+    if not found and name in host.broken:
+        raise PluginError(f"plugin {name!r} is broken: {host.broken[name]}")
     if not found:
-        everything = [each for table in host.found.values() for each in table]
-        raise UnknownNameError("plugin", name, everything)
-    for kind, thing, plugin in found:
-        _show(kind, name, thing, plugin)
+        raise UnknownNameError("plugin", name, {each for table in host.found.values() for each in table})
+    print("\n\n".join("\n".join(described(kind, name, thing, plugin)) for kind, thing, plugin in found))
     return 0
-
-
-def _summary(thing: Any) -> str:
-    words: str = thing if isinstance(thing, str) else getattr(thing, "summary", "") or thing.__doc__ or ""
-    return words.partition("\n")[0]
-
-
-def _show(kind: str, name: str, thing: Any, plugin: str) -> None:
-    print(f"{kind} {name}, of plugin {plugin}: {_summary(thing)}")
-    parameters = getattr(thing, "parameters", {})
-    width = max((len(parameter) for parameter in parameters), default=0)
-    for parameter, spec in parameters.items():
-        default = "" if spec.default is None else f", default {spec.default}"
-        print(f"  {parameter:<{width}}  {spec.meaning}{default}")
 
 
 def rules(model: Model, *, param: Param = None, start: Start = "stationary") -> int:
@@ -76,7 +61,7 @@ def rules(model: Model, *, param: Param = None, start: Start = "stationary") -> 
 
         nnqft rules cubic_tanh
 
-        nnqft rules taylor -p activation=erf --start rest
+        nnqft rules taylor -p activation=erf -p expansion=bare --start rest
     """
     from nnqft import theory
 
@@ -112,8 +97,8 @@ def diagrams(
     """
     import nnqft
     from nnqft.checks import whole_number
-    from nnqft.graphs.text import LEGEND
-    from nnqft.host import default_host
+    from nnqft.graphs.text import legend
+    from nnqft.host import default_host, plugin_errors
 
     draw = default_host().drawing(drawing)
     shown = whole_number("limit", limit, 0)
@@ -126,16 +111,18 @@ def diagrams(
         irreducible=irreducible,
         max_diagrams=max_diagrams,
     )
-    print(f"{len(found)} diagrams of {found.observable} in {model}")
+    print(f"{len(found)} diagram{'s' * (len(found) != 1)} of {found.observable} in {model}")
     for (n, k), count in found.counts.items():
         print(f"  order {n}, width order {k}: {count}")
     if shown and len(found):
         print("\norder  width order  weight        |Aut|  drawing")
     for diagram in found[:shown]:
         numbers = f"{diagram.order:>5}  {diagram.width:>11}  {diagram.weight:<12.6g}  {diagram.symmetry_factor:>5}"
-        print(f"{numbers}  {draw(diagram)}")
+        with plugin_errors(f"drawing {drawing!r}"):
+            drawn = draw(diagram)
+        print(f"{numbers}  {drawn}")
     if shown and len(found) and drawing == "text":
-        print(f"read: {LEGEND}")
+        print(f"read: {legend(found[:shown])}")
     if len(found) > shown > 0:
         print(f"… {len(found) - shown} more; list them with --limit {len(found)}")
     return 0

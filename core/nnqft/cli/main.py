@@ -12,15 +12,17 @@ from pkgutil import resolve_name
 
 from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
 
+from nnqft.cli.completion import COMPLETION, completion_command
+from nnqft.cli.examples import show_examples
 from nnqft.cli.summaries import summary
-from nnqft.errors import NnqftError, PluginError, one_line
+from nnqft.errors import NnqftError, PluginError, one_line, raised
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; every error is one line on stderr."""
     warnings.showwarning = lambda message, *_, **__: print(f"nnqft: warning: {message}", file=sys.stderr)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        words = sys.argv[1:] if arguments is None else arguments
         status = _app(words)(
             words,
             exit_on_error=False,
@@ -36,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:
+        if (theirs := _of_plugin(words)) is None:
+            raise
+        return _fail(f"{theirs} raised {raised(error)}", 2)
     return status if isinstance(status, int) else 0
 
 
@@ -47,11 +53,16 @@ def _app(words: Sequence[str]) -> App:
         name="nnqft",
         help="Feynman diagrams of deep and recurrent networks at finite width.",
         version_flags=["--version"],
+        # Docstrings are plain English, in which ⟨h⟩*2 or a_n is no markup.
+        help_format="plaintext",
         suppress_keyboard_interrupt=False,
     )
+    app.command(completion_command(app), name=COMPLETION)
+    show_examples(app[COMPLETION])
     first = words[0] if words else "--help"
     for name, (path, plugin) in default_host().table("command").items():
-        if first != name:
+        # A shell completes all their options, for which all are imported.
+        if first not in (name, COMPLETION):
             # The list of commands shows what each does: read from its source, as importing them all is slow.
             told = summary(path) if first in ("-h", "--help") else ""
             if told is not None:
@@ -59,12 +70,22 @@ def _app(words: Sequence[str]) -> App:
                 continue
         try:
             app.command(resolve_name(path), name=name)
-        except Exception as error:  # a stranger's code may raise anything
-            cause = f"command {name!r} of plugin {plugin!r} is broken: {type(error).__name__}: {one_line(str(error))}"
+            show_examples(app[name])
+        except Exception as error:  # a plugin's code may raise anything
+            cause = f"command {name!r} of plugin {plugin!r} is broken: {raised(error)}"
             if first == name:
                 raise PluginError(cause) from error
             app.command(path, name=name, help=cause)
     return app
+
+
+def _of_plugin(words: Sequence[str]) -> str | None:
+    """Which command of somebody else's plugin these words ask for; None for one of ours, whose mistakes are bugs."""
+    from nnqft.host import default_host
+
+    name = words[0] if words else ""
+    _, plugin = default_host().table("command").get(name, ("", "nnqft"))
+    return None if plugin.startswith("nnqft") else f"command {name!r} of plugin {plugin!r}"
 
 
 def _with_hint(error: CycloptsError) -> str:

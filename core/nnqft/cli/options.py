@@ -42,6 +42,10 @@ _INTEGRATOR = Parameter(group=ACCURACY, help="See nnqft plugins; auto chooses fo
 _NEVAL = Parameter(group=ACCURACY, help="Samples to spend over all diagrams.")
 _MAX_DIAGRAMS = Parameter(group=ACCURACY, help="Refuse to generate more diagrams than this.")
 
+_JSON = Parameter(
+    group=OUTPUT, allow_leading_hyphen=True, help="Write the whole result to this .json file, or - for stdout."
+)
+
 Model = Annotated[str, Parameter(group=QUESTION, help="Name of a model; see nnqft plugins.")]
 Param = Annotated[
     list[str] | None,
@@ -79,12 +83,20 @@ Indices = Annotated[
 MaxDiagrams = Annotated[int, WHOLE, _MAX_DIAGRAMS]
 Rtol = Annotated[float | None, Parameter(group=ACCURACY, help="Relative error to reach at every time.")]
 Seed = Annotated[int, WHOLE, Parameter(group=ACCURACY, help="All randomness follows from it.")]
+Executor = Annotated[str, Parameter(group=WHERE, help="local, processes or ray.")]
+Progress = Annotated[bool | None, Parameter(group=WHERE, help="Show a progress bar; by default on a terminal.")]
 TimeLimit = Annotated[
     float | None, Parameter(group=ACCURACY, help="Stop after so many seconds with the estimate so far.")
 ]
 LedgerPath = Annotated[
     Path | None,
     Parameter(name="--ledger", group=WHERE, help="Keep finished chunks in this file, and go on from what is there."),
+]
+
+
+DryRun = Annotated[
+    bool,
+    Parameter(negative=(), group=WHERE, help="Say what would be done and about how long it would take, and stop."),
 ]
 
 
@@ -106,14 +118,12 @@ class Accuracy:
 class Place:
     """Where work runs."""
 
-    executor: Annotated[str, Parameter(group=WHERE, help="local, processes or ray.")] = "local"
+    executor: Executor = "local"
     address: Annotated[
         str | None, Parameter(group=WHERE, help="Of a Ray cluster: auto, host:port or ray://host:port.")
     ] = None
     workers: Annotated[int | None, WHOLE, Parameter(group=WHERE, help="How many; all cores if absent.")] = None
-    progress: Annotated[bool | None, Parameter(group=WHERE, help="Show a progress bar; by default on a terminal.")] = (
-        None
-    )
+    progress: Progress = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -123,12 +133,18 @@ class Place:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
+class ManyPlaces(Place):
+    """Where work runs that is worth every core; a default of its own, so that help and other options know of it."""
+
+    executor: Executor = "processes"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
 class Output:
     """Files to write beside the printed table."""
 
-    json: Annotated[
-        Path | None, Parameter(group=OUTPUT, help="Write the whole result to this .json file, or - for stdout.")
-    ] = None
+    json: Annotated[Path | None, _JSON] = None
     plot: Annotated[Path | None, Parameter(group=OUTPUT, help="Write a plot to this file.")] = None
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,16 +35,28 @@ class Shown(Protocol):
     def save(self, path: Path) -> None:
         """Write the result to a file."""
 
+    def to_data(self) -> Mapping[str, Any]:
+        """The result as JSON values."""
+
 
 def check_outputs(output: Output) -> None:
     """Refuse an output path before an hour of work, not after."""
     for path in (output.json, output.plot):
-        if path not in (None, STDOUT) and (path.is_dir() or not path.absolute().parent.is_dir()):
-            raise InputError(f"cannot write {str(path)!r}: wanted a file in a folder that exists")
+        if path not in (None, STDOUT):
+            check_path(path)
     if output.json not in (None, STDOUT) and output.json.suffix.lower() != ".json":
         raise InputError(f"--json {short(str(output.json))}: wanted a name that ends in .json, or - for stdout")
     if output.plot is not None:
         _check_plot(output.plot)
+
+
+def check_path(path: Path) -> None:
+    """InputError unless a file of that name can be written, or written anew."""
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir():
+        raise InputError(f"cannot write {str(path)!r}: wanted a file in a folder that exists")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise InputError(f"cannot write {str(path)!r}: permission denied; wanted a file in a folder of yours")
 
 
 def _check_plot(path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nnqft.graphs.parts import Line, Point
 from nnqft.graphs.text import one_line
+from nnqft.show.numbers import clipped
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -24,7 +25,11 @@ def family_name(width: int) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Diagram:
-    """One Feynman diagram.
+    """One Feynman diagram; ``str`` writes it on a line, such as ``t(a(b)) s s~b {a,b}``.
+
+    t and s (t1, t2, … if there are more) are the external times, other letters internal ones. ``a(b,c)``: responses run
+    from b and from c to a; ``a>b``: a response from a to b, which would be a second one of a; ``a>a``: one closed on
+    its own time; ``a~b``: a correlator; ``t|a``: the amputated leg t ends on a; ``{a,b}``: the times of one vertex.
 
     Attributes
     ----------
@@ -109,4 +114,5 @@ class Diagram:
         return one_line(self.points, self.lines)
 
     def __repr__(self) -> str:
-        return f"Diagram({self}, order={self.order}, width={self.width}, weight={self.weight:g})"
+        numbers = f"order={self.order}, width={self.width}, weight={self.weight:g}"
+        return f"Diagram({clipped(str(self), 120)}, {numbers})"

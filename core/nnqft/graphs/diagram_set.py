@@ -18,7 +18,7 @@ from nnqft.graphs.parts import Line, Point
 from nnqft.rules.theory import Theory
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DiagramSet(Sequence[Diagram]):
     """All diagrams of an observable up to an order, sorted by order, width and canonical form.
 
@@ -96,9 +96,12 @@ class DiagramSet(Sequence[Diagram]):
         """Number of diagrams by (order, width)."""
         return dict(sorted(Counter(zip(self.orders.tolist(), self.widths.tolist(), strict=True)).items()))
 
+    def __repr__(self) -> str:
+        return f"DiagramSet({len(self)} diagrams of {self.observable} in {self.theory.model})"
+
     def __str__(self) -> str:
         table = ", ".join(f"({n}, {k}): {c}" for (n, k), c in self.counts.items())
-        return f"{len(self)} diagrams of {self.observable} in {self.theory.model} by (order, width): {table}"
+        return f"{len(self)} diagrams of {self.observable} in {self.theory.model} by (order, width order): {table}"
 
     @cached_property
     def vertex_counts(self) -> np.ndarray:

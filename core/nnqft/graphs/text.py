@@ -7,13 +7,28 @@ an amputated leg that ends on a reads ``t|a``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from string import ascii_lowercase
 
 from nnqft.graphs.parts import Line, Point
 
-LEGEND = "a(b): response of b runs to a · a~b: correlator · {a,b}: the times of one vertex"
-"""How to read one line, for those who list diagrams."""
+_LEGEND = (
+    (r"\(", "a(b): a response runs from b to a"),
+    (r"\|", "t|a: the amputated leg t ends on a"),
+    (r"\b(\w+)>(?!\1\b)", "a>b: a response, too, from a to b"),
+    (r"\b(\w+)>\1\b", "a>a: a response closed on its own time"),
+    (r"~", "a~b: a correlator of a and b"),
+    (r"{\w+}", "{a}: a vertex of one time"),
+    (r"{\w+,", "{a,b}: the times of one vertex"),
+)
+"""Signs of one line, and how each is read."""
+
+
+def legend(lines: Iterable[object]) -> str:
+    """How to read diagrams that are written on one line each: the signs that occur in them, nothing else."""
+    texts = [str(line) for line in lines]
+    return " · ".join(words for sign, words in _LEGEND if any(re.search(sign, text) for text in texts))
 
 
 def point_names(points: Sequence[Point]) -> list[str]:

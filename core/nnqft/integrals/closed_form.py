@@ -11,11 +11,13 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnqft.show.numbers import clipped
+
 Polynomial = tuple[Fraction, ...]
 """Coefficients of x^0, x^1, …"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClosedForm:
     """Σ_c P_c(γτ) e^{−cγτ} for τ ≥ 0.
 
@@ -51,6 +53,9 @@ class ClosedForm:
         for rate, polynomial in self.terms.items():
             value = value + np.polyval([float(c) for c in reversed(polynomial)], x) * np.exp(-float(rate) * x)
         return value if value.ndim else float(value)
+
+    def __repr__(self) -> str:
+        return clipped(f"ClosedForm({self}") + ")"
 
     @property
     def at_zero(self) -> Fraction:

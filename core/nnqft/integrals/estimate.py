@@ -12,9 +12,10 @@ import numpy as np
 
 from nnqft.checks import finite_number, whole_number
 from nnqft.files import array_from, to_plain
+from nnqft.show.numbers import value_with_error
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """An estimate of an integral, or of a sum of integrals, at M time tuples.
 
@@ -53,6 +54,11 @@ class Estimate:
     dof: int = 0
     seconds: float = 0.0
     rounding: np.ndarray = field(default_factory=lambda: np.zeros(1))
+
+    def __repr__(self) -> str:
+        more = f" and {len(self.mean) - 1} more" if len(self.mean) > 1 else ""
+        first = value_with_error(float(self.mean[0]), float(self.sdev[0]), float(np.ravel(self.rounding)[0]))
+        return f"Estimate({first}{more}, {f'{self.samples:,} samples' if self.samples else 'exact'})"
 
     @classmethod
     def of_chunk(cls, samples: int, mean: np.ndarray, cov: np.ndarray, seconds: float = 0.0) -> Estimate:

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nnqft.checks import one_line_keywords
 from nnqft.errors import InputError, TheoryError
 from nnqft.graphs.diagram import Diagram
 from nnqft.graphs.parts import Line, Point
@@ -21,6 +22,7 @@ from nnqft.integrals.integral import FREE, Branch, Factor, TimeIntegral, memorie
 from nnqft.rules.theory import Theory
 
 
+@one_line_keywords
 def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIntegral:
     """The time integral of a diagram, without the diagram's weight.
 

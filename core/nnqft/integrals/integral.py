@@ -42,7 +42,7 @@ class Branch(NamedTuple):
     rank: int = 0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TimeIntegral:
     """The time integral of a diagram for a whole grid of external times, without the diagram's weight.
 
@@ -86,6 +86,9 @@ class TimeIntegral:
     lines: tuple[Line, ...]
     factors: tuple[Factor, ...] = ()
     scale: float = 1.0
+
+    def __repr__(self) -> str:
+        return f"TimeIntegral({self.dim} internal times, at {len(self.times)} external ones, of {self.theory.model})"
 
     @property
     def dim(self) -> int:

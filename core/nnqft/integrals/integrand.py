@@ -8,7 +8,7 @@ from types import ModuleType
 
 import numpy as np
 
-from nnqft.errors import PluginError
+from nnqft.errors import PluginError, raised
 from nnqft.integrals.shape import BranchShape, LineShape, Shape
 from nnqft.rules.parts import Array, Propagator
 
@@ -224,7 +224,7 @@ def call_kernel(what: str, call: Callable[[], Array], shape: tuple[int, ...], xp
     try:
         value = xp.asarray(call())
     except Exception as error:  # a plugin's code may raise anything
-        raise PluginError(f"{what} raised {type(error).__name__}: {error}") from error
+        raise PluginError(f"{what} raised {raised(error)}") from error
     if value.shape not in ((), shape):
         raise PluginError(f"{what} returned shape {tuple(value.shape)} for times of shape {shape}")
     if xp is np and not np.isfinite(value).all():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Activation:
     """φ and its derivative as functions of arrays, for what needs the network itself: simulation, mean-field theory.
 
@@ -36,6 +36,9 @@ class Activation:
     value: Callable[[np.ndarray], np.ndarray]
     slope: Callable[[np.ndarray], np.ndarray] | None = None
     kinks: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Activation({self.name})"
 
     @property
     def coefficients(self) -> tuple[float, ...] | None:

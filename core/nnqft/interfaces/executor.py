@@ -12,12 +12,13 @@ import numpy as np
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.integral import TimeIntegral
 from nnqft.interfaces.integrator import AbstractIntegrator
+from nnqft.show.numbers import clipped
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Work:
     """One integral to compute and what it is worth.
 
@@ -52,8 +53,11 @@ class Work:
     seed_words: tuple[int, ...]
     state_words: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        return clipped(f"Work({self.label} by {self.integrator.name}, weight {self.weight:g}") + ")"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Keep:
     """Where finished work is kept.
 
@@ -73,6 +77,9 @@ class Keep:
 
     path: str
     request: str
+
+    def __repr__(self) -> str:
+        return clipped(f"Keep({self.path!r}") + ")"
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class Target:
         return bound
 
 
-@dataclass
+@dataclass(repr=False)
 class Outcome:
     """What an executor hands back.
 
@@ -142,6 +149,11 @@ class Outcome:
     reason: str
     failure: Exception | None = None
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        done = sum(estimate is not None for estimate in self.estimates)
+        state = "converged" if self.converged else "not converged"
+        return clipped(f"Outcome({done} of {len(self.estimates)} estimates, {state}: {self.reason}") + ")"
 
 
 class AbstractExecutor(ABC):
@@ -176,7 +188,8 @@ class AbstractExecutor(ABC):
         """Sample all work until the weighted sum meets the target.
 
         `progress` is called now and then with ``samples`` (spent), ``expected`` (as far as can be told now) and
-        ``error`` (largest error over what the target allows, inf while unknown).
+        ``error`` (largest error over what the target allows, inf while unknown). Where something else than samples is
+        counted, ``stage`` says what is being done and ``things`` what is counted.
         """
 
     def map(self, function: Callable[[Item], Value], items: Sequence[Item]) -> Iterator[Value]:
@@ -185,6 +198,11 @@ class AbstractExecutor(ABC):
         For work that is not an integral, such as simulations. Function and items must survive pickling.
         """
         return map(function, items)
+
+    @property
+    def parallel(self) -> int:
+        """How many pieces of work it does at a time, as far as is known; only predictions depend on it."""
+        return 1
 
     def close(self) -> None:
         """Give back what the executor holds; called once, also after a failure."""

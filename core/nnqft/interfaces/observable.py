@@ -50,7 +50,7 @@ class AbstractObservable(ABC):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Need:
     """A base observable that a derived one is made of.
 
@@ -73,6 +73,10 @@ class Need:
     observable: str
     times: tuple[tuple[float, ...], ...]
     indices: str | None = None
+
+    def __repr__(self) -> str:
+        indices = f" ({self.indices})" if self.indices else ""
+        return f"Need({self.observable}{indices} at {len(self.times)} times)"
 
 
 class AbstractDerivedObservable(ABC):
@@ -124,3 +128,13 @@ class AbstractDerivedObservable(ABC):
         `values` has an array of M correlated gvars for each need, by its name; arithmetic and numpy functions carry
         their errors on. nan stands for a number that does not exist.
         """
+
+    def method_error(
+        self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]
+    ) -> Mapping[str, float]:
+        """What a fit or a finite grid leaves uncertain of the numbers of `derive`, even where `values` are exact.
+
+        Such as the difference to a smaller fit or a coarser grid; nan where nothing is known. `values` are plain
+        numbers here. Numbers that are not named follow from the base observables exactly.
+        """
+        return {}

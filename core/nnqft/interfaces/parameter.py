@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nnqft.checks import finite_number, whole_number
@@ -47,7 +47,7 @@ class Parameter:
     high: float = 1e9
     open_low: bool = False
     integer: bool = False
-    check: Callable[[str, Any], Any] | None = None
+    check: Callable[[str, Any], Any] | None = field(default=None, repr=False)
 
     def validate(self, name: str, value: object) -> Any:
         """The value in its proper type: float, int if `integer`, or what `check` makes of it.

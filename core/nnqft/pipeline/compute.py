@@ -145,7 +145,7 @@ def compute(
     >>> round(float(result.mean[0]), 6)
     0.577778
     """
-    theory, names = as_theory(theory), _names(observable)
+    theory, names = as_theory(theory), names_of(observable)
     effort = Effort(
         integrator=integrator,
         rtol=rtol,
@@ -171,7 +171,7 @@ def compute(
     return made[names[0]] if isinstance(observable, str) else {name: made[name] for name in names}
 
 
-def _names(observable: object) -> list[str]:
+def names_of(observable: object) -> list[str]:
     """The names of one or several observables as a list; InputError if they are none, or one comes twice."""
     if isinstance(observable, str):
         return [observable]

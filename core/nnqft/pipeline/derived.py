@@ -11,12 +11,21 @@ from nnqft.errors import InputError, short
 from nnqft.host import default_host
 from nnqft.interfaces.observable import AbstractDerivedObservable, Need
 from nnqft.pipeline.run import run
-from nnqft.results.derivation import Base, base_of, derive, label_of, needs_of, partial_numbers, shifted_numbers
+from nnqft.results.derivation import (
+    Base,
+    base_of,
+    derive,
+    label_of,
+    method_errors,
+    needs_of,
+    partial_numbers,
+    shifted_numbers,
+)
 from nnqft.results.derived import Derived
 from nnqft.results.result import Result
 from nnqft.rules.theory import Theory
 from nnqft.stages.effort import Effort
-from nnqft.stages.request import make_request
+from nnqft.stages.request import Request, make_request
 from nnqft.stages.times import check_times
 
 Grids = dict[AbstractDerivedObservable, np.ndarray | None]
@@ -40,6 +49,24 @@ def compute_derived(
     InputError, PluginError
         If an observable does not fit the theory, or a plugin answers nonsense.
     """
+    question = {"order": order, "width_order": width_order, "times": times, "tau": tau, "indices": indices}
+    grids, requests = base_requests(theory, names, effort, **question)
+    results = {base: run(theory, *each) for base, each in requests.items()}
+    return {plugin.name: _derived(plugin, theory, grid, results) for plugin, grid in grids.items()}
+
+
+def base_requests(
+    theory: Theory,
+    names: Sequence[str],
+    effort: Effort,
+    *,
+    order: object,
+    width_order: object = None,
+    times: object = None,
+    tau: object = None,
+    indices: object = None,
+) -> tuple[Grids, dict[Base, tuple[Request, Effort]]]:
+    """The times of each derived observable, and the evaluations that all of them need, each once."""
     if indices is not None:
         raise InputError(f"indices={short(indices)}: {names[0]!r} chooses the indices of its legs; leave indices out")
     grids: Grids = {}
@@ -47,11 +74,10 @@ def compute_derived(
         plugin = default_host().observable(name)
         assert isinstance(plugin, AbstractDerivedObservable)  # the caller sorted them
         grids[plugin] = _grid(theory, plugin.arity, times, tau)
-    results = {
-        base: _evaluate(theory, Need(base.observable, rows, base.indices), effort, order, width_order)
+    return grids, {
+        base: _base_request(theory, Need(base.observable, rows, base.indices), effort, order, width_order)
         for base, rows in _all_times(theory, grids).items()
     }
-    return {plugin.name: _derived(plugin, theory, grid, results) for plugin, grid in grids.items()}
 
 
 def _grid(theory: Theory, arity: int | None, times: object, tau: object) -> np.ndarray | None:
@@ -69,20 +95,22 @@ def _all_times(theory: Theory, grids: Grids) -> dict[Base, tuple[tuple[float, ..
     return {base: tuple(rows) for base, rows in wanted.items()}
 
 
-def _evaluate(theory: Theory, need: Need, effort: Effort, order: object, width_order: object) -> Result:
+def _base_request(
+    theory: Theory, need: Need, effort: Effort, order: object, width_order: object
+) -> tuple[Request, Effort]:
     """One base observable, its tolerance relative to its largest free value: a tail that is nearly zero needs no
     digits of its own.
     """
     question = {"times": need.times, "indices": need.indices}
     request = make_request(theory, need.observable, effort, order=order, width_order=width_order, **question)
     if effort.rtol is None or request.resummed:
-        return run(theory, request, effort)
+        return request, effort
     cheap = Effort(neval=1, max_diagrams=effort.max_diagrams)
     free = run(theory, make_request(theory, need.observable, cheap, order=0, **question), cheap)
     if scale := float(abs(free.mean).max()):
         effort = effort.to_error(max(effort.atol or 0.0, effort.rtol * scale))
         request = make_request(theory, need.observable, effort, order=order, width_order=width_order, **question)
-    return run(theory, request, effort)
+    return request, effort
 
 
 def _derived(
@@ -100,4 +128,7 @@ def _derived(
     lower = [partial_numbers(plugin, theory, grid, bases, n, None) for n in orders]
     by_order = np.reshape(lower, (len(lower), len(names)))
     left = shifted_numbers(plugin, theory, grid, bases, mean)
-    return Derived(plugin.name, grid, names, mean, cov, bases, by_order, tuple(notes), theory, left)
+    method = method_errors(plugin, theory, grid, bases, names)
+    if method.any():
+        notes["method error: what a fit or a finite grid leaves uncertain, estimated, no bound"] = None
+    return Derived(plugin.name, grid, names, mean, cov, bases, by_order, tuple(notes), theory, left, method)

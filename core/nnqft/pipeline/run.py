@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from nnqft.errors import InputError, IntegrationError, short
+from nnqft.host import plugin_errors
 from nnqft.interfaces.executor import AbstractExecutor, Target
 from nnqft.pipeline.degree import choose_degree
 from nnqft.pipeline.resummed import resum
@@ -30,11 +31,13 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
         theory, note = choose_degree(theory, request, effort)
         request, notes = request.of_theory(theory), (note,)
     target = effort.target(request.to_json())
-    diagram_set = requested_diagrams(theory, request, effort.max_diagrams)
-    job = make_job(diagram_set, np.array(request.times), request.integrator)
-    with effort.running() as executor, progress_bar(effort.progress) as report:
-        _check_durable(executor, target)
-        outcome = executor.evaluate(job.work, target, report)
+    with progress_bar(effort.progress, "generating diagrams") as report:
+        diagram_set = requested_diagrams(theory, request, effort.max_diagrams)
+        job = make_job(diagram_set, np.array(request.times), request.integrator)
+        with effort.running() as executor:
+            _check_durable(executor, target)
+            with plugin_errors(f"executor {executor.name!r}"):
+                outcome = executor.evaluate(job.work, target, report)
     result = make_result(request, diagram_set, job, outcome, time.monotonic() - began, notes)
     if outcome.failure is not None:
         raise IntegrationError(str(outcome.failure), result) from outcome.failure

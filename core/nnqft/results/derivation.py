@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import product
 from typing import NamedTuple
@@ -60,21 +60,15 @@ def derive(
     """Names, means and covariance of the derived numbers, from a total for each base observable."""
     import gvar
 
-    known = {}
-    for label, total in totals.items():
-        numbers = gvar.gvar(total.mean, np.array(total.cov))
-        known[label] = dict(zip(bases[label].request.times, numbers, strict=True))
-    values = {
-        name: np.array([known[label_of(base_of(need))][tuple(row)] for row in need.times])
-        for name, need in needs_of(plugin, theory, times).items()
-    }
+    numbers = {label: gvar.gvar(total.mean, np.array(total.cov)) for label, total in totals.items()}
+    values = _values(plugin, theory, times, bases, numbers)
     with plugin_errors(f"observable {plugin.name!r}"), np.errstate(all="ignore"):
         by_name = plugin.derive(theory, times, values)
     if not isinstance(by_name, Mapping):
         raise PluginError(f"observable {plugin.name!r} derived {short(by_name)}, wanted a mapping of names to numbers")
-    numbers = [x if isinstance(x, gvar.GVar) else gvar.gvar(float(x), 0.0) for x in by_name.values()]
-    mean = np.array([x.mean for x in numbers])
-    cov = np.array(gvar.evalcov(numbers)).reshape(len(numbers), len(numbers))
+    derived = [x if isinstance(x, gvar.GVar) else gvar.gvar(float(x), 0.0) for x in by_name.values()]
+    mean = np.array([x.mean for x in derived])
+    cov = np.array(gvar.evalcov(derived)).reshape(len(derived), len(derived))
     broken = ~np.isfinite(mean) | ~np.isfinite(np.diagonal(cov))
     mean[broken] = math.nan
     cov[broken, :] = cov[:, broken] = math.nan
@@ -103,6 +97,40 @@ def shifted_numbers(
         with suppress(PluginError):  # shifted numbers may be none that the plugin is made for
             change = np.fmax(change, np.abs(derive(plugin, theory, times, bases, totals)[1] - mean))
     return change
+
+
+def _values(
+    plugin: AbstractDerivedObservable,
+    theory: Theory,
+    times: np.ndarray | None,
+    bases: Mapping[str, Result],
+    numbers: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """What each need of an observable has come out as, from the numbers of each base observable at all its times."""
+    known = {label: dict(zip(bases[label].request.times, each, strict=True)) for label, each in numbers.items()}
+    return {
+        name: np.array([known[label_of(base_of(need))][tuple(row)] for row in need.times])
+        for name, need in needs_of(plugin, theory, times).items()
+    }
+
+
+def method_errors(
+    plugin: AbstractDerivedObservable,
+    theory: Theory,
+    times: np.ndarray | None,
+    bases: Mapping[str, Result],
+    names: Sequence[str],
+) -> np.ndarray:
+    """(K,) what the method of each number leaves uncertain: 0 for one that follows exactly, nan if that is unknown."""
+    values = _values(plugin, theory, times, bases, {label: result.mean for label, result in bases.items()})
+    with plugin_errors(f"observable {plugin.name!r}"), np.errstate(all="ignore"):
+        found = plugin.method_error(theory, times, values)
+        sizes = {str(name): abs(float(size)) for name, size in found.items()}
+    if unknown := set(sizes) - set(names):
+        raise PluginError(
+            f"observable {plugin.name!r} has an error of {short(sorted(unknown))}, which it did not derive"
+        )
+    return np.array([sizes.get(name, 0.0) for name in names])
 
 
 def partial_numbers(

@@ -57,6 +57,9 @@ class Derived:
     truncation : (K,) array
         How much the numbers change when every base observable is shifted by its `Result.truncation`, up or down,
         whichever changes them most; no bound. nan where a number does not exist, or no longer does when shifted.
+    method_error : (K,) array
+        What a fit or a finite grid leaves uncertain, by comparison with a smaller one: an estimate, no bound. 0 for a
+        number that follows exactly from the base observables, nan where nothing is known.
 
     Examples
     --------
@@ -79,11 +82,17 @@ class Derived:
     notes: tuple[str, ...] = ()
     theory: Theory | None = field(default=None, repr=False)
     truncation: np.ndarray = field(default_factory=lambda: np.full(1, math.nan))
+    method_error: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     @property
     def sdev(self) -> np.ndarray:
         """(K,) standard deviations of the numbers."""
         return np.sqrt(np.maximum(np.diagonal(self.cov), 0.0))
+
+    @property
+    def error(self) -> np.ndarray:
+        """(K,) statistical error and that of the method together, as far as they are known."""
+        return np.hypot(self.sdev, np.nan_to_num(self.method_error))
 
     @property
     def first(self) -> Result:
@@ -101,7 +110,7 @@ class Derived:
         return sum(result.seconds for result in self.bases.values())
 
     def __getitem__(self, name: str) -> gvar.GVar:
-        """One of the numbers, as a gvar with its error.
+        """One of the numbers, as a gvar with its error, that of the method included.
 
         Raises
         ------
@@ -121,7 +130,7 @@ class Derived:
         if name not in self.names:
             raise InputError(f"{self.observable} has no {short(name)}, only {', '.join(self.names)}")
         n = self.names.index(name)
-        return gvar.gvar(self.mean[n], self.sdev[n])
+        return gvar.gvar(self.mean[n], self.error[n])
 
     def partial(self, order: int, width_order: int | None = None) -> np.ndarray:
         """(K,) the numbers with every base observable summed to a lower order and width order; no errors.
@@ -155,7 +164,8 @@ class Derived:
         made_of = ", ".join(f"{name} at {len(result.mean)} times" for name, result in self.bases.items())
         reasons = ", ".join(dict.fromkeys(result.reason for result in self.bases.values()))
         last = outcome_line(self.converged, reasons, self.seconds, self.first.request.seed)
-        numbers = self.names, self.mean, self.sdev, self.truncation
+        method = np.broadcast_to(self.method_error, len(self.names))
+        numbers = self.names, self.mean, self.sdev, method, self.truncation
         return derived_page(
             self.observable, self.first.request, numbers, self.by_order, made_of, self.notes, last
         ).text()
@@ -164,13 +174,13 @@ class Derived:
         return self.table()
 
     def __repr__(self) -> str:
-        shown = [f"{n} = {value_with_error(m, s)}" for n, m, s in zip(self.names, self.mean, self.sdev, strict=True)]
+        shown = [f"{n} = {value_with_error(m, s)}" for n, m, s in zip(self.names, self.mean, self.error, strict=True)]
         more = ", …" if len(shown) > _SHOWN else ""
         return f"Derived({self.observable} of {self.first.request.model}: {', '.join(shown[:_SHOWN])}{more})"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The numbers with error bars, over the first time if there is one number a time; returns the axes."""
-        numbers = self.names, self.mean, self.sdev
+        numbers = self.names, self.mean, self.error
         return derived_chart(self.observable, self.first.request, self.times, numbers, self.by_order).draw(ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -187,6 +197,7 @@ class Derived:
             "mean": to_plain(self.mean),
             "cov": to_plain(self.cov),
             "truncation": to_plain(self.truncation),
+            "method_error": to_plain(self.method_error),
             "by_order": to_plain(self.by_order),
             "bases": {name: result.to_data() for name, result in self.bases.items()},
             "notes": list(self.notes),
@@ -207,4 +218,5 @@ class Derived:
             notes=tuple(str(note) for note in data["notes"]),
             # Older files do not say.
             truncation=np.array(data.get("truncation", [None] * size), float).reshape(size),
+            method_error=np.array(data.get("method_error", [0.0]), float).reshape(-1),
         )

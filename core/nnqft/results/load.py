@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TypeVar, overload
 
+from nnqft.checks import one_line_keywords
 from nnqft.errors import InputError, one_line
 from nnqft.files import FORMAT, parse_json
 from nnqft.results.derived import Derived
@@ -19,6 +20,7 @@ Kind = TypeVar("Kind", Result, Derived, Dyson)
 def load(path: str | os.PathLike[str]) -> Saved: ...
 @overload
 def load(path: str | os.PathLike[str], kind: type[Kind]) -> Kind: ...
+@one_line_keywords
 def load(path: str | os.PathLike[str], kind: type[Kind] | None = None) -> Saved | Kind:
     """Read what `save` of a `Result`, a `Derived` or a `Dyson` wrote.
 

@@ -152,11 +152,11 @@ class Result:
         if isinstance(self.request.order, str):
             raise InputError(
                 f"contribution({short(order)}, {short(width)}) was not computed, only order {RESUMMED!r} and"
-                f" width ≤ {limit}; compute again with a whole number for order"
+                f" width order ≤ {limit}; compute again with a whole number for order"
             )
         order = whole_number("order", order, lowest)
         if not 0 <= order <= self.request.order or width < 0 or (limit is not None and width > limit):
-            asked = "all widths" if limit is None else f"width ≤ {limit}"
+            asked = "all width orders" if limit is None else f"width order ≤ {limit}"
             raise InputError(
                 f"contribution({short(order)}, {short(width)}) was not computed, only order ≤ {self.request.order}"
                 f" and {asked}; compute again with a higher order or width_order"

@@ -13,10 +13,11 @@ from nnqft.checks import finite_number, whole_number
 from nnqft.files import array_from
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.estimate import Estimate
+from nnqft.show.numbers import clipped, value_with_error
 from nnqft.stages.jobs import Job
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DiagramRow:
     """One diagram and its integral.
 
@@ -47,8 +48,13 @@ class DiagramRow:
     samples: int
     seconds: float
 
+    def __repr__(self) -> str:
+        value = value_with_error(float(self.integral[0]), float(self.error[0]))
+        numbers = f"order={self.order}, width={self.width}, integral {value} by {self.integrator}"
+        return f"DiagramRow({clipped(self.drawing, 100)}, {numbers})"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class DiagramRows(Sequence[DiagramRow]):
     """Rows of a result, each made when it is asked for: drawing a hundred thousand diagrams takes a while."""
 
@@ -56,6 +62,9 @@ class DiagramRows(Sequence[DiagramRow]):
     job: Job
     estimates: Sequence[Estimate | None]
     have: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"DiagramRows({len(self)} of {len(self.found)} diagrams)"
 
     def __len__(self) -> int:
         return len(self.have)

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnqft.errors import InputError
 from nnqft.integrals.estimate import Estimate, add_all
+from nnqft.show.numbers import value_with_error
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Singularity:
     error: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Series(Mapping[tuple[int | str, int], Estimate]):
     """Estimates keyed by (order, width), couplings included; a resummed one by ("resummed", width).
 
@@ -65,6 +66,11 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
     contributions: Mapping[tuple[int | str, int], Estimate]
     coupling: float = 1.0
     N: int = 1
+
+    def __repr__(self) -> str:
+        total = self.total
+        first = value_with_error(float(total.mean[0]), float(total.sdev[0]))
+        return f"Series({len(self)} contributions by (order, width order), together {first} at the first time)"
 
     def __getitem__(self, key: tuple[int | str, int]) -> Estimate:
         return self.contributions[key]
@@ -115,7 +121,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         [0.5, 0.25, 0.1875]
         """
         if width not in self.widths:
-            raise InputError(f"width={width}: no contribution of this width order, there are {list(self.widths)}")
+            raise InputError(f"no contribution of width order {width}, there are {list(self.widths)}")
         last = self.order
         if self.coupling == 0:
             raise InputError("the coupling is 0, so no coefficient is known; compute with sigma_w=1 for bare ones")
@@ -146,7 +152,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         known = self.coefficients(width, at)
         known = known[np.flatnonzero(known)[0] :] if known.any() else known[:0]
         if len(known) < 2 or (known == 0).any():
-            raise InputError(f"width={width}: too few non-zero coefficients for ratios; compute a higher order")
+            raise InputError(f"width order {width}: too few non-zero coefficients for ratios; compute a higher order")
         return known[1:] / known[:-1]
 
     def singularity(self, width: int, at: int = 0) -> Singularity:
@@ -162,7 +168,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         """
         ratios = self.ratios(width, at)
         if len(ratios) < 4:
-            raise InputError(f"width={width}: {len(ratios)} ratios, wanted 4; compute a higher order")
+            raise InputError(f"width order {width}: {len(ratios)} ratios, wanted 4; compute a higher order")
         last = self.order
         n = np.arange(last - len(ratios) + 1, last + 1, dtype=float)
         limits = [_limit(n[: len(n) - cut], ratios[: len(n) - cut]) for cut in (0, 1)]

@@ -109,19 +109,23 @@ def time_label(request: Request, m: int) -> str:
 def derived_page(
     name: str,
     request: Request,
-    numbers: tuple[Sequence[str], np.ndarray, np.ndarray, np.ndarray],
+    numbers: tuple[Sequence[str], np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     by_order: np.ndarray,
     made_of: str,
     notes: Sequence[str],
     last: str,
 ) -> Page:
-    """Derived numbers (names, means, deviations, what is left out), how they grow by order, what they are made of."""
-    names, mean, sdev, truncation = numbers
-    orders = range(max(0, len(by_order) - 1 - _SUMS), len(by_order) - 1)
-    columns = (name, "value", "statistical error", "left out", *(f"order ≤ {n}" for n in orders))
+    """Derived numbers (names, means, errors: statistical, of the method, left out), by order, what they are made of."""
+    names, mean, sdev, method, truncation = numbers
+    total, fitted = np.hypot(sdev, np.nan_to_num(method)), bool(method.any())
+    shown = _SUMS - 2 * fitted  # a line has room for so many
+    orders = range(max(0, len(by_order) - 1 - shown), len(by_order) - 1)
+    kinds = ("statistical error", *["method error"] * fitted, "left out")
+    columns = (name, "value", *kinds, *(f"order ≤ {n}" for n in orders))
     rows = []
     for n, each in enumerate(names):
         known = not math.isnan(mean[n])
-        errors = (error_cell(sdev[n]), left_out_cell(truncation[n])) if known else ("", "")
-        rows.append((each, value_with_error(mean[n], sdev[n]), *errors, *(f"{by_order[m, n]:.6g}" for m in orders)))
+        sizes = (sdev[n], *[method[n]] * fitted)
+        errors = [error_cell(size) if known else "" for size in sizes] + [left_out_cell(truncation[n]) if known else ""]
+        rows.append((each, value_with_error(mean[n], total[n]), *errors, *(f"{by_order[m, n]:.6g}" for m in orders)))
     return Page(heading(request, name), (Table(columns, rows, left=1), f"made of {made_of}"), notes, last)

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy
 
+from nnqft.show.numbers import clipped
+
 Array = Any
 """An array of whichever array-API namespace `xp` the caller works in (numpy, jax.numpy, …)."""
 
@@ -75,7 +77,7 @@ class Term:
     early: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Propagator:
     """A line of a diagram: ⟨left(t) right(s)⟩.
 
@@ -124,6 +126,10 @@ class Propagator:
     delay: Callable[[Array, Array, Mapping[str, Any], ModuleType], tuple[Array, Array]] | None = None
     delta: bool = False
     stub: bool = False
+
+    def __repr__(self) -> str:
+        value = self.formula or ("a function" if self.kernel is not None else f"{len(self.terms)} exponentials")
+        return clipped(f"Propagator({self.name}: ⟨{self.left} {self.right}⟩ = {value}") + ")"
 
     def __call__(self, t: Array, s: Array, xp: ModuleType = numpy) -> Array:
         """Value at times t and s (broadcast), without the θ of a response."""
@@ -175,7 +181,7 @@ class Leg:
     power: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Memory:
     """A factor of a vertex that depends on two of its points as a line does.
 
@@ -209,8 +215,11 @@ class Memory:
     formula: str = "f"
     symmetric: bool = True
 
+    def __repr__(self) -> str:
+        return clipped(f"Memory({self.formula} of times {self.one} and {self.two}") + ")"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Vertex:
     """One term of −S: coefficient × couplings × N^{−width} × the fields of its legs, integrated over its points.
 
@@ -259,6 +268,12 @@ class Vertex:
     memory: tuple[Memory, ...] = ()
     subtraction: str = "none"
     degree: int = 0
+
+    def __repr__(self) -> str:
+        couplings = "".join(f" {name}^{power}" for name, power in self.couplings)
+        fields = sum(leg.power for leg in self.legs)
+        factor = f"{self.coefficient}{couplings} N^-{self.width}"
+        return clipped(f"Vertex({self.name}: {factor}, {fields} fields at {self.points} times") + ")"
 
     @property
     def ordered(self) -> bool:

@@ -13,7 +13,7 @@ from nnqft.rules.bilocal import contract_bilocal
 from nnqft.rules.consistency import check_action
 from nnqft.rules.parts import Field, Propagator, Vertex
 from nnqft.rules.printed import print_action
-from nnqft.show.numbers import greek, plain_value
+from nnqft.show.numbers import clipped, greek, plain_value
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +85,7 @@ class Theory:
         check_action(self.action, self._who, couplings, self.theta0, self.horizon)
 
     def __repr__(self) -> str:
-        return f"Theory({self.model}, {self.start}: {self._parameters})"
+        return clipped(f"Theory({self.model}, {self.start}: {self._parameters}") + ")"
 
     def __str__(self) -> str:
         return self.rules

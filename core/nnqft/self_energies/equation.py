@@ -92,13 +92,13 @@ def dyson(
     >>> round(float(full.correlator(0.0)), 5)  # (κ/2) (γ² − σ_w²)^{−1/2}, infinite width
     0.57735
     """
-    order = _check(theory, order)
+    order = check(theory, order)
     effort = Effort(
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed, executor=executor, workers=workers,
         address=address, progress=progress, max_diagrams=max_diagrams,
     )  # fmt: skip
-    irreducible = _irreducible(theory, order, width_order, self_consistent, effort.max_diagrams)
-    grids = _grids(theory, reach, intervals, integrator)
+    irreducible = irreducible_of(theory, order, width_order, self_consistent, effort.max_diagrams)
+    grids = grids_of(theory, reach, intervals, integrator)
     with effort.running() as opened:
         for grid in grids:
             if self_consistent:
@@ -117,9 +117,10 @@ def dyson(
     )  # fmt: skip
 
 
-def _irreducible(
+def irreducible_of(
     theory: Theory, order: int, width_order: int | None, self_consistent: bool, max_diagrams: int
 ) -> SelfEnergyDiagrams:
+    """The diagrams of Σ_R and Σ_K, or their skeletons."""
     retarded, noise = (
         diagrams(theory, name, order=order, width_order=width_order, irreducible=True, max_diagrams=max_diagrams)
         for name in ("response", "two_point")
@@ -131,7 +132,8 @@ def _irreducible(
     return SelfEnergyDiagrams(skeletons(retarded), skeletons(noise))
 
 
-def _check(theory: Theory, order: Any) -> int:
+def check(theory: Theory, order: Any) -> int:
+    """The order, if Dyson's equation can be solved for the theory; else InputError."""
     theory = as_theory(theory)
     if not theory.stationary:
         raise InputError("Dyson's equation is solved for a stationary process; write start='stationary'")
@@ -141,7 +143,7 @@ def _check(theory: Theory, order: Any) -> int:
     return whole_number("order", order, 0)
 
 
-def _grids(theory: Theory, reach: Any, intervals: Any, integrator: str) -> list[np.ndarray]:
+def grids_of(theory: Theory, reach: Any, intervals: Any, integrator: str) -> list[np.ndarray]:
     """The grids to try, one after the other, until the response has decayed within it."""
     lines = lines_of(theory)
     functions = any(line.kernel is not None for line in lines)

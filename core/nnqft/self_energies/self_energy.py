@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -124,16 +124,22 @@ def evaluate(
     IntegrationError
         If an integral failed.
     """
-    step = grid[1] - grid[0]
-    lags = np.stack([np.maximum(grid, JUST_AFTER * step), np.zeros(len(grid))], axis=1)
     parts: dict[str, Parts] = {}
     met: list[bool] = []
+    for name, diagrams, times in pieces_of(irreducible, grid):
+        parts[name], good = _integrate(diagrams, times, effort, executor)
+        met.append(good)
+    return SelfEnergy(grid, **parts, converged=all(met))
+
+
+def pieces_of(irreducible: SelfEnergyDiagrams, grid: np.ndarray) -> Iterator[tuple[str, DiagramSet, np.ndarray]]:
+    """Each of the four parts of a self-energy: its name, its diagrams, and their times."""
+    step = grid[1] - grid[0]
+    lags = np.stack([np.maximum(grid, JUST_AFTER * step), np.zeros(len(grid))], axis=1)
     for gridded, local, diagrams in (("retarded", "mass", irreducible.retarded), ("noise", "white", irreducible.noise)):
         contact = on_one_point(diagrams)
         for name, chosen, times in ((gridded, ~contact, lags), (local, contact, np.zeros((1, 2)))):
-            parts[name], good = _integrate(diagrams.subset(np.flatnonzero(chosen)), times, effort, executor)
-            met.append(good)
-    return SelfEnergy(grid, **parts, converged=all(met))
+            yield name, diagrams.subset(np.flatnonzero(chosen)), times
 
 
 def _integrate(

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from nnqft.checks import whole_number
 from nnqft.errors import InputError
-from nnqft.files import FORMAT, write_json
+from nnqft.files import FORMAT, to_plain, write_json
 from nnqft.rules.theory import Theory
 from nnqft.self_energies.self_energy import SelfEnergy
 from nnqft.show.chart import Chart, Curve
@@ -195,12 +195,16 @@ class Dyson:
     def to_data(self) -> dict[str, object]:
         """The solution as JSON values."""
         names = ("order", "width_order", "self_consistent", "converged", "plateau", "steps", *_ARRAYS)
-        theory = {"model": self.theory.model, "start": self.theory.start, "parameters": dict(self.theory.parameters)}
+        theory = {
+            "model": self.theory.model,
+            "start": self.theory.start,
+            "parameters": to_plain(dict(self.theory.parameters)),
+        }
         return {
             "format": FORMAT,
             "kind": "dyson",
             **theory,
-            **{name: getattr(self, name) for name in names},
+            **{name: to_plain(getattr(self, name)) for name in names},
             "self_energy": self.self_energy.to_data(),
         }
 

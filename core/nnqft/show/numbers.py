@@ -46,6 +46,12 @@ def value_with_error(mean: float, sdev: float, rounding: float = 0.0) -> str:
     return f"{mean:.{digits}f}({error})" if digits < 14 else f"{mean:.12g} ± {sdev:.2g}"
 
 
+def clipped(text: str, limit: int = 160) -> str:
+    """The text on one line, cut where it is longer than that; for reprs, which are read in lists."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
 def spread(count: int, shown: int) -> list[int]:
     """At most `shown` of the numbers 0 … count−1, the first and the last among them, evenly spread."""
     if count <= shown:

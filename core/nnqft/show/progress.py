@@ -9,11 +9,12 @@ from typing import Any
 
 @contextmanager
 def progress_bar(
-    show: bool, preparing: str = "adapting maps", things: str = "samples"
+    show: bool, preparing: str = "setting up", things: str = "samples"
 ) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Give a function that takes ``samples``, ``expected`` and ``error`` and shows them on stderr, or nowhere.
 
-    `preparing` is what happens before there are samples, `things` what the samples are called.
+    `preparing` is what happens before there are samples, `things` what the samples are called. A state may name its own
+    ``stage`` and ``things``, which are then shown with what is done of what is expected.
     """
     if not show:
         yield lambda state: None
@@ -33,14 +34,16 @@ def progress_bar(
         def report(state: Mapping[str, Any]) -> None:
             error = state["error"]
             stage = "sampling" if state["samples"] else preparing
-            if state["samples"] and error != float("inf"):
+            if "stage" in state:
+                stage = state["stage"]
+            elif state["samples"] and error != float("inf"):
                 stage = f"sampling, error/target {error:.3g}"
             bar.update(
                 task,
                 description=stage,
                 total=state["expected"],
                 completed=state["samples"],
-                samples=f"{state['samples']:,} {things}",
+                samples=f"{state['samples']:,} {state.get('things', things)}",
             )
 
         yield report

@@ -9,6 +9,7 @@ import numpy as np
 from nnqft.errors import InputError
 from nnqft.graphs.diagram import Diagram
 from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.host import plugin_errors
 from nnqft.integrals.closed_form import ClosedForm, add_forms, rational
 from nnqft.integrals.distinct import column_of, distinct_integrals
 from nnqft.rules.theory import Theory
@@ -37,7 +38,8 @@ def sum_closed_forms(diagrams: DiagramSet, order: int, width: int) -> ClosedForm
         chosen, reason = choose(exact_integrators, integrals[n])
         if chosen is None:
             raise InputError(f"no closed form: no exact integrator takes one of the integrals ({reason})")
-        forms.append((weight, chosen.closed_form(integrals[n])))
+        with plugin_errors(f"integrator {chosen.name!r}"):
+            forms.append((weight, chosen.closed_form(integrals[n])))
     return add_forms(forms, forms[0][1].gamma)
 
 

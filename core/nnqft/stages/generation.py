@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnqft.checks import whole_number
+from nnqft.checks import one_line_keywords, whole_number
 from nnqft.errors import InputError, short
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.generate import MAX_DIAGRAMS, generate
@@ -16,6 +16,7 @@ from nnqft.stages.request import Request
 from nnqft.stages.theories import as_theory
 
 
+@one_line_keywords
 def diagrams(
     theory: Theory,
     observable: str,

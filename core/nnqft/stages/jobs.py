@@ -74,7 +74,7 @@ def make_job(diagrams: DiagramSet, times: np.ndarray, integrator: str) -> Job:
 
 def _label(diagrams: DiagramSet, number: int) -> str:
     """How messages name a diagram."""
-    return f"diagram {number} (order {diagrams.orders[number]}, width {diagrams.widths[number]})"
+    return f"diagram {number} (order {diagrams.orders[number]}, width order {diagrams.widths[number]})"
 
 
 def _words(key: str) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from nnqft.errors import InputError, short
 from nnqft.graphs.indices import check_indices
 from nnqft.host import default_host
 from nnqft.rules.theory import Theory
+from nnqft.show.numbers import clipped
 from nnqft.stages.effort import Effort
 from nnqft.stages.theories import as_theory
 from nnqft.stages.times import check_times
@@ -19,7 +20,7 @@ RESUMMED = "resummed"
 """The order that stands for all orders of a width order, summed by the model."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Request:
     """One computation.
 
@@ -55,6 +56,12 @@ class Request:
     neval: int | None = None
     seed: int = 0
     indices: str | None = None
+
+    def __repr__(self) -> str:
+        count = len(self.times)
+        width = "" if self.width_order is None else f", width order ≤ {self.width_order}"
+        what = f"{self.observable} of {self.model} ({self.start}), order ≤ {self.order}{width}"
+        return clipped(f"Request({what}, {count} time{'s' * (count > 1)}") + ")"
 
     @property
     def resummed(self) -> bool:

@@ -58,8 +58,10 @@ def make_theory(model: str | AbstractModel, start: str, parameters: Mapping[str,
     for name in parameters:
         if name not in plugin.parameters:
             raise UnknownNameError("parameter", name, plugin.parameters, f" of model {plugin.name!r}")
-    values = {name: spec.validate(name, parameters.get(name, spec.default)) for name, spec in plugin.parameters.items()}
     with plugin_errors(f"model {plugin.name!r}"):
+        values = {
+            name: spec.validate(name, parameters.get(name, spec.default)) for name, spec in plugin.parameters.items()
+        }
         theory = plugin.theory(start, values)
     if not isinstance(theory, Theory):
         raise PluginError(f"model {plugin.name!r} returned {short(theory)}, wanted a Theory")

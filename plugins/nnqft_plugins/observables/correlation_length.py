@@ -12,6 +12,8 @@ from nnqft_plugins.observables.plateau import check_stationary, noise_strength, 
 
 NODES = 24
 """Of the Gauss–Laguerre rule: exact for every order of a linear network up to n = 23."""
+_ROUNDING = 1e-9
+"""A method error below this is rounding, in the unit of time."""
 
 
 class CorrelationLength(AbstractDerivedObservable):
@@ -56,6 +58,18 @@ class CorrelationLength(AbstractDerivedObservable):
             "fit": _decay_time(self._window(theory, times), height) if all(h > 0 for h in height) else np.nan,
         }
 
+    def method_error(
+        self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]
+    ) -> Mapping[str, float]:
+        """Of the integral what its quadrature leaves out, of the fit what the scatter about its line allows."""
+        plateau = values["far"][0] if "far" in values else 0.0
+        height = values["window"] - plateau
+        start = (values["start"][0] - plateau) * slowest_rate(theory)
+        errors = {"integral": abs(_quadrature_error(values["nodes"] - plateau) / start) if start else np.nan}
+        if (height > 0).all():
+            errors["fit"] = _scatter(self._window(theory, times), height)
+        return {name: 0.0 if size < _ROUNDING else size for name, size in errors.items()}
+
     @staticmethod
     def _window(theory: Theory, times: np.ndarray | None) -> np.ndarray:
         return np.linspace(0.5, 4, 8) / slowest_rate(theory) if times is None else np.abs(times[:, 0] - times[:, 1])
@@ -65,6 +79,31 @@ def _nodes() -> tuple[np.ndarray, np.ndarray]:
     """Nodes x and weights w with ∫_0^∞ f dx ≈ Σ w f(x)."""
     x, w = np.polynomial.laguerre.laggauss(NODES)
     return x, w * np.exp(x)
+
+
+def _quadrature_error(values: np.ndarray) -> float:
+    """What the rule leaves out of the integral of f, from the last coefficients of f e^x in Laguerre polynomials.
+
+    They fall geometrically where f is a sum of exponentials times polynomials, and vanish for one of the rate that
+    the nodes are made for. A rule of n nodes misses those from 2n on: about the last one squared.
+    """
+    x, weights = _nodes()
+    # Far nodes weigh so much that the rounding of their values would be all that is seen.
+    values = np.where(np.abs(values) > 1e-11 * np.abs(values).max(), values, 0.0)
+    coefficients = np.polynomial.laguerre.lagvander(x, NODES - 1).T @ (weights * values)
+    first, last = abs(coefficients[0]), float(np.abs(coefficients[-2:]).max())
+    return last**2 / first if first else np.nan
+
+
+def _scatter(lags: np.ndarray, height: np.ndarray) -> float:
+    """Standard error of −1/slope from the scatter of ln(height) about its line; nan if only two lags are there."""
+    if len(lags) < 3:
+        return np.nan
+    centred, logs = lags - lags.mean(), np.log(height)
+    square = float(np.sum(centred**2))
+    slope = float(np.sum(centred * logs)) / square
+    rest = logs - logs.mean() - slope * centred
+    return float(np.sqrt(np.sum(rest**2) / (len(lags) - 2) / square) / slope**2) if slope else np.nan
 
 
 def _decay_time(lags: np.ndarray, height: np.ndarray) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from nnqft import Activation, InputError, Theory, finite_number, short
+from nnqft.checks import one_line_keywords
 from nnqft_plugins.networks.meanfield.driven import solve_driven
 from nnqft_plugins.networks.meanfield.gaussian import average_of_square, jumps, slope_square
 from nnqft_plugins.networks.meanfield.layers import equivalent, fixed_layers
@@ -24,6 +25,7 @@ _LARGEST = 200.0
 """σ_w/γ beyond which no edge is looked for."""
 
 
+@one_line_keywords
 def edge_of_chaos(
     theory: Theory, sigma_b: Any = None, *, layer: float | None = None, activation: Activation | None = None
 ) -> np.ndarray:

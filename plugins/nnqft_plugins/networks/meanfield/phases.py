@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory
-from nnqft.files import write_json
+from nnqft.checks import one_line_keywords
+from nnqft.files import to_plain, write_json
 from nnqft.host import running
 from nnqft.show.chart import new_axes
 from nnqft.show.page import Page, Table
@@ -118,7 +119,11 @@ class PhaseDiagram:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a JSON file."""
-        write_json(path, {"kind": "phase diagram", **vars(self)})
+        write_json(path, self.to_data())
+
+    def to_data(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        return {"kind": "phase diagram", **to_plain(vars(self))}
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,7 @@ def solve_row(row: Row) -> tuple[np.ndarray, float]:
         return found, edge_at(row.network, row.thickness)
 
 
+@one_line_keywords
 def phase_diagram(
     theory: Theory,
     *,

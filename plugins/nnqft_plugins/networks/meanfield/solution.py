@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft import InputError
-from nnqft.files import write_json
+from nnqft.files import to_plain, write_json
 from nnqft.show import chart
 from nnqft.show.numbers import parameter_line, parameter_title, spread
 from nnqft.show.page import Page, Table
@@ -206,23 +206,27 @@ class MeanField:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a JSON file."""
-        write_json(
-            path,
-            {
-                "kind": "mean field",
-                "model": self.model,
-                "start": self.start,
-                "parameters": dict(self.parameters),
-                "activation": self.network.activation.name,
-                "tau" if self.curve is not None else "times": self.tau,
-                "C": self.C,
-                "variance": self.variance,
-                "plateau": self.plateau,
-                "decay_rate": self.decay_rate,
-                "correlation_length": self.correlation_length,
-                "lyapunov": self.lyapunov,
-                "lyapunov_error": self.lyapunov_error,
-                "error": self.error,
-                "notes": self.notes,
-            },
+        write_json(path, self.to_data())
+
+    def to_data(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        numbers = (
+            "C",
+            "variance",
+            "plateau",
+            "decay_rate",
+            "correlation_length",
+            "lyapunov",
+            "lyapunov_error",
+            "error",
         )
+        return {
+            "kind": "mean field",
+            "model": self.model,
+            "start": self.start,
+            "parameters": to_plain(dict(self.parameters)),
+            "activation": self.network.activation.name,
+            "tau" if self.curve is not None else "times": self.tau.tolist(),
+            **{name: to_plain(getattr(self, name)) for name in numbers},
+            "notes": list(self.notes),
+        }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import Activation, InputError, Theory, finite_number, short
+from nnqft.checks import one_line_keywords
 from nnqft_plugins.networks.meanfield.driven import solve_driven
 from nnqft_plugins.networks.meanfield.layers import layered_curve, variance_from_start
 from nnqft_plugins.networks.meanfield.rest import solve_rest
@@ -20,6 +21,7 @@ STATIONARY, MOVING_INPUT, FROM_REST = 1e-9, 1e-7, 1e-4
 """Default accuracies."""
 
 
+@one_line_keywords
 def solve(
     theory: Theory,
     *,

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft import InputError, Theory, finite_number, short
-from nnqft.files import write_json
+from nnqft.checks import one_line_keywords
+from nnqft.files import to_plain, write_json
 from nnqft.show.chart import Chart, Curve
 from nnqft.show.page import Page, Table
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Published:
     """The talk's X(τ) and what it is made of.
 
@@ -126,6 +127,9 @@ class Published:
             rows.append((f"{lag:g}", *(f"{float(value):.10g}" for value in values)))
         return Page(heading, (Table(("τ", "X(τ), small τ", "of the spectrum", "exact at N → ∞"), rows),)).text()
 
+    def __repr__(self) -> str:
+        return f"Published(N={self.N}, T={self.horizon:g}: ξ = {self.xi:.6g}, plateau = {self.plateau:.6g})"
+
     def __str__(self) -> str:
         return self.table()
 
@@ -142,13 +146,18 @@ class Published:
 
     def save(self, path: str | os.PathLike[str], tau: Any = (0.0,)) -> None:
         """Write the parameters, ξ_0, ξ, the plateau and the lines over τ to a JSON file."""
+        write_json(path, self.to_data(tau))
+
+    def to_data(self, tau: Any = (0.0,)) -> dict[str, Any]:
+        """The parameters, ξ_0, ξ, the plateau and the lines over τ as JSON values."""
         lag = np.atleast_1d(np.asarray(tau, float))
         names = ("gamma", "kappa", "sigma_w", "bias", "N", "horizon", "xi_0", "xi", "plateau")
         lines = {"correlator": self.correlator, "transform": self.transform, "infinite_width": self.infinite_width}
         numbers = {name: getattr(self, name) for name in names}
-        write_json(path, numbers | {"tau": lag.tolist()} | {name: f(lag).tolist() for name, f in lines.items()})
+        return to_plain(numbers | {"tau": lag} | {name: line(lag) for name, line in lines.items()})
 
 
+@one_line_keywords
 def published(theory: Theory, horizon: Any) -> Published:
     """The talk's closed forms at the parameters of a network.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -13,6 +12,7 @@ from nnqft.cli.options import (
     OUTPUT,
     QUESTION,
     WHOLE,
+    DryRun,
     Model,
     Output,
     Param,
@@ -27,6 +27,7 @@ from nnqft.cli.options import (
 )
 from nnqft.cli.output import check_outputs, finish
 from nnqft_plugins.networks import simulation
+from nnqft_plugins.networks.simulation.forecast import forecast_simulation
 
 Networks = Annotated[
     int | None, WHOLE, Parameter(group=ACCURACY, help="How many to draw; the most, if --rtol is given, too.")
@@ -57,18 +58,24 @@ def simulate(
     kernel: Annotated[bool, Parameter(negative=(), group=OUTPUT, help="The variance of (1/N) Σ h h, too.")] = False,
     seed: Seed = 0,
     place: Place = Place(),
+    dry_run: DryRun = False,
     output: Output = Output(),
 ) -> int:
     """Simulate an ensemble of networks and average their correlator, with its error.
 
     Examples:
 
-        nnqft simulate taylor -p activation=tanh -p N=50 --tau 0:5:11 --networks 500
+        nnqft simulate linear -p N=50 -p sigma_w=0.5 --tau 0:5:11 --networks 500
+
+        nnqft simulate taylor -p activation=tanh -p N=20 --rtol 0.05 --plot c.png
     """
     check_outputs(output)
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
-    result = partial(
-        simulation.simulate, theory, observable=observable, networks=networks, rtol=rtol, method=method, step=step,
-        layer=layer, burn=burn, window=window, kernel=kernel, seed=seed, **parse_times(tau, times), **place.options,
-    )  # fmt: skip
-    return finish(result, output)
+    asked: dict[str, Any] = {
+        "observable": observable, "networks": networks, "rtol": rtol, "method": method, "step": step, "layer": layer,
+        "burn": burn, "window": window, "kernel": kernel, "seed": seed, **parse_times(tau, times), **place.options,
+    }  # fmt: skip
+    if dry_run:
+        print(forecast_simulation(theory, **asked))
+        return 0
+    return finish(lambda: simulation.simulate(theory, **asked), output)

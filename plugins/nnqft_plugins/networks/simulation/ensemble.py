@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory, finite_number, short, whole_number
+from nnqft.checks import one_line_keywords
 from nnqft.host import running
 from nnqft.show.progress import progress_bar
 from nnqft.stages.times import check_times
@@ -27,11 +28,12 @@ from nnqft_plugins.networks.threads import one_thread
 
 MOST_NETWORKS = 10_000_000
 _FIRST = 64
-"""Networks before the first look at the error."""
+"""Units before the first look at the error, at least."""
 Report = Callable[[dict[str, Any]], None]
 """Takes how far a run has come, for a progress bar."""
 
 
+@one_line_keywords
 def simulate(
     theory: Theory,
     *,
@@ -109,6 +111,8 @@ def simulate(
     bar = progress_bar(progress, "first networks", "networks")
     with running(executor, workers, address) as opened, bar as report:
         run = _run(opened, ensemble, goal, report, fixed=step is not None or layer is not None)
+    if run.summary is None and not run.discarded:
+        raise InputError(f"networks={goal.networks} are too few for an error; write networks=4 or more")
     if run.summary is None:
         raise InputError(
             f"{run.discarded} of {run.discarded} networks had no stationary state or ran away, wanted at least 2;"
@@ -198,19 +202,19 @@ def run_batch(batch: NetworkBatch) -> Measured:
 def _run(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report, *, fixed: bool) -> Run:
     """Draw networks in growing rounds until the goal is met; halve a step that spoils it."""
     while True:
-        run = _rounds(executor, ensemble, goal, report)
+        run = rounds(executor, ensemble, goal, report)
         if run.reason != "step too long" or fixed or ensemble.step < 1e-4 / ensemble.network.gamma:
             return run
         ensemble = replace(ensemble, step=ensemble.step / 2)
 
 
-def _rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report) -> Run:
+def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report) -> Run:
     """Draw batches until the goal is met, the most is drawn, or the step turns out too long."""
     size = _batch_size(ensemble, goal.networks)
     members = 2 if ensemble.scheme == "exact" else 1
     most = math.ceil(goal.networks / members)
     parts: list[Measured] = []
-    done, number, wanted = 0, 0, most if goal.rtol is None else min(most, max(_FIRST, size))
+    done, number, wanted = 0, 0, most if goal.rtol is None else min(most, first_round(ensemble, goal) // members)
     summary, excess, interrupted = None, math.inf, False
     while done < wanted and not interrupted:
         batches = []
@@ -243,6 +247,11 @@ def _rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: 
     else:
         converged, reason = excess <= 1.0, f"error {excess:.2g} of what rtol={goal.rtol:g} allows"
     return Run(ensemble, concatenate(parts), summary, converged, "interrupted" if interrupted else reason)
+
+
+def first_round(ensemble: Ensemble, goal: Goal) -> int:
+    """Networks before the first look at the error."""
+    return max(_FIRST, _batch_size(ensemble, goal.networks)) * (2 if ensemble.scheme == "exact" else 1)
 
 
 def _summary(ensemble: Ensemble, parts: list[Measured]) -> Summary | None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft import InputError
-from nnqft.files import read_json, write_json
+from nnqft.checks import one_line_keywords
+from nnqft.files import read_json, to_plain, write_json
 from nnqft.show.chart import Chart, Curve
 from nnqft.show.numbers import parameter_line, parameter_title, spread, value_with_error
 from nnqft.show.page import Page, Table, outcome_line
@@ -148,10 +149,15 @@ class Simulation:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything but `units` to a JSON file, whole or not at all."""
+        write_json(path, self.to_data())
+
+    def to_data(self) -> dict[str, Any]:
+        """Everything but `units` as JSON values."""
         data = {name: value for name, value in vars(self).items() if name != "units"}
-        write_json(path, {"kind": "simulation", **data})
+        return {"kind": "simulation", **to_plain(data)}
 
 
+@one_line_keywords
 def load(path: str | os.PathLike[str]) -> Simulation:
     """Read a Simulation that `Simulation.save` wrote.
 

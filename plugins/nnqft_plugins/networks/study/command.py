@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from nnqft import InputError
-from nnqft.cli.options import WHOLE, Place, Seed, parse_numbers
+from nnqft.cli.options import ACCURACY, OUTPUT, QUESTION, WHOLE, ManyPlaces, Place, Seed, parse_numbers
 from nnqft_plugins.networks.study.cells import Cell, Store, run_all
 from nnqft_plugins.networks.study.plan import Settings, all_cells
 
@@ -21,21 +22,37 @@ app = App(name="study", help="Run a study: many computations and simulations sid
 @app.command(name="test-it")
 def run_test_it(
     *,
-    out: Annotated[Path, Parameter(help="Folder of the report and of the finished cells.")] = Path("out/test-it"),
-    couplings: Annotated[str, Parameter(help="σ_w² of the linear networks, < γ² = 1.")] = "0.25,0.5,0.7",
-    widths: Annotated[str, Parameter(help="N of the linear networks.")] = "20,50,100,200",
-    tanh_couplings: Annotated[str, Parameter(help="σ_w² of the tanh networks; none leaves them out.")] = "0.25,0.5",
-    tanh_widths: Annotated[str, Parameter(help="N of the tanh networks.")] = "20,50,100",
-    tanh_kappa: Annotated[float, Parameter(help="Noise strength κ of the tanh networks.")] = 0.1,
-    rtol: Annotated[float, Parameter(help="Relative error of a simulated C to reach.")] = 1e-3,
-    networks: Annotated[int, WHOLE, Parameter(help="The most to simulate at one point of the grid.")] = 20_000,
-    horizon: Annotated[float, Parameter(help="T: when networks from rest are looked at, T of the formula.")] = 10.0,
+    out: Annotated[Path, Parameter(group=OUTPUT, help="Folder of the report and of the finished cells.")] = Path(
+        "out/test-it"
+    ),
+    couplings: Annotated[
+        str, Parameter(group=QUESTION, help="σ_w² of the linear networks, < γ² = 1.")
+    ] = "0.25,0.5,0.7",
+    widths: Annotated[str, Parameter(group=QUESTION, help="N of the linear networks.")] = "20,50,100,200",
+    tanh_couplings: Annotated[
+        str, Parameter(group=QUESTION, help="σ_w² of the tanh networks; none leaves them out.")
+    ] = "0.25,0.5",
+    tanh_widths: Annotated[str, Parameter(group=QUESTION, help="N of the tanh networks.")] = "20,50,100",
+    tanh_kappa: Annotated[float, Parameter(group=QUESTION, help="Noise strength κ of the tanh networks.")] = 0.1,
+    rtol: Annotated[float, Parameter(group=ACCURACY, help="Relative error of a simulated C to reach.")] = 1e-3,
+    networks: Annotated[
+        int, WHOLE, Parameter(group=ACCURACY, help="The most to simulate at one point of the grid.")
+    ] = 20_000,
+    horizon: Annotated[
+        float, Parameter(group=QUESTION, help="T: when networks from rest are looked at, T of the formula.")
+    ] = 10.0,
     seed: Seed = 0,
-    place: Place = Place(executor="processes"),
+    place: ManyPlaces = ManyPlaces(),
 ) -> int:
     """How big is O(1)? How big is O(1/N)? Loop-corrected ξ and simulated networks, side by side.
 
     Finished cells stay in the folder, so that the same command goes on where it was interrupted.
+
+    Examples:
+
+        nnqft study test-it --out out/test-it
+
+        nnqft study test-it --couplings 0.25 --tanh-couplings none --rtol 0.01
     """
     settings = Settings(
         couplings=_couplings("couplings", couplings), widths=_widths("widths", widths),
@@ -43,8 +60,7 @@ def run_test_it(
         tanh_kappa=_positive("tanh-kappa", tanh_kappa), rtol=_positive("rtol", rtol), networks=networks,
         horizon=_positive("horizon", horizon), seed=seed,
     )  # fmt: skip
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {str(out)!r} is a file; wanted a folder")
+    _make_folder(out)
     try:
         data = _run(settings, out, place)
     except KeyboardInterrupt:
@@ -77,6 +93,18 @@ def _run(settings: Settings, out: Path, place: Place) -> dict[Cell, dict[str, An
         elapsed = time.monotonic() - began
         print(f"{len(data):>3}/{len(cells)}  {elapsed:6.0f} s  {cell.name}: {said}", file=sys.stderr, flush=True)
     return data
+
+
+def _make_folder(out: Path) -> None:
+    """Before anything is computed."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {str(out)!r} is a file; wanted a folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {str(out)!r} cannot be made: {error.strerror}; wanted a folder of yours") from None
+    if not os.access(out, os.W_OK):
+        raise InputError(f"--out {str(out)!r} cannot be written; wanted a folder of yours")
 
 
 def _couplings(name: str, text: str) -> tuple[float, ...]:

@@ -1,0 +1,92 @@
+"""Dry runs: what `nnqft.compute` would do with the same arguments, and about how long it would take."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any, Unpack
+
+import numpy as np
+
+from nnqft.host import default_host
+from nnqft.interfaces.observable import AbstractDerivedObservable
+from nnqft.pipeline.compute import names_of
+from nnqft.pipeline.degree import choose_degree
+from nnqft.pipeline.derived import base_requests
+from nnqft.pipeline.resummed import resum
+from nnqft.results.tables import heading
+from nnqft.rules.theory import Theory
+from nnqft.stages.effort import Effort, Options
+from nnqft.stages.forecast import Forecast, predict, reasons_of
+from nnqft.stages.generation import requested_diagrams
+from nnqft.stages.jobs import make_job
+from nnqft.stages.request import Request, make_request
+from nnqft.stages.theories import as_theory
+
+
+def forecast(theory: Theory, request: Request, effort: Effort) -> Forecast:
+    """What would be done for one request: its diagrams and integrals, who takes them, samples and seconds.
+
+    The diagrams are generated and a few of their integrals computed, for some seconds at most, to predict the rest;
+    that is a prediction, right within a factor of about 3. What a ledger holds already is not taken off.
+
+    Raises
+    ------
+    InputError
+        As `nnqft.compute` would.
+    """
+    if isinstance(request.order, str):
+        return _forecast_resummed(theory, request, effort)
+    began = time.monotonic()
+    chosen: tuple[str, ...] = ()
+    if theory.adaptive:
+        theory, note = choose_degree(theory, request, effort)
+        chosen = (note,)
+    diagram_set = requested_diagrams(theory, request, effort.max_diagrams)
+    job = make_job(diagram_set, np.array(request.times), request.integrator)
+    prepared = time.monotonic() - began
+    with effort.running() as executor:
+        name, workers = executor.name, executor.parallel
+    shares, probed = predict(job, effort.target())
+    notes = (*theory.remarks, *chosen, *reasons_of(job))
+    if effort.ledger is not None:
+        notes += ("what the ledger holds already is not taken off",)
+    return Forecast(
+        heading(request), diagram_set.counts, shares, notes, name, workers, prepared, probed, effort.time_limit
+    )  # fmt: skip
+
+
+def _forecast_resummed(theory: Theory, request: Request, effort: Effort) -> Forecast:
+    # The first run of all pays for what is made once.
+    _, one, two = (resum(replace(request, times=request.times[:count]), theory).seconds for count in (1, 1, 2))
+    seconds = one + max(0.0, two - one) * (len(request.times) - 1)
+    notes = ("all orders are summed by the model, nothing is sampled",)
+    return Forecast(heading(request), {}, (), notes, "local", 1, seconds, 0, effort.time_limit)
+
+
+def forecasts(
+    theory: Theory,
+    observable: Any,
+    *,
+    order: Any,
+    width_order: Any = None,
+    times: Any = None,
+    tau: Any = None,
+    indices: Any = None,
+    **options: Unpack[Options],
+) -> tuple[Forecast, ...]:
+    """A forecast for each evaluation that `nnqft.compute` would make with these arguments.
+
+    Of derived observables these are the base observables that they need, each once.
+
+    Raises
+    ------
+    InputError
+        As `nnqft.compute` would.
+    """
+    theory, effort, names = as_theory(theory), Effort(**options), names_of(observable)
+    question = {"order": order, "width_order": width_order, "times": times, "tau": tau, "indices": indices}
+    derived = [name for name in names if isinstance(default_host().observable(name), AbstractDerivedObservable)]
+    asked = list(base_requests(theory, derived, effort, **question)[1].values()) if derived else []
+    asked += [(make_request(theory, name, effort, **question), effort) for name in names if name not in derived]
+    return tuple(forecast(theory, *each) for each in asked)
