@@ -147,7 +147,7 @@ def test_one_model_with_all_its_parameters(name):
     for (parameter, spec), row in zip(model.parameters.items(), table[1:], strict=False):
         assert row.split()[0] == parameter
         assert row[column:] == spec.meaning
-    assert re.search(r"\n  N +1 +whole, ≥ 1 +width", page) or "N" not in model.parameters
+    assert re.search(r"\n  N +100 +whole, ≥ 1 +width", page) or "N" not in model.parameters
 
 
 @pytest.mark.parametrize("kind", ["model", "observable", "drawing", "command", "integrator"])

@@ -20,7 +20,7 @@ from nnqft_plugins.networks.simulation import simulate
 from nnqft_plugins.networks.simulation.forecast import forecast_simulation
 
 LINEAR = nnqft.theory("linear", N=20, sigma_w=0.5)
-CUBIC = nnqft.theory("cubic_tanh", N=20, sigma_w=0.5)
+CUBIC = nnqft.theory("cubic_tanh", expansion="bare", N=20, sigma_w=0.5)
 SADDLE = nnqft.theory("taylor", activation="tanh", kappa=0.1, N=20, sigma_w=0.5, expansion="saddle")
 REST = nnqft.theory("cubic_tanh", start="rest", N=20, sigma_w=0.5)
 FACTOR = 3.0

@@ -182,14 +182,15 @@ def test_refusals(message):
 
 
 def test_lines_that_are_functions_need_a_reach():
-    response, *_ = [p for p in STATIONARY.propagators if p.name == "G"]
-    lines = tuple(
-        replace(p, terms=(), kernel=exponential, params=(("gamma", 1.0),)) if p is response else p
-        for p in STATIONARY.propagators
-    )
-    theory = replace(STATIONARY, propagators=lines)
+
+    def with_functions(*names: str) -> nnqft.Theory:
+        own = {"terms": (), "kernel": exponential, "params": (("gamma", 1.0),)}
+        lines = tuple(replace(p, **own) if p.name in names else p for p in STATIONARY.propagators)
+        return replace(STATIONARY, propagators=lines)
+
     with pytest.raises(nnqft.InputError, match="write reach=30"):
-        nnqft.dyson(theory, order=1)
+        nnqft.dyson(with_functions("C", "G"), order=1)
+    theory = with_functions("G")
     grid = {"reach": 30.0, "intervals": 64}
     found = nnqft.dyson(theory, order=1, neval=2000, integrator="vegas", **grid)
     assert_allclose(found.two_point, nnqft.dyson(STATIONARY, order=1, **grid).two_point, rtol=1e-9)

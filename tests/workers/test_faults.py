@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from pools import Unreliable
 
 import nnqft
 from nnqft.host import open_executor
@@ -25,6 +26,7 @@ from nnqft_workers.ledger_file import count_records
 from nnqft_workers.local import LocalPool
 from nnqft_workers.pool import Failed, Lost, Parcel, run_parcel
 
+PATH = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1] / "shared")])
 REQUEST = {"order": 2, "tau": [0.0, 0.5, 2.0], "integrator": "vegas", "seed": 11}
 LONG = REQUEST | {"neval": 12_000_000}
 
@@ -97,8 +99,6 @@ def kill_one_of(find: Callable[[], list[int]], rng: random.Random) -> Callable[[
 
 @pytest.mark.parametrize("seed", range(10))
 def test_losses_reorderings_and_work_on_guesses_change_no_bit(seed):
-    from pools import Unreliable  # nodes that run functions of this module have no such module
-
     small = REQUEST | {"rtol": 1e-3}
     pool = Unreliable(seed)
     found = compute(executor=PoolExecutor("unreliable", pool), **small)
@@ -215,6 +215,8 @@ def cluster() -> Iterator[object]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
+        # Functions of this file travel by its name, and it imports what the tests share.
+        patch.setenv("PYTHONPATH", PATH)
         one = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **STORE})
         one.add_node(num_cpus=1, **STORE)
         ray.init(address=one.address, log_to_driver=False, logging_level="ERROR")
@@ -322,7 +324,7 @@ def test_a_worker_that_runs_out_of_memory(tmp_path):
     environment = os.environ | {
         "RAY_memory_usage_threshold": str(share),
         "RAY_memory_monitor_refresh_ms": "100",
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1] / "shared")]),
+        "PYTHONPATH": PATH,
     }
     command = [sys.executable, "-c", OUT_OF_MEMORY, str(tmp_path / "marker")]
     began = time.monotonic()

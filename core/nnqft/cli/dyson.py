@@ -46,7 +46,7 @@ def dyson(
 
     Examples:
 
-        nnqft dyson cubic_tanh -p N=100 -p sigma_w=0.5 -n 2 -k 1 --plot dyson.png
+        nnqft dyson cubic_tanh -p N=100 -p sigma_w=0.5 -n 1 -k 1 --plot dyson.png
 
         nnqft dyson linear -p sigma_w=0.5 -n 1 -k 0 --self-consistent
     """

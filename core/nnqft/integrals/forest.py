@@ -124,6 +124,7 @@ def contract_stubs(diagram: Diagram, theory: Theory, times: np.ndarray) -> tuple
             outer, far = sorted((line.start, line.end))
             held[far] = min(outer, held.get(far, outer))
     # Such a point becomes external, and belongs to no vertex any more: a factor of its vertex would not find its time.
+    # A memory joins two points as a line does, and goes on as one.
     ordered = {v.name for v in theory.interactions if v.ordered}
     if clash := [n for n in held if diagram.vertices[diagram.points[n].vertex] in ordered]:
         name = diagram.vertices[diagram.points[clash[0]].vertex]
@@ -132,11 +133,21 @@ def contract_stubs(diagram: Diagram, theory: Theory, times: np.ndarray) -> tuple
     inner = [n for n in range(externals, len(diagram.points)) if n not in held]
     new = {n: kept.index(outer) for n, outer in held.items()}
     new |= {n: len(kept) + m for m, n in enumerate(inner)}
-    lines = tuple(
-        Line(line.propagator, new[line.end], new[line.start], line.response) for line in diagram.lines if not line.stub
-    )
+    joined = (*(line for line in diagram.lines if not line.stub), *_memories_of_held(diagram, theory, set(held)))
+    lines = tuple(line._replace(end=new[line.end], start=new[line.start]) for line in joined)
     points = (*(Point(-1, n) for n in range(len(kept))), *(diagram.points[n] for n in inner))
     return replace(diagram, points=points, lines=lines), times[:, kept]
+
+
+def _memories_of_held(diagram: Diagram, theory: Theory, held: set[int]) -> list[Line]:
+    """The memories of vertices of which some points are held by external ones, as lines between their points."""
+    rules = {vertex.name: vertex for vertex in theory.interactions}
+    lines = []
+    for number in sorted({diagram.points[n].vertex for n in held}):
+        own = {point.number: n for n, point in enumerate(diagram.points) if point.vertex == number}
+        for name, memory in memories_of(rules[diagram.vertices[number]]):
+            lines.append(Line(name, own[memory.one], own[memory.two], False))
+    return lines
 
 
 def _branch(responses: list[Line], below: set[int], rank: int, new: dict[int, int]) -> Branch:
@@ -167,6 +178,8 @@ def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tup
     factors, memories = [], []
     for number, where in points.items():
         vertex = ordered[diagram.vertices[number]]
+        if len(where) < vertex.points:
+            continue  # some of its points are held by external ones: `contract_stubs` made lines of its memories
         if vertex.kernel is not None:
             factors.append((vertex.name, tuple(p for _, p in sorted(where.items()))))
         for name, memory in memories_of(vertex):

@@ -43,7 +43,7 @@ class Work:
     >>> from nnqft.stages.jobs import make_job
     >>> job = make_job(nnqft.diagrams(theory, "two_point", order=0), np.zeros((1, 2)), "exact")
     >>> job.work[0].label, job.work[0].weight
-    ('diagram 0 (order 0, width 0)', 1.0)
+    ('diagram 0 (order 0, width order 0)', 1.0)
     """
 
     label: str

@@ -11,7 +11,7 @@ from nnqft.checks import finite_number, whole_number
 from nnqft.errors import InputError, short
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Parameter:
     """One parameter of a model: its default and what values make sense.
 
@@ -48,6 +48,9 @@ class Parameter:
     open_low: bool = False
     integer: bool = False
     check: Callable[[str, Any], Any] | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return f"Parameter({short(self.default)}, {short(self.meaning)})"
 
     def validate(self, name: str, value: object) -> Any:
         """The value in its proper type: float, int if `integer`, or what `check` makes of it.

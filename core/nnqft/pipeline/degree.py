@@ -13,10 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from nnqft.errors import InputError
-from nnqft.graphs.diagram_set import DiagramSet
-from nnqft.integrals.distinct import column_of
 from nnqft.integrals.estimate import Estimate, add_all
-from nnqft.integrals.forest import time_integral
 from nnqft.results.continuation import Term
 from nnqft.results.truncation import degrees_left_out
 from nnqft.rules.theory import Theory
@@ -24,11 +21,10 @@ from nnqft.show.numbers import spread
 from nnqft.stages.effort import DEFAULT_RTOL, Effort
 from nnqft.stages.generation import requested_diagrams
 from nnqft.stages.request import Request
+from nnqft.stages.rough import rough_sum
 
 _TIMES = 3
 """Times at which degrees are looked at."""
-_SAMPLES = 512
-"""Points of each integral's cube: what a degree adds is then known to some per cent."""
 _OF_CORRECTION = 0.05
 """Part of the correction to order 0 that may be left out, however coarse the target is: the correction is what a finite
 width is computed for.
@@ -45,7 +41,7 @@ def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[The
     """
     times = np.array(request.times)[spread(len(request.times), _TIMES)]
     degrees = sorted({vertex.degree for vertex in theory.vertices if vertex.degree})
-    free = _rough_sum(requested_diagrams(theory.up_to(0), request, effort.max_diagrams), times, request.seed)
+    free = rough_sum(requested_diagrams(theory.up_to(0), request, effort.max_diagrams), times, request.seed)
     sums: dict[int, Estimate] = {}
     chosen, empty = theory.up_to(degrees[0]), 0
     for degree in degrees:
@@ -61,7 +57,7 @@ def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[The
             # Vertices of even and of odd degree may alternate: two without a diagram are the end.
             return replace(chosen, degree=None), f"{_name(chosen)}: diagrams of this order hold no higher one"
         if len(added):
-            sums[degree] = _rough_sum(added, times, request.seed)
+            sums[degree] = rough_sum(added, times, request.seed)
             chosen = theory.up_to(degree)
         if degree >= _bound(theory, request, len(known.layout.externals)):
             return replace(chosen, degree=None), f"{_name(chosen)}: diagrams of this order hold no higher one"
@@ -85,22 +81,6 @@ def _bound(theory: Theory, request: Request, legs: int) -> float:
 def _name(theory: Theory) -> str:
     activation = theory.parameters.get("activation")
     return f"φ{f' = {activation}' if activation else ''} to degree {theory.degree}, chosen"
-
-
-def _rough_sum(added: DiagramSet, times: np.ndarray, seed: int) -> Estimate:
-    """The weighted sum of these diagrams with its error, from a few points of each integral's cube."""
-    legs = times[:, [column_of(leg) for leg in added.layout.externals]]
-    parts = [Estimate.exact(np.zeros(len(times)))]
-    for number, weight in enumerate(added.weights.tolist()):
-        integral = time_integral(added[number], added.theory, legs)
-        if not integral.dim:
-            parts.append(Estimate.exact(weight * np.asarray(integral(np.empty((1, 0)))[0])))
-            continue
-        rng = np.random.default_rng(np.random.SeedSequence((seed, int(added.digest(number), 16))))
-        values = np.asarray(integral(rng.random((_SAMPLES, integral.dim))))
-        cov = np.atleast_2d(np.cov(values, rowvar=False)) / _SAMPLES
-        parts.append(Estimate.of_chunk(_SAMPLES, values.mean(axis=0), cov).scaled(weight))
-    return add_all(parts)
 
 
 def _matters_no_longer(free: Estimate, sums: dict[int, Estimate], effort: Effort) -> bool:

@@ -84,7 +84,9 @@ def _sums(request: Request, total: Estimate, truncation: np.ndarray) -> list[Tab
 
 
 def error_cell(size: float) -> str:
-    """An error to two digits, a dash for one that is not there."""
+    """An error to two digits, a dash for one that is not there, a question mark for one that is unknown."""
+    if math.isnan(size):
+        return "?"
     return f"{size:.1e}" if size > 0 else "–"
 
 

@@ -67,7 +67,8 @@ def dyson(
         slowly, and its number of intervals, a multiple of 4: by default 512, or 128 where integrals are sampled, as
         the covariance of all times is kept for each of them.
     integrator, executor, rtol, atol, neval, seed, workers, address, progress
-        As for `compute`, for each of Σ_R and Σ_K; rtol = 1e-3 where something is sampled and none is given.
+        As for `compute`, for each of Σ_R and Σ_K; rtol, relative to the
+        largest value of each, is 1e-3 where something is sampled and none is given.
 
     Returns
     -------
@@ -156,7 +157,7 @@ def grids_of(theory: Theory, reach: Any, intervals: Any, integrator: str) -> lis
     if reach is not None:
         return [np.linspace(0.0, positive_number("reach", reach, "30"), intervals + 1)]
     rates = [term.rate for line in lines for term in line.terms if term.rate]
-    if not rates or functions:
+    if not rates:
         raise InputError("reach is missing: the lines are functions whose decay is not known, write reach=30")
     longest = (MAX_TIMES - 1) // 4 * 4
     return [np.linspace(0.0, 30 * n / min(rates), min(n * intervals, longest) + 1) for n in (1, 2, 4)]

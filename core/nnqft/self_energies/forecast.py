@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from nnqft.rules.theory import Theory
 from nnqft.self_energies.equation import check, grids_of, irreducible_of
-from nnqft.self_energies.self_energy import SelfEnergy, kernels_of, pieces_of
+from nnqft.self_energies.self_energy import SelfEnergy, effort_of_size, kernels_of, pieces_of
 from nnqft.self_energies.volterra import solve
 from nnqft.show.numbers import parameter_line
 from nnqft.stages.effort import Effort, Options
@@ -40,7 +40,10 @@ def forecast_dyson(
     found = irreducible_of(theory, order, width_order, self_consistent, effort.max_diagrams)
     grid = grids_of(theory, reach, intervals, effort.integrator)[0]
     solve(kernels_of(theory, SelfEnergy(grid, {}, {}, {}, {})))
-    pieces = [(diagrams, make_job(diagrams, times, effort.integrator)) for _, diagrams, times in pieces_of(found, grid)]
+    pieces = []
+    for _, diagrams, times in pieces_of(found, grid):
+        job = make_job(diagrams, times, effort.integrator)
+        pieces.append((diagrams, job, effort_of_size(job, diagrams, times, effort)))
     prepared = time.monotonic() - began
     with effort.running() as place:
         name, workers = place.name, place.parallel
@@ -48,10 +51,10 @@ def forecast_dyson(
     notes: list[str] = []
     shares: dict[tuple[str, int], Share] = {}
     probed = 0
-    for diagrams, job in pieces:
+    for diagrams, job, own in pieces:
         counts.update(diagrams.counts)
         notes += reasons_of(job)
-        parts, looked = predict(job, effort.target())
+        parts, looked = predict(job, own.target())
         probed += looked
         for part in parts:
             key = part.integrator, part.dim

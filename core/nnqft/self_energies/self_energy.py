@@ -17,10 +17,14 @@ from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.rules.parts import Propagator
 from nnqft.rules.theory import Theory
 from nnqft.self_energies.volterra import Kernels
+from nnqft.show.numbers import spread
 from nnqft.show.progress import progress_bar
 from nnqft.stages.effort import Effort
-from nnqft.stages.jobs import make_job
+from nnqft.stages.jobs import Job, make_job
+from nnqft.stages.rough import rough_sum
 
+_LOOKED_AT = 9
+"""Times at which the size of a self-energy is looked at, the first and the last among them."""
 JUST_AFTER = 1e-9
 """Stands for τ → 0+ in steps of the grid: a response at τ = 0 is 0."""
 
@@ -148,6 +152,7 @@ def _integrate(
     if not len(diagrams):
         return {}, True
     job = make_job(diagrams, times, effort.integrator)
+    effort = effort_of_size(job, diagrams, times, effort)
     with progress_bar(effort.progress) as report:
         outcome = executor.evaluate(job.work, effort.target(), report)
     estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
@@ -157,6 +162,15 @@ def _integrate(
         ) from outcome.failure
     keys = zip(diagrams.orders.tolist(), diagrams.widths.tolist(), strict=True)
     return collect(keys, diagrams.weights.tolist(), job.which.tolist(), estimates), outcome.converged
+
+
+def effort_of_size(job: Job, diagrams: DiagramSet, times: np.ndarray, effort: Effort) -> Effort:
+    """The same effort, its relative error taken of the sum's largest value: where a tail vanishes, no digit matters."""
+    if effort.rtol is None or all(work.integrator.exact or not work.integral.dim for work in job.work):
+        return effort
+    looked_at = times[spread(len(times), _LOOKED_AT)]
+    scale = float(np.abs(rough_sum(diagrams, looked_at, effort.seed).mean).max())
+    return effort.to_error(max(effort.atol or 0.0, effort.rtol * scale)) if scale else effort
 
 
 def lines_of(theory: Theory) -> tuple[Propagator, Propagator]:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import AbstractExecutor, Activation, InputError, Theory, finite_number, short, whole_number
+from nnqft import AbstractExecutor, Activation, InputError, Theory
 from nnqft.checks import one_line_keywords
 from nnqft.host import running
 from nnqft.show.progress import progress_bar
 from nnqft.stages.times import check_times
 from nnqft_plugins.networks.network import network_of
 from nnqft_plugins.networks.simulation.choices import choose
+from nnqft_plugins.networks.simulation.goal import Goal
 from nnqft_plugins.networks.simulation.layers import layer_batch
 from nnqft_plugins.networks.simulation.linear import linear_batch
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch, concatenate
@@ -26,9 +27,10 @@ from nnqft_plugins.networks.simulation.schedule import Schedule
 from nnqft_plugins.networks.simulation.statistics import Summary, summarise
 from nnqft_plugins.networks.threads import one_thread
 
-MOST_NETWORKS = 10_000_000
 _FIRST = 64
 """Units before the first look at the error, at least."""
+
+
 Report = Callable[[dict[str, Any]], None]
 """Takes how far a run has come, for a progress bar."""
 
@@ -148,31 +150,6 @@ def _simulation(
         seconds=seconds,
         units=summary.units,
     )
-
-
-@dataclass(frozen=True)
-class Goal:
-    """When a simulation stops: so many networks, or an error small enough."""
-
-    networks: int
-    rtol: float | None
-
-    @classmethod
-    def checked(cls, networks: Any, rtol: Any) -> Goal:
-        """The goal that the user's `networks` and `rtol` stand for; InputError if they make no sense."""
-        if networks is None and rtol is None:
-            raise InputError("no target: wanted networks or rtol, write for example networks=1000 or rtol=1e-2")
-        if rtol is not None and not 0.0 < finite_number("rtol", rtol) < 1.0:
-            raise InputError(f"rtol={short(rtol)}: wanted a number between 0 and 1, write for example rtol=1e-2")
-        most = MOST_NETWORKS if networks is None else whole_number("networks", networks, 2)
-        return cls(most, None if rtol is None else float(rtol))
-
-    def excess(self, summary: Summary) -> float:
-        """Largest error over what is allowed; inf without a relative target."""
-        if self.rtol is None:
-            return math.inf
-        error = np.sqrt(np.diagonal(summary.total))
-        return float((error / np.maximum(self.rtol * np.abs(summary.mean), 1e-300)).max())
 
 
 @dataclass

@@ -16,7 +16,8 @@ from nnqft.show.page import Page
 from nnqft.stages.times import check_times
 from nnqft_plugins.networks.network import network_of
 from nnqft_plugins.networks.simulation.choices import choose
-from nnqft_plugins.networks.simulation.ensemble import Goal, Run, first_round, rounds
+from nnqft_plugins.networks.simulation.ensemble import Run, first_round, rounds
+from nnqft_plugins.networks.simulation.goal import Goal
 from nnqft_plugins.networks.simulation.measurement import Ensemble
 
 _PILOT = 64
@@ -68,14 +69,8 @@ def forecast_simulation(
     if few < first and seconds / few * first < _LONG:
         few = first
         run, seconds = _pilot(ensemble, few)
-    each = seconds / few
-    count = float(goal.networks)
-    if goal.rtol is not None and run.summary is not None:
-        allowed = goal.rtol * np.abs(run.summary.mean)
-        with np.errstate(divide="ignore"):
-            count = min(count, float(np.max(few * np.diagonal(run.summary.cov) / allowed**2)))
-    count = max(count, first)
-    seconds = each * count / min(at_once, max(1.0, math.ceil(count / few)))
+    count = max(_needed(goal, run, few), first)
+    seconds = seconds / few * count / min(at_once, max(1.0, math.ceil(count / few)))
     many = f"{len(pairs)} time{'s' * (len(pairs) > 1)}"
     heading = (
         "dry run: nothing was simulated but a few networks",
@@ -88,6 +83,15 @@ def forecast_simulation(
         f" (predicted from {few} networks; right within a factor of about 3)"
     )
     return Page(heading, (_how(ensemble),), last=last).text()
+
+
+def _needed(goal: Goal, run: Run, few: int) -> float:
+    """How many networks meet the goal, as the error of a few of them predicts."""
+    if goal.rtol is None or run.summary is None:
+        return float(goal.networks)
+    allowed = goal.rtol * np.abs(run.summary.mean)
+    with np.errstate(divide="ignore"):
+        return min(float(goal.networks), float(np.max(few * np.diagonal(run.summary.cov) / allowed**2)))
 
 
 def _pilot(ensemble: Ensemble, networks: int) -> tuple[Run, float]:
