@@ -29,6 +29,8 @@ _OF_CORRECTION = 0.05
 """Part of the correction to order 0 that may be left out, however coarse the target is: the correction is what a finite
 width is computed for.
 """
+_WORTH = 200
+"""Samples of a diagram, below which a budget is better spent on fewer diagrams."""
 _COSTLY = 20_000
 """Diagrams that are too many to go one degree further on a guess."""
 
@@ -51,6 +53,8 @@ def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[The
             if not sums:
                 raise
             return chosen, f"{_name(chosen)}; a higher one makes too many diagrams to be looked at"
+        if sums and effort.neval is not None and len(known) * _WORTH > effort.neval:
+            return chosen, f"{_name(chosen)}; a higher one makes more diagrams than neval={effort.neval} can sample"
         added = known.subset(np.flatnonzero(known.degrees == degree))
         empty = 0 if len(added) else empty + 1
         if empty == 2:
