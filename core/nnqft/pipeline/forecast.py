@@ -41,7 +41,7 @@ def forecast(theory: Theory, request: Request, effort: Effort) -> Forecast:
     chosen: tuple[str, ...] = ()
     if theory.adaptive:
         theory, note = choose_degree(theory, request, effort)
-        chosen = (note,)
+        request, chosen = request.of_theory(theory), (note,)
     diagram_set = requested_diagrams(theory, request, effort.max_diagrams)
     job = make_job(diagram_set, np.array(request.times), request.integrator)
     prepared = time.monotonic() - began

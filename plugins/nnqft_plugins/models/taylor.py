@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -36,11 +37,14 @@ class Taylor(AbstractModel):
         NONLINEAR
         | ACTIVATION
         | {
+            "activation": replace(
+                ACTIVATION["activation"], meaning=f"{ACTIVATION['activation'].meaning}; tanh if nothing is given"
+            ),
             "degree": Parameter(
                 None,
                 "saddle: highest degree of Wiener's chaos, chosen if not given; bare: highest power of h, 5",
                 check=check_degree,
-            )
+            ),
         }
         | AVERAGES
     )
