@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pkgutil import resolve_name
 from typing import Any
 
+from nnqft.cli.summaries import summary
 from nnqft.errors import raised
 from nnqft.host import Host
 from nnqft.interfaces.parameter import Parameter
@@ -38,9 +39,11 @@ def list_of(host: Host) -> Iterator[str]:
 def summary_of(kind: str, thing: Any) -> str:
     """What a plugin says of itself in a line; of a command the first line of its docstring."""
     if kind == "command":
+        if (words := summary(thing)) is not None:
+            return words.partition("\n")[0]
         try:
             thing = resolve_name(thing)
-        except Exception as error:  # a stranger's code may raise anything
+        except Exception as error:  # a plugin's code may raise anything
             return f"broken: {raised(error)}"
     words = getattr(thing, "summary", "") or getattr(thing, "help", "") or getattr(thing, "__doc__", "") or ""
     return str(words).strip().partition("\n")[0]

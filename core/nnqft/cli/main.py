@@ -17,6 +17,8 @@ from nnqft.cli.examples import show_examples
 from nnqft.cli.summaries import summary
 from nnqft.errors import NnqftError, PluginError, one_line, raised
 
+_HELP = ("-h", "--help")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; every error is one line on stderr."""
@@ -62,12 +64,13 @@ def _app(words: Sequence[str]) -> App:
     first = words[0] if words else "--help"
     for name, (path, plugin) in default_host().table("command").items():
         # A shell completes all their options, for which all are imported.
-        if first not in (name, COMPLETION):
-            # The list of commands shows what each does: read from its source, as importing them all is slow.
-            told = summary(path) if first in ("-h", "--help") else ""
-            if told is not None:
-                app.command(path, name=name, help=told)
-                continue
+        if first not in (name, COMPLETION, *_HELP):
+            app.command(path, name=name)
+            continue
+        # The list of commands shows what each does: read from its source, as importing them all is slow.
+        if first in _HELP and (told := summary(path)) is not None:
+            app.command(path, name=name, help=told)
+            continue
         try:
             app.command(resolve_name(path), name=name)
             show_examples(app[name])
