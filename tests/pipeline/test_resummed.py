@@ -233,7 +233,7 @@ def test_result(tmp_path):
     for words in ("all orders", "mushroom", "N^-2"):
         assert words in table
     labels = [text.get_text() for text in found.plot().get_legend().get_texts()]
-    assert labels == ["N → ∞", "all orders, width order ≤ 1"]
+    assert labels == ["N → ∞", "left out", "all orders, width order ≤ 1"]
     found.save(tmp_path / "r.json")
     again = nnqft.load(tmp_path / "r.json")
     assert again.request == found.request

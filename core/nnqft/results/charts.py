@@ -25,7 +25,7 @@ def result_chart(request: Request, series: Series, total: Estimate, truncation: 
     if free is not None and len(series) > 1:
         curves.append(Curve(t, free.mean, label=label, style="--", colour="0.6"))
     if truncation.any():
-        curves.append(Curve(t, total.mean, truncation, style="", errors="band", colour="C0"))
+        curves.append(Curve(t, total.mean, truncation, "left out", style="", errors="band", colour="C0"))
     width = "" if request.width_order is None else f", width order ≤ {request.width_order}"
     sums = "all orders" if request.resummed else f"order ≤ {request.order}"
     curves.append(Curve(t, total.mean, total.sdev, label=sums + width, style=".-", colour="C0"))

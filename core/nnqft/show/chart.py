@@ -90,8 +90,10 @@ def _draw(curve: Curve, ax: Axes) -> None:
     error = None if curve.error is None else curve.error[rank]
     look: dict[str, Any] = {"color": curve.colour, "alpha": curve.alpha, "label": curve.label or None}
     if error is None or curve.errors == "band":
+        # A band without a curve of its own has the label.
+        label = look.pop("label") if not curve.style else None
         (line,) = ax.plot(x, y, curve.style, markersize=14 if curve.style == "_" else None, **look)
         if error is not None and error.any():
-            ax.fill_between(x, y - error, y + error, color=line.get_color(), alpha=0.3)
+            ax.fill_between(x, y - error, y + error, color=line.get_color(), alpha=0.3, linewidth=0, label=label)
     else:
         ax.errorbar(x, y, yerr=error, fmt=curve.style, capsize=2.5, **look)
