@@ -8,11 +8,13 @@ out no longer matters; then the one computation that counts begins.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
 
 from nnqft.errors import InputError
+from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.estimate import Estimate, add_all
 from nnqft.results.continuation import Term
 from nnqft.results.truncation import degrees_left_out
@@ -31,8 +33,12 @@ width is computed for.
 """
 _WORTH = 200
 """Samples of a diagram, below which a budget is better spent on fewer diagrams."""
-_COSTLY = 20_000
+_CHEAP = 1000
+"""Diagrams up to which one degree more is taken for the sake of the correction alone."""
+_COSTLY = 3000
 """Diagrams that are too many to go one degree further on a guess."""
+_SHARE = 0.25
+"""Of a time limit, after which the choice ends with what is known."""
 
 
 def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[Theory, str]:
@@ -41,35 +47,100 @@ def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[The
     Where the diagrams of the request hold no vertices of higher degrees at all, nothing is cut, and `Theory.degree` of
     what is returned is None.
     """
-    times = np.array(request.times)[spread(len(request.times), _TIMES)]
+    began, search = time.monotonic(), _Search(theory, request, effort)
     degrees = sorted({vertex.degree for vertex in theory.vertices if vertex.degree})
-    free = rough_sum(requested_diagrams(theory.up_to(0), request, effort.max_diagrams), times, request.seed)
-    sums: dict[int, Estimate] = {}
-    chosen, empty = theory.up_to(degrees[0]), 0
     for degree in degrees:
-        try:
-            known = requested_diagrams(theory.up_to(degree), request, effort.max_diagrams)
-        except InputError:
-            if not sums:
-                raise
-            return chosen, f"{_name(chosen)}; a higher one makes too many diagrams to be looked at"
-        if sums and effort.neval is not None and len(known) * _WORTH > effort.neval:
-            return chosen, f"{_name(chosen)}; a higher one makes more diagrams than neval={effort.neval} can sample"
-        added = known.subset(np.flatnonzero(known.degrees == degree))
-        empty = 0 if len(added) else empty + 1
-        if empty == 2:
+        known = search.diagrams(degree)
+        if isinstance(known, str):
+            return theory.up_to(search.best), f"{search.name}; {known}"
+        search.add(degree, known)
+        if search.empty == 2 or degree >= _bound(theory, request, len(known.layout.externals)):
             # Vertices of even and of odd degree may alternate: two without a diagram are the end.
-            return replace(chosen, degree=None), f"{_name(chosen)}: diagrams of this order hold no higher one"
-        if len(added):
-            sums[degree] = rough_sum(added, times, request.seed)
-            chosen = theory.up_to(degree)
-        if degree >= _bound(theory, request, len(known.layout.externals)):
-            return replace(chosen, degree=None), f"{_name(chosen)}: diagrams of this order hold no higher one"
-        if len(sums) > 1 and _matters_no_longer(free, sums, effort):
-            return chosen, f"{_name(chosen)}: what higher ones add no longer matters"
-        if len(known) > _COSTLY:
+            cut = replace(theory.up_to(max(search.last, degrees[0])), degree=None)
+            return cut, f"{search.name}: diagrams of this order hold no higher one"
+        if search.matters_no_longer(len(known)):
+            return theory.up_to(search.best), f"{search.name}: what higher ones add no longer matters"
+        if search.worse == 2:
+            return theory.up_to(search.best), f"{search.name}: with higher ones no less is known to be left out"
+        if len(known) > _COSTLY or time.monotonic() - began > _SHARE * (effort.time_limit or math.inf):
             break
-    return chosen, f"{_name(chosen)}, the highest that was looked at: it may still matter, see what is left out"
+    return theory.up_to(
+        search.best
+    ), f"{search.name}, as far as was looked: higher ones may matter, see what is left out"
+
+
+class _Search:
+    """What is known of the sums by degree so far: rough values, and what they leave out."""
+
+    def __init__(self, theory: Theory, request: Request, effort: Effort) -> None:
+        self.theory, self.request, self.effort = theory, request, effort
+        self.times = np.array(request.times)[spread(len(request.times), _TIMES)]
+        self.free = Estimate.exact(np.zeros(len(self.times)))
+        self.sums: dict[int, Estimate] = {}
+        self.left: dict[int, np.ndarray] = {}
+        self.empty = 0
+
+    @property
+    def last(self) -> int:
+        """The highest degree that any diagram holds."""
+        return max(self.sums, default=0)
+
+    @property
+    def best(self) -> int:
+        """The degree with which least is left out; a higher one only if it leaves out less."""
+        return min(self.left, key=lambda degree: (float(self.left[degree].max()), degree), default=self.last)
+
+    @property
+    def worse(self) -> int:
+        """How many degrees were looked at beyond the best one."""
+        return sum(degree > self.best for degree in self.left)
+
+    @property
+    def name(self) -> str:
+        """The activation and where it is cut, for a note."""
+        activation = self.theory.parameters.get("activation")
+        return f"φ{f' = {activation}' if activation else ''} to degree {self.best}, chosen"
+
+    def diagrams(self, degree: int) -> DiagramSet | str:
+        """The diagrams up to a degree, or why they are not looked at."""
+        try:
+            known = requested_diagrams(self.theory.up_to(degree), self.request, self.effort.max_diagrams)
+        except InputError:
+            if not self.sums:
+                raise
+            return "a higher one makes too many diagrams to be looked at"
+        neval = self.effort.neval
+        if self.sums and neval is not None and len(known) * _WORTH > neval:
+            return f"a higher one makes more diagrams than neval={neval} can sample"
+        return known
+
+    def add(self, degree: int, known: DiagramSet) -> None:
+        """Look at the diagrams that a degree adds."""
+        if not self.sums and not self.empty:
+            self.free = self._rough(known.subset(np.flatnonzero(known.degrees == 0)))
+        added = known.subset(np.flatnonzero(known.degrees == degree))
+        self.empty = 0 if len(added) else self.empty + 1
+        if len(added):
+            self.sums[degree] = self._rough(added)
+            if len(self.sums) > 1:
+                terms = {n: Term.of(part) for n, part in self.sums.items()}
+                self.left[degree] = degrees_left_out(terms)
+
+    def _rough(self, diagrams: DiagramSet) -> Estimate:
+        return rough_sum(diagrams, self.times, self.request.seed)
+
+    def matters_no_longer(self, diagrams: int) -> bool:
+        """Is what the best degree leaves out within the target, and while that is cheap small beside the correction?"""
+        if not self.left:
+            return False
+        correction = add_all(self.sums.values()).mean
+        total, effort = np.abs(self.free.mean + correction), self.effort
+        allowed = np.zeros(len(total)) if effort.atol is None else np.full(len(total), effort.atol)
+        if effort.rtol is not None or effort.atol is None:
+            allowed = np.maximum(allowed, (effort.rtol or DEFAULT_RTOL) * total)
+        if diagrams <= _CHEAP:
+            allowed = np.minimum(allowed, _OF_CORRECTION * np.abs(correction).max())
+        return bool((self.left[self.best] <= allowed).all())
 
 
 def _bound(theory: Theory, request: Request, legs: int) -> float:
@@ -80,19 +151,3 @@ def _bound(theory: Theory, request: Request, legs: int) -> float:
     """
     wick = all(vertex.subtraction == "wick" for vertex in theory.vertices if vertex.degree)
     return legs if wick and request.order in (0, 1) else math.inf
-
-
-def _name(theory: Theory) -> str:
-    activation = theory.parameters.get("activation")
-    return f"φ{f' = {activation}' if activation else ''} to degree {theory.degree}, chosen"
-
-
-def _matters_no_longer(free: Estimate, sums: dict[int, Estimate], effort: Effort) -> bool:
-    """Is what higher degrees add small beside the target, and beside the correction to what holds no vertex?"""
-    correction = add_all(sums.values()).mean
-    total = np.abs(free.mean + correction)
-    allowed = np.zeros(len(total)) if effort.atol is None else np.full(len(total), effort.atol)
-    if effort.rtol is not None or effort.atol is None:
-        allowed = np.maximum(allowed, (effort.rtol or DEFAULT_RTOL) * total)
-    further = degrees_left_out({degree: Term.of(part) for degree, part in sums.items()})
-    return bool((further <= np.minimum(allowed, _OF_CORRECTION * np.abs(correction).max())).all())

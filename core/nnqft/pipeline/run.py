@@ -30,6 +30,7 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
     if theory.adaptive:
         theory, note = choose_degree(theory, request, effort)
         request, notes = request.of_theory(theory), (note,)
+        effort = effort.without(time.monotonic() - began)
     target = effort.target(request.to_json())
     with progress_bar(effort.progress, "generating diagrams") as report:
         diagram_set = requested_diagrams(theory, request, effort.max_diagrams)

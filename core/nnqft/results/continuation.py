@@ -75,14 +75,17 @@ def _pairings(legs: int, n: int) -> float:
     return math.lgamma(legs * n / 2 + 1.5) - math.lgamma(n + 1) + legs * n / 2 * math.log(2)
 
 
-def following(terms: Mapping[int, Term], order: int, growth: Growth, gap: int) -> np.ndarray:
-    """(M,) size of all that follows these terms, by order; orders without diagrams are not among them."""
+def following(terms: Mapping[int, Term], order: int, growth: Growth, gap: int, expected: float = 0.0) -> np.ndarray:
+    """(M,) size of all that follows these terms, by order; orders without diagrams are not among them.
+
+    `expected` is a ratio of neighbouring terms that is known from elsewhere, for where a single term tells of none.
+    """
     orders = sorted(terms)
     known = [terms[n] for n in orders]
     if order - orders[-1] >= gap:
         return 0 * known[-1].size
     if len(known) == 1:
-        return alone(known[0].size)
+        return alone(known[0].size) * max(1.0, float(geometric(np.array(expected * growth.factor(1, 1)))))
     strides = [b - a for a, b in pairwise(orders)]
     sizes = _without_accidents([term.size for term in known], orders, strides, growth)
     ratio = ratio_of(sizes[-1], sizes[-2]) * growth.factor(orders[-1], strides[-1])

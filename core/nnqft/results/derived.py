@@ -162,7 +162,9 @@ class Derived:
     def table(self) -> str:
         """The numbers with their errors and, where there are orders, how they came about order by order."""
         made_of = ", ".join(f"{name} at {len(result.mean)} times" for name, result in self.bases.items())
-        reasons = ", ".join(dict.fromkeys(result.reason for result in self.bases.values()))
+        # Where one base observable was sampled, that others are exact is no word about the whole.
+        sampled = [result for result in self.bases.values() if result.total.samples]
+        reasons = ", ".join(dict.fromkeys(result.reason for result in sampled or self.bases.values()))
         last = outcome_line(self.converged, reasons, self.seconds, self.first.request.seed)
         method = np.broadcast_to(self.method_error, len(self.names))
         numbers = self.names, self.mean, self.sdev, method, self.truncation

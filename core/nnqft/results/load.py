@@ -6,7 +6,7 @@ import os
 from typing import TypeVar, overload
 
 from nnqft.checks import one_line_keywords
-from nnqft.errors import InputError, one_line
+from nnqft.errors import InputError, one_line, short
 from nnqft.files import FORMAT, parse_json
 from nnqft.results.derived import Derived
 from nnqft.results.result import Result
@@ -46,6 +46,8 @@ def load(path: str | os.PathLike[str], kind: type[Kind] | None = None) -> Saved 
     ...     nnqft.load(path).mean == result.mean
     array([ True])
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path={short(path)}: wanted the path of a file, write nnqft.load('result.json')")
     data = parse_json(path, "result")
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise InputError(f"{str(path)!r} is not a result of this version; write one with Result.save(path)")

@@ -16,11 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from nnqft.checks import whole_number
+from nnqft.checks import finite_number, whole_number
 from nnqft.integrals.estimate import Estimate
 from nnqft.results.continuation import Growth, Term, alone, following, geometric, ratio_of
 from nnqft.rules.parts import Leg
 from nnqft.rules.theory import Theory
+
+NEGLIGIBLE = 1e-12
+"""Part of the largest sum below which that of a degree is nothing but rounding."""
+SUSPICIOUS = 1e-3
+"""Part of the sum below which terms may grow without a note: they are no part that anybody would miss."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class Beyond:
         So many orders without diagrams in a row are the end of a series.
     next_width : (M,) tuple or None
         The next width order, summed over all orders, where a model knows it.
+    ratio : float
+        What each order is likely to bring, where the model knows it, at most 1; used where a single term is known.
     """
 
     orders: bool = True
@@ -52,6 +59,7 @@ class Beyond:
     odd: bool = False
     gap: int = 2
     next_width: tuple[float, ...] | None = None
+    ratio: float = 0.0
 
     @classmethod
     def of(cls, theory: Theory, externals: Sequence[Leg] = ()) -> Beyond:
@@ -67,6 +75,7 @@ class Beyond:
             legs=max(legs, default=4),
             odd=any(n % 2 for n in legs),
             gap=2 * max([int(v.order) for v in vertices], default=1),
+            ratio=min(theory.ratio, 1.0),
         )
 
     @classmethod
@@ -85,6 +94,7 @@ class Beyond:
             odd=bool(data.get("odd", usual.odd)),
             gap=whole_number("gap", data.get("gap", usual.gap), 1),
             next_width=None if ahead is None else tuple(float(x) for x in ahead),
+            ratio=min(max(finite_number("ratio", data.get("ratio", 0.0)), 0.0), 1.0),
         )
 
 
@@ -147,7 +157,7 @@ def _orders(terms: Mapping[tuple[int, int], Term], N: int, order: int, beyond: B
     orders = {k: [n for n, width in terms if width == k] for _, k in terms}
     if orders.get(0) == [0] and any(max(own) for own in orders.values()):
         terms = {key: term for key, term in terms.items() if key[1]}
-    whole = following(_by_order(terms), order, Growth(beyond.legs, N, beyond.odd), beyond.gap)
+    whole = following(_by_order(terms), order, Growth(beyond.legs, N, beyond.odd), beyond.gap, beyond.ratio)
     apart = [_one_width(terms, k, order, beyond) for k in sorted({k for _, k in terms})]
     return np.maximum(whole, np.sum(apart, axis=0))
 
@@ -195,9 +205,11 @@ def _widths(terms: Mapping[tuple[int, int], Term], N: int, order: int, width: in
 
 def degrees_left_out(sums: Mapping[int, Term]) -> np.ndarray:
     """What higher powers of the activation add, from the sums by degree, each taken for one term."""
-    some = [term for degree, term in sorted(sums.items()) if degree]
+    largest = max(float(term.size.max()) for term in sums.values())
+    # A degree that symmetry forbids leaves a zero that did not quite cancel.
+    some = [term for degree, term in sorted(sums.items()) if degree and term.size.max() > NEGLIGIBLE * largest]
     if not some:
-        return np.zeros_like(sums[0].size)
+        return np.zeros_like(next(iter(sums.values())).size)
     return following(dict(enumerate(some, 1)), len(some), Growth(2, math.inf), 2)
 
 
@@ -218,6 +230,9 @@ def growing(series: Mapping[tuple[int | str, int], Estimate]) -> tuple[str, ...]
     before, last = sorted(sums)[-2:]
     at = int(np.argmax(np.abs(sums[last].value)))
     x, y = sums[last].value[at], sums[before].value[at]
+    total = np.abs(sum((term.value for term in sums.values()), np.zeros(1))).max()
+    if abs(x) < SUSPICIOUS * total:
+        return ()
     if abs(x) - sums[last].error[at] <= np.abs(sums[before].value).max() + sums[before].error.max():
         return ()
     return (f"terms grow instead of falling, order {last} gives {x:.3g}, order {before} {y:.3g}: do not trust the sum",)

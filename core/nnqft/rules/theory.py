@@ -46,6 +46,9 @@ class Theory:
     degree
         Where the activation was cut off: vertices of a higher `Vertex.degree` exist and are left out. None where the
         vertices are all there are.
+    ratio
+        About what each order brings at a fixed width order, where the model knows it: σ_w² ⟨φ'²⟩/γ² about the saddle of
+        a network; infinite where higher orders are known not to converge one by one. 0 where nothing is known.
     adaptive
         True where the vertices reach further than is likely to matter, and a computation may choose a lower degree.
 
@@ -79,6 +82,7 @@ class Theory:
     horizon: float = math.inf
     degree: int | None = None
     adaptive: bool = False
+    ratio: float = 0.0
 
     def __post_init__(self) -> None:
         couplings = {**self.parameters, **self.couplings}

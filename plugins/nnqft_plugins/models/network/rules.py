@@ -176,7 +176,9 @@ def wick_theory(
         how = "as far as they matter, at most" if chaos.chosen else "up"
         said += f", vertices :h^p h^q: {how} to p + q = {chaos.degree}"
     chaos = replace(chaos, remarks=(said, *chaos.remarks))
-    return _saddle_theory(model, start, values, saddle, line, chaos, values["sigma_w"] ** 2 * chaos.slope)
+    return _saddle_theory(
+        model, start, values, saddle, line, chaos, values["sigma_w"] ** 2 * chaos.slope if values["sigma_w"] else 0.0
+    )
 
 
 def _saddle_theory(
@@ -204,6 +206,7 @@ def _saddle_theory(
         horizon=saddle.horizon,
         degree=chaos.degree,
         adaptive=chaos.chosen,
+        ratio=gain / values["gamma"] ** 2,
     )
 
 

@@ -254,8 +254,10 @@ def saddle_remarks(saddle: Saddle, gain: float) -> tuple[str, ...]:
             f"theta0 = {saddle.theta0:g}: closed responses add terms ∝ T/N that the determinant of the change of"
             " variables, left out here, would cancel"
         )
-    if gain >= 1:
+    if math.isinf(gain):
+        remarks.append("φ jumps, so that ⟨φ'²⟩ is infinite: the orders do not converge one by one, order 1 is a guide")
+    elif gain >= 1:
         remarks.append(
-            f"σ_w² ⟨φ'²⟩/γ² = {gain:.3g} ≥ 1: the orders grow; each is computed, their sum means nothing by itself"
+            f"σ_w² ⟨φ'²⟩/γ² = {gain:.4g} ≥ 1: the orders grow; each is computed, their sum means nothing by itself"
         )
     return tuple(remarks)

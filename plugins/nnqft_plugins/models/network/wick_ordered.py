@@ -84,7 +84,7 @@ def stationary_chaos(activation: Activation, degree: int | None, curve: Curve, g
 
     remarks = _rough_remarks(activation, averages, highest) if sharp else ()
     squared = None if averages.parts.jumps else averages.at(1, 1, np.array(curve.variance))
-    slope = 0.0 if squared is None else float(squared)
+    slope = math.inf if averages.parts.jumps else 0.0 if squared is None else float(squared)
     return Chaos(_vertices(top, memory), highest, chosen, remarks, slope, sharp)
 
 
