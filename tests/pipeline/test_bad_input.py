@@ -640,3 +640,8 @@ def test_any_command_line(elsewhere, arguments):
         assert output.getvalue() == ""
         assert errors.getvalue().count("\n") == 1
         assert errors.getvalue().startswith("nnqft: ")
+
+
+@pytest.mark.parametrize("path", [3, None, ["a"]], ids=named)
+def test_a_path_that_is_none(path):
+    refused(lambda: nnqft.load(path), "path=", "wanted the path of a file")

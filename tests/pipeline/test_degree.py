@@ -85,3 +85,31 @@ def test_a_ledger_resumes_what_was_chosen(tmp_path):
     two = compute(ledger=ledger)
     assert_array_equal(one.mean, two.mean)
     assert degree_of(one) == degree_of(two)
+
+
+@pytest.mark.parametrize(
+    ("model", "observable", "options"),
+    [
+        ("taylor", "kernel_variance", {}),
+        ("taylor", "cumulant", {"indices": "iijj", "times": [(0, 0, 0, 0)]}),
+        ("taylor", "four_point", {"indices": "iijj", "times": [(1, 0, 1, 0)]}),
+        ("feedforward", "kernel_variance", {}),
+    ],
+)
+def test_observables_of_several_units(model, observable, options):
+    """Cut at degree 0 such a theory knows no units at all."""
+    theory = nnqft.theory(model, activation="tanh", N=20)
+    found = nnqft.compute(theory, observable, order=1, **options)
+    cut = nnqft.compute(nnqft.theory(model, activation="tanh", N=20, degree=4), observable, order=1, **options)
+    assert np.abs(found.mean - cut.mean).max() <= 4 * (found.sdev + cut.sdev).max() + 1e-12
+
+
+def test_a_finer_target_leaves_no_more_out():
+    theory = nnqft.theory("taylor", activation="tanh", N=20, sigma_w=0.9, kappa=2.0)
+    coarse, fine = (compute(theory, rtol=rtol, neval=10_000_000) for rtol in (1e-3, 5e-5))
+    assert fine.truncation[0] <= 1.5 * coarse.truncation[0]
+
+
+def test_a_time_limit_holds_for_the_choice_too():
+    theory = nnqft.theory("taylor", activation="softplus", N=20)
+    assert compute(theory, time_limit=2.0, rtol=1e-6).seconds < 6.0

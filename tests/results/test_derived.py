@@ -414,3 +414,10 @@ def test_method_errors_survive_a_file(tmp_path):
 def test_what_is_exact_has_none():
     theory = nnqft.theory("linear", N=20, sigma_w=0.5, sigma_b=0.3)
     assert not nnqft.compute(theory, "effective_bias", order=2).method_error.any()
+
+
+def test_exact_parts_say_nothing_of_a_sampled_whole():
+    theory = nnqft.theory("taylor", activation="tanh", N=20)
+    table = nnqft.compute(theory, "kernel_variance", order=1).table()
+    assert "target met" in table
+    assert "integrals are exact" not in table

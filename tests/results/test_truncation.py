@@ -471,3 +471,34 @@ def test_a_truncated_sum_is_not_called_exact():
     derived = exact(bare_theory("linear", sigma_w=0.5, N=50), "correlation_length", order=2).table()
     assert "left out" in derived
     assert "exact" not in derived.split("made of")[0]
+
+
+@pytest.mark.parametrize(("activation", "sigma_w"), [("sign", 0.5), ("sign", 0.9), ("step", 0.5), ("step", 0.9)])
+def test_jumps_at_one_site_at_first_order(activation, sigma_w):
+    """dh = (−h + w φ(h)) dt + dB with w ~ N(0, σ_w²): p(h) ∝ e^{−h² + 2wΦ(h)}, Φ' = φ, by quadrature."""
+    h, w = np.linspace(-9, 9, 6001), np.linspace(-6, 6, 241)[:, None]
+    primitive = np.abs(h) if activation == "sign" else np.maximum(h, 0.0)
+    density = np.exp(-(h**2) + 2 * sigma_w * w * primitive - (sigma_w * w * (w > 0)) ** 2)
+    weight = np.exp(-(w[:, 0] ** 2) / 2)
+    truth = np.average((h**2 * density).sum(axis=1) / density.sum(axis=1), weights=weight)
+    result = nnqft.compute(nnqft.theory("taylor", activation=activation, sigma_w=sigma_w, N=1), "two_point", order=1)
+    assert abs(result.mean[0] - truth) <= 2 * result.truncation[0] + 3 * result.sdev[0]
+    assert result.truncation[0] < 1.0
+
+
+def test_a_degree_that_symmetry_forbids_tells_nothing():
+    result = nnqft.compute(nnqft.theory("taylor", activation="sign"), "two_point", order=2)
+    assert result.truncation[0] < 0.1 * result.mean[0]
+
+
+def test_deep_in_chaos_the_first_order_says_that_it_may_be_far_off():
+    """5.448(18) in simulated networks, 5.7 times the first term away."""
+    theory = nnqft.theory("taylor", activation="tanh", N=100, sigma_w=3.0)
+    result = nnqft.compute(theory, "two_point", order=1, width_order=1)
+    assert abs(result.mean[0] - 5.448) <= 2 * result.truncation[0]
+    assert theory.ratio > 1
+
+
+def test_terms_that_nobody_would_miss_may_grow_without_a_note():
+    result = nnqft.compute(nnqft.theory("cubic_tanh", N=50, sigma_w=0.5), "two_point", order=2)
+    assert not any("grow" in note for note in result.notes)
