@@ -61,8 +61,8 @@ def compute(
     effort = {**asdict(accuracy), **place.options, "time_limit": time_limit, "ledger": ledger}
     what = names if len(names) > 1 else observable
     if dry_run:
-        from nnqft.pipeline.forecast import forecasts
+        from nnqft.pipeline.forecast import forecasts, together
 
-        print("\n\n".join(each.table() for each in forecasts(theory, what, **question, **effort)))
+        print("\n\n".join(together(forecasts(theory, what, **question, **effort))))
         return 0
     return finish(lambda: nnqft.compute(theory, what, **question, **effort), output)

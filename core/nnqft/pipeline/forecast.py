@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -90,3 +91,11 @@ def forecasts(
     asked = list(base_requests(theory, derived, effort, **question)[1].values()) if derived else []
     asked += [(make_request(theory, name, effort, **question), effort) for name in names if name not in derived]
     return tuple(forecast(theory, *each) for each in asked)
+
+
+def together(parts: Sequence[Forecast]) -> list[str]:
+    """Each forecast as plain text and, where there are several, a line with the seconds of all."""
+    pages = [part.table() for part in parts]
+    if len(parts) > 1:
+        pages.append(f"together: {len(parts)} evaluations, about {sum(part.seconds for part in parts):,.2g} s")
+    return pages
