@@ -64,9 +64,8 @@ def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[The
             return theory.up_to(search.best), f"{search.name}: with higher ones no less is known to be left out"
         if len(known) > _COSTLY or time.monotonic() - began > _SHARE * (effort.time_limit or math.inf):
             break
-    return theory.up_to(
-        search.best
-    ), f"{search.name}, as far as was looked: higher ones may matter, see what is left out"
+    note = f"{search.name}, as far as was looked: higher ones may matter, see what is left out"
+    return theory.up_to(search.best), note
 
 
 class _Search:
@@ -134,10 +133,10 @@ class _Search:
         if not self.left:
             return False
         correction = add_all(self.sums.values()).mean
-        total, effort = np.abs(self.free.mean + correction), self.effort
-        allowed = np.zeros(len(total)) if effort.atol is None else np.full(len(total), effort.atol)
-        if effort.rtol is not None or effort.atol is None:
-            allowed = np.maximum(allowed, (effort.rtol or DEFAULT_RTOL) * total)
+        target = self.effort.target()
+        # A budget or a limit alone says nothing of errors: what is asked for without any target is looked for.
+        target = replace(target, rtol=DEFAULT_RTOL) if target.only_budget else target
+        allowed = target.tolerance(self.free.mean + correction)
         if diagrams <= _CHEAP:
             allowed = np.minimum(allowed, _OF_CORRECTION * np.abs(correction).max())
         return bool((self.left[self.best] <= allowed).all())

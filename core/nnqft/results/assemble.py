@@ -5,22 +5,18 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.estimate import Estimate, collect
 from nnqft.interfaces.executor import Outcome
+from nnqft.results.result import Result
 from nnqft.results.rows import DiagramRows
 from nnqft.results.series import Series
 from nnqft.results.truncation import Beyond, growing
 from nnqft.stages.jobs import Job, number_ranges
 from nnqft.stages.request import Request
-
-if TYPE_CHECKING:
-    pass
-from nnqft.results.result import Result
 
 
 def make_result(
