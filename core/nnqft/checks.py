@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from functools import wraps
+from numbers import Real
 from typing import ParamSpec, SupportsInt, TypeVar
 
 import numpy as np
@@ -13,7 +15,14 @@ import numpy as np
 from nnqft.errors import InputError, UnknownNameError, short
 
 
-def finite_number(name: str, value: object) -> float:
+def as_number(value: object) -> object:
+    """The value as one of Python's or numpy's numbers, if it is a Decimal or an array without axes; else itself."""
+    if getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic) and hasattr(value, "item"):
+        value = value.item()
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def finite_number(name: str, value: object, example: str = "1.0") -> float:
     """A finite real number that a user gave, as float.
 
     Parameters
@@ -21,7 +30,10 @@ def finite_number(name: str, value: object) -> float:
     name
         What the message calls it.
     value
-        Whatever came; bool, text and complex numbers are refused.
+        Whatever came: any real number, a fraction and an array without axes, too. Bool, text and complex numbers are
+        refused.
+    example
+        What the message says to write.
 
     Raises
     ------
@@ -38,18 +50,19 @@ def finite_number(name: str, value: object) -> float:
         ...
     nnqft.errors.InputError: gamma='one': wanted a number, write for example gamma=1.0
     """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
-        raise InputError(f"{name}={short(value)}: wanted a number, write for example {name}=1.0")
+    given = as_number(value)
+    if isinstance(given, bool | np.bool_) or not isinstance(given, Real | np.number):
+        raise InputError(f"{name}={short(value)}: wanted a number, write for example {name}={example}")
     try:
-        number = float(value)
-    except (TypeError, OverflowError):
+        number = float(given)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"{name}={short(value)}: wanted a finite number, write for example {name}=1.0")
+        raise InputError(f"{name}={short(value)}: wanted a finite number, write for example {name}={example}")
     return number
 
 
-def whole_number(name: str, value: object, least: int) -> int:
+def whole_number(name: str, value: object, least: int, example: str = "") -> int:
     """A whole number that a user gave, as int; a float such as 3.0 is one.
 
     Parameters
@@ -58,6 +71,8 @@ def whole_number(name: str, value: object, least: int) -> int:
         As for `finite_number`.
     least
         The smallest that makes sense.
+    example
+        What the message says to write; `least` if nothing is given.
 
     Raises
     ------
@@ -72,18 +87,23 @@ def whole_number(name: str, value: object, least: int) -> int:
     >>> whole_number("order", -1, least=0)
     Traceback (most recent call last):
         ...
-    nnqft.errors.InputError: order=-1: wanted a whole number ≥ 0
+    nnqft.errors.InputError: order=-1: wanted a whole number ≥ 0, write for example order=0
     """
-    number = finite_number(name, value)
-    if number != math.floor(number) or number < least:
-        raise InputError(f"{name}={short(value)}: wanted a whole number ≥ {least}")
-    assert isinstance(value, SupportsInt)  # as finite_number found
-    return int(value)  # not int(number), which knows no integers beyond 2^53
+    try:
+        number = finite_number(name, value)
+    except InputError:
+        number = math.nan
+    if math.isnan(number) or number != math.floor(number) or number < least:
+        write = f"write for example {name}={example or least}"
+        raise InputError(f"{name}={short(value)}: wanted a whole number ≥ {least}, {write}")
+    given = as_number(value)
+    assert isinstance(given, SupportsInt)  # as finite_number found
+    return int(given)  # not int(number), which knows no integers beyond 2^53
 
 
 def positive_number(name: str, value: object, example: str = "1e-3") -> float:
     """A finite real number > 0 that a user gave, as float; else InputError, whose message suggests `example`."""
-    number = finite_number(name, value)
+    number = finite_number(name, value, example)
     if number <= 0:
         raise InputError(f"{name}={short(value)}: wanted a number > 0, write for example {name}={example}")
     return number

@@ -23,6 +23,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+NEAR = 0.6
+"""Likeness from which on a name is suggested for another: less, and what is suggested is another thing."""
+
 
 class NnqftError(Exception):
     """Base of every error that nnqft raises on purpose; its message is one line.
@@ -47,7 +50,7 @@ class InputError(NnqftError, ValueError):
     >>> nnqft.theory("linear", N=0)
     Traceback (most recent call last):
         ...
-    nnqft.errors.InputError: N=0: wanted a whole number ≥ 1
+    nnqft.errors.InputError: N=0: wanted a whole number ≥ 1, write for example N=100
     """
 
 
@@ -68,7 +71,7 @@ class UnknownNameError(InputError):
         # A name that looks like a known one in another case counts as near, too.
         folded = {candidate.lower(): candidate for candidate in names}
         asked = name.lower() if isinstance(name, str) else ""
-        near = difflib.get_close_matches(asked, list(folded), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(asked, list(folded), n=1, cutoff=NEAR)
         hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
         listing = ", ".join(names) if names else "none"
         super().__init__(f"unknown {kind} {short(name)}{where}{hint} (known: {listing})")

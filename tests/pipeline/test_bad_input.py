@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import inspect
 import io
@@ -11,6 +12,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -645,3 +648,92 @@ def test_any_command_line(elsewhere, arguments):
 @pytest.mark.parametrize("path", [3, None, ["a"]], ids=named)
 def test_a_path_that_is_none(path):
     refused(lambda: nnqft.load(path), "path=", "wanted the path of a file")
+
+
+# What a message says to write is right, and may be written
+
+
+@pytest.mark.parametrize("came", [None, "x", True, [1], -1, 1.5, nan, 1j])
+def test_whole_numbers_are_asked_for_by_whole_numbers(came):
+    refused(lambda: compute(seed=came), "seed=", "wanted a whole number ≥ 0, write for example seed=0")
+    refused(lambda: nnqft.theory("linear", N=came), "N=", "wanted a whole number ≥ 1, write for example N=100")
+    refused(lambda: compute(max_diagrams=came), "write for example max_diagrams=1")
+
+
+def test_a_width_beyond_all_bounds_is_no_matter_of_units():
+    assert "unit" not in refused(lambda: nnqft.theory("linear", N=10**30), "wanted a whole number ≤ 1e+15")
+
+
+@pytest.mark.parametrize(
+    "half", [Fraction(1, 2), Decimal("0.5"), np.array(0.5), np.float32(0.5), np.array(Fraction(1, 2))]
+)
+def test_every_kind_of_number_is_one(half):
+    assert nnqft.theory("linear", sigma_w=half).parameters["sigma_w"] == 0.5
+    wanted = nnqft.compute(THEORY, "two_point", order=1, tau=[0.5, 1.0]).mean
+    for lags in ([half, 1], np.array([half, 1], dtype=object)):
+        assert nnqft.compute(THEORY, "two_point", order=1, tau=lags).mean.tolist() == wanted.tolist()
+    assert nnqft.theory("langevin", drift={1: half, 3: half}).couplings == {"drift[3]": 0.5}
+
+
+@pytest.mark.parametrize("two", [Fraction(2), Decimal(2), np.array(2), 2.0, np.int8(2)])
+def test_every_kind_of_whole_number_is_one(two):
+    assert nnqft.theory("linear", N=two).N == 2
+    assert compute(order=two).mean.tolist() == compute(order=2).mean.tolist()
+
+
+@pytest.mark.parametrize(
+    "polynomial",
+    [
+        np.polynomial.Polynomial([0, 1, 0, 0.5]),
+        np.polynomial.Polynomial([0, 1, 0, 4], domain=[-2, 2]),  # in x/2
+        np.polynomial.Chebyshev([0, 1.375, 0, 0.125]),
+        np.poly1d([0.5, 0, 1, 0]),
+        {1: 1, 3: Fraction(1, 2)},
+        [(1, 1.0), (3, 0.5)],
+    ],
+)
+def test_numpys_polynomials_are_coefficients(polynomial):
+    if getattr(polynomial, "domain", np.ones(1))[-1] == 2:
+        assert polynomial(1.0) == 1.0  # x/2 + 4 (x/2)³
+    assert nnqft.theory("langevin", drift=polynomial).couplings == pytest.approx({"drift[3]": 0.5})
+
+
+@pytest.mark.parametrize("power", ["1", None, 1.5, -1, "x"])
+def test_a_power_that_is_none_is_answered_by_the_whole_mapping(power):
+    message = refused(lambda: nnqft.theory("langevin", drift={power: 1.0}), f"drift has the power {power!r}")
+    assert "write drift={1: 1.0, 3: 1.0}" in message
+    refused(lambda: nnqft.theory("taylor", coefficients={power: 1.0}), "write coefficients={1: 1.0, 3: -0.3}")
+    refused(lambda: nnqft.theory("toy", action={power: 1.0}), "write action={4: 1.0}")
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [{1: -1, 3: 1}, {1: -3, 2: 0.3, 3: 1}, {1: -1, 2: 1}, {0: -2, 1: 0, 3: 1}, {1: -1, 5: 1}, {0: 3, 1: -1, 3: 2}],
+)
+def test_a_drift_without_minimum_at_zero_is_shifted_to_one(drift):
+    message = refused(lambda: nnqft.theory("langevin", drift=drift), "shift x to a minimum")
+    minimum = float(re.search(r"x = ([-\d.e]+) \+ y", message)[1])
+    shifted = ast.literal_eval(re.search(r"write drift=(\{.*\})", message)[1])
+    assert shifted[1] > 0
+    y = np.linspace(-1, 1, 7)
+    force = sum(a * (minimum + y) ** p for p, a in drift.items())
+    assert np.allclose(sum(a * y**p for p, a in shifted.items()), force, atol=1e-7)
+    nnqft.theory("langevin", drift=shifted)
+
+
+@pytest.mark.parametrize("drift", [{3: 1.0}, {1: -1.0}, {1: -1.0, 3: -1.0}, {1: 0.0}, {}, None])
+def test_a_drift_without_any_minimum_is_told_so(drift):
+    message = refused(lambda: nnqft.theory("langevin", drift=drift), "write")
+    assert "shift" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [("relu6", "np.clip(h, 0, 6)"), ("hard_swish", "np.clip"), ("linear", "coefficients={1: 1.0}")]
+)
+def test_other_libraries_functions_are_not_taken_for_typing_errors(name, write):
+    assert "did you mean" not in refused(lambda: nnqft.theory("taylor", activation=name), repr(name), write)
+
+
+def test_unlike_names_are_not_suggested():
+    assert "did you mean" not in refused(lambda: nnqft.theory("taylor", activation="softmax"), "softplus")
+    assert nnqft.theory("taylor", activation="relu").parameters["activation"] == "relu"

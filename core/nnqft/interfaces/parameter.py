@@ -38,7 +38,7 @@ class Parameter:
     >>> width.validate("N", 0.5)
     Traceback (most recent call last):
         ...
-    nnqft.errors.InputError: N=0.5: wanted a whole number ≥ 1
+    nnqft.errors.InputError: N=0.5: wanted a whole number ≥ 1, write for example N=100
     """
 
     default: object
@@ -52,6 +52,12 @@ class Parameter:
     def __repr__(self) -> str:
         return f"Parameter({short(self.default)}, {short(self.meaning)})"
 
+    @property
+    def _example(self) -> str:
+        """What to write instead: the default, where it is a number."""
+        usual = isinstance(self.default, int | float) and not isinstance(self.default, bool)
+        return f"{self.default}" if usual else str(max(int(self.low), 1)) if self.integer else "1.0"
+
     def validate(self, name: str, value: object) -> Any:
         """The value in its proper type: float, int if `integer`, or what `check` makes of it.
 
@@ -62,12 +68,17 @@ class Parameter:
         """
         if self.check is not None:
             return self.check(name, value)
-        number = finite_number(name, value)
+        if self.integer:
+            whole = whole_number(name, value, int(self.low), self._example)
+            if whole > self.high:
+                raise InputError(f"{name}={short(value)}: wanted a whole number ≤ {self.high:g}")
+            return whole
+        number = finite_number(name, value, self._example)
         if number > self.high:
             raise InputError(f"{name}={short(value)}: wanted a number ≤ {self.high:g}; choose another unit of time")
-        if self.integer:
-            return whole_number(name, value, int(self.low))
         if number < self.low or (self.open_low and number == self.low):
             sign = ">" if self.open_low else "≥"
-            raise InputError(f"{name}={short(value)}: wanted a number {sign} {self.low:g}")
+            raise InputError(
+                f"{name}={short(value)}: wanted a number {sign} {self.low:g}, write for example {name}={self._example}"
+            )
         return number

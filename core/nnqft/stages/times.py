@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nnqft.checks import finite_number
 from nnqft.errors import InputError, short
 from nnqft.rules.theory import Theory
 
@@ -79,6 +80,9 @@ def _array(name: str, value: object) -> np.ndarray:
     """Finite real numbers that a user gave, as a float array of their shape."""
     try:
         array = np.asarray(value)
+        if array.dtype == object:
+            # Fractions and the like, but not text or None, which float() or numpy would take or make nan.
+            array = np.array([finite_number(name, item) for item in array.flat]).reshape(array.shape)
         # float(True) and float("1") would pass: only what numpy calls a number is one.
         if array.dtype.kind not in "iuf":
             raise TypeError

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from nnqft import AbstractModel, Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex
-from nnqft_plugins.models.parameters.checks import check_coefficients
+from nnqft_plugins.models.parameters.checks import coefficients_such_as
 
 
 class Toy(AbstractModel):
@@ -17,7 +17,7 @@ class Toy(AbstractModel):
     name = "toy"
     summary = "no time: p(z) ∝ exp(−z²/2 − Σ_p action[p] z^p/p!); order counts vertices"
     parameters: Mapping[str, Parameter] = {
-        "action": Parameter({4: 1.0}, "{power: coefficient}", check=check_coefficients),
+        "action": Parameter({4: 1.0}, "{power: coefficient}", check=coefficients_such_as("{4: 1.0}")),
     }
     starts = ("stationary",)
 

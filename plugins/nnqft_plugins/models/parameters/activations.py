@@ -169,8 +169,23 @@ NAMED: dict[str, Activation] = {
 }
 """By the names that the parameter `activation` knows."""
 
-ALIASES = {"silu": "swish", "heaviside": "step", "logistic": "sigmoid", "atan": "arctan"}
+ALIASES = {"silu": "swish", "heaviside": "step", "logistic": "sigmoid", "atan": "arctan", "lrelu": "leaky_relu"}
 """Other names of the same functions."""
+
+NOT_HERE = {
+    "identity": "coefficients={1: 1.0}",
+    "linear": "coefficients={1: 1.0}",
+    "relu6": "activation=lambda h: np.clip(h, 0, 6)",
+    "celu": "activation=lambda h: np.where(h > 0, h, np.expm1(np.minimum(h, 0)))",
+    "prelu": "activation=lambda h: np.where(h > 0, h, 0.25 * h)",
+    "rrelu": "activation=lambda h: np.where(h > 0, h, 0.23 * h)",
+    "hardswish": "activation=lambda h: h * np.clip(h / 6 + 0.5, 0, 1)",
+    "logsigmoid": "activation=lambda h: -np.logaddexp(0, -h)",
+    "tanhshrink": "activation=lambda h: h - np.tanh(h)",
+    "softshrink": "activation=lambda h: np.sign(h) * np.maximum(np.abs(h) - 0.5, 0)",
+    "hardshrink": "activation=lambda h: np.where(np.abs(h) > 0.5, h, 0)",
+}
+"""What to write for functions that other libraries have under these names, and none of those above is."""
 
 LINEAR = Activation.polynomial("h", {1: 1.0})
 CUBIC_TANH = Activation.polynomial("h − h³/3", {1: 1.0, 3: -1 / 3})

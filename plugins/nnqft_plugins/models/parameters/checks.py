@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from nnqft import Activation, InputError, Parameter, UnknownNameError, finite_number, short, whole_number
-from nnqft_plugins.models.parameters.activations import ALIASES, NAMED, taylor_coefficients
+from nnqft_plugins.models.parameters.activations import ALIASES, NAMED, NOT_HERE, taylor_coefficients
 from nnqft_plugins.models.parameters.given import GivenFunction, check_function, given_activation
 
 SLOWEST = 1e-9
@@ -64,29 +66,48 @@ def input_correlation(name: str, value: Any) -> float | tuple[tuple[float, float
     return tuple(pairs) if isinstance(value, Mapping | tuple | list) else pairs[0][1]
 
 
-def check_coefficients(name: str, value: Any) -> tuple[tuple[int, float], ...] | None:
-    """(power, coefficient) pairs from a mapping; None stays None."""
-    if value is None:
-        return None
-    pairs = value.items() if isinstance(value, Mapping) else value
+def coefficients_such_as(example: str) -> Callable[[str, Any], tuple[tuple[int, float], ...] | None]:
+    """Check of a parameter that is a polynomial, whose messages say to write this one."""
+
+    def check(name: str, value: Any) -> tuple[tuple[int, float], ...] | None:
+        """(power, coefficient) pairs from a mapping or one of numpy's polynomials; None stays None."""
+        if value is None:
+            return None
+        write = f"write {name}={example}"
+        try:
+            given = [(p, c) for p, c in _pairs(value)]
+        except (TypeError, ValueError):
+            raise InputError(f"{name}={short(value)}: wanted powers and coefficients, {write}") from None
+        checked = tuple(sorted((_power(name, p, write), finite_number(f"{name}[{p}]", c)) for p, c in given))
+        if not checked or checked[-1][0] > MAX_DEGREE:
+            raise InputError(f"{name}={short(value)}: wanted powers from 0 to {MAX_DEGREE}, {write}")
+        if len({p for p, _ in checked}) < len(checked):
+            raise InputError(f"{name}={short(value)}: a power is given twice; write each once")
+        if any(abs(c) > 1e9 for _, c in checked):
+            raise InputError(f"{name}={short(value)}: wanted coefficients up to 1e9 in size")
+        return tuple((p, c) for p, c in checked if c)
+
+    return check
+
+
+check_coefficients = coefficients_such_as("{1: 1.0, 3: -0.3}")
+"""The same for an activation, which bends down."""
+
+
+def _pairs(value: Any) -> Iterable[Any]:
+    """(power, coefficient) pairs of a mapping, of a series of numpy's (in whatever basis), or those given."""
+    if isinstance(value, np.poly1d):
+        return enumerate(value.coeffs[::-1].tolist())
+    if type(value).__module__.startswith("numpy.polynomial."):  # their common class is private
+        return enumerate(value.convert(kind=np.polynomial.Polynomial).coef.tolist())
+    return value.items() if isinstance(value, Mapping) else value
+
+
+def _power(name: str, power: object, write: str) -> int:
     try:
-        given = [(p, c) for p, c in pairs]
-    except (TypeError, ValueError):
-        raise InputError(
-            f"{name}={short(value)}: wanted powers and coefficients, write {name}={{1: 1.0, 3: -0.3}}"
-        ) from None
-    checked = tuple(
-        sorted((whole_number(f"power of {name}", p, 0), finite_number(f"{name}[{p}]", c)) for p, c in given)
-    )
-    if not checked or checked[-1][0] > MAX_DEGREE:
-        raise InputError(
-            f"{name}={short(value)}: wanted powers from 0 to {MAX_DEGREE}, write {name}={{1: 1.0, 3: -0.3}}"
-        )
-    if len({p for p, _ in checked}) < len(checked):
-        raise InputError(f"{name}={short(value)}: a power is given twice; write each once")
-    if any(abs(c) > 1e9 for _, c in checked):
-        raise InputError(f"{name}={short(value)}: wanted coefficients up to 1e9 in size")
-    return tuple((p, c) for p, c in checked if c)
+        return whole_number("power", power, 0)
+    except InputError:
+        raise InputError(f"{name} has the power {short(power)}, wanted a whole number ≥ 0; {write}") from None
 
 
 def check_activation(name: str, value: Any) -> str | None:
@@ -100,9 +121,15 @@ def check_activation(name: str, value: Any) -> str | None:
             f"{name}={short(value)} is a function that a file can only name, and nothing is imported for it; write"
             f" {name}= with the function itself"
         )
-    known = ALIASES.get(value, value) if isinstance(value, str) else value
-    if not (isinstance(known, str) and known in NAMED):
-        raise UnknownNameError(name, value, NAMED)
+    if not isinstance(value, str):
+        wanted = f"wanted a function of arrays or a name, write for example {name}='tanh'"
+        raise InputError(f"{name}={short(value)}: {wanted}")
+    known = ALIASES.get(value, value)
+    if known not in NAMED:
+        instead = NOT_HERE.get(value.lower().replace("_", ""))
+        if instead is not None:
+            raise InputError(f"{name}={value!r} has no name here; write {instead}")
+        raise UnknownNameError(name, value, [*NAMED, *ALIASES])
     return known
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -44,8 +45,8 @@ def edge_of_chaos(
     Returns
     -------
     (M,) array
-        nan where there is no edge: C grows beyond all bounds before it, chaos never sets in, or φ jumps, so
-        that any σ_w is chaotic.
+        nan where there is no edge, with a warning that says why: C grows beyond all bounds before it, chaos never sets
+        in, or φ jumps, so that any σ_w is chaotic.
 
     Notes
     -----
@@ -56,22 +57,43 @@ def edge_of_chaos(
     thickness = layer_depth(network, layer)
     values = [network.sigma_b] if sigma_b is None else axis("sigma_b", sigma_b)
     with one_thread():
-        return np.array([edge_at(replace(network, sigma_b=float(value)), thickness) for value in values])
+        found = [edge_at(replace(network, sigma_b=float(value)), thickness) for value in values]
+    for line in none_found(values, found):
+        warnings.warn(line, stacklevel=3)
+    return np.array([edge.sigma_w for edge in found])
 
 
-def edge_at(network: Network, thickness: float) -> float:
-    """The critical σ_w of a network, whatever its own; nan where there is none."""
+@dataclass(frozen=True)
+class Edge:
+    """Where the edge of chaos is: a σ_w, or nan and the reason why there is none."""
+
+    sigma_w: float
+    reason: str = ""
+
+
+def none_found(values: Sequence[float], edges: Sequence[Edge]) -> list[str]:
+    """For each reason why there is no edge a line that says where."""
+    where: dict[str, list[float]] = {}
+    for bias, edge in zip(values, edges, strict=True):
+        if edge.reason:
+            where.setdefault(edge.reason, []).append(bias)
+    return [f"no edge of chaos at σ_b={short([*map(float, biases)])[1:-1]}: {why}" for why, biases in where.items()]
+
+
+def edge_at(network: Network, thickness: float) -> Edge:
+    """The edge of a network, whatever its own σ_w."""
     if jumps(network.activation):
-        return math.nan
+        return Edge(math.nan, f"φ = {network.activation.name} jumps, so that any σ_w > 0 is chaotic")
     if network.layered:
         twin = equivalent(replace(network, sigma_w=1.0), thickness)
-        return _edge_at_rest(twin) / twin.sigma_w
+        edge = _edge_at_rest(twin)
+        return replace(edge, sigma_w=edge.sigma_w / twin.sigma_w)
     if network.kappa == 0.0 and not _moving(network):
         return _edge_at_rest(network)
     return _edge_of_motion(network)
 
 
-def _edge_at_rest(network: Network) -> float:
+def _edge_at_rest(network: Network) -> Edge:
     """Where a fixed point loses its stability: on the curve with the variance q as its parameter,
 
     σ_w² = γ²/⟨φ'²⟩_q ,     S = γ² q − σ_w² ⟨φ²⟩_q .
@@ -89,15 +111,23 @@ def _edge_at_rest(network: Network) -> float:
         while not missing(high) <= 0.0:
             low, high = high, 1.3 * high
             if high > _LARGEST**2:
-                return math.nan
+                return Edge(math.nan, f"no fixed point of variance up to {_LARGEST**2:g} loses its stability")
         low = brentq(missing, low, high, xtol=1e-16, rtol=1e-14)
     slope = slope_square(phi, low)
-    sigma_w = gamma / math.sqrt(slope) if slope > 0.0 else math.nan
+    if not 0.0 < slope < math.inf:
+        return Edge(math.nan, f"⟨φ'²⟩ = {slope:g} at the fixed point, so that no σ_w is critical")
+    sigma_w = gamma / math.sqrt(slope)
     # The curve also has points that no network comes to from a small variance.
-    if not math.isfinite(sigma_w):
-        return math.nan
     attained = _fixed(replace(network, sigma_w=sigma_w * (1 - 1e-9)))
-    return sigma_w if abs(attained - low) < 1e-3 * (1 + low) else math.nan
+    if abs(attained - low) < 1e-3 * (1 + low):
+        return Edge(sigma_w)
+    if math.isinf(attained):
+        return Edge(math.nan, f"C(0) grows beyond all bounds before it, at some σ_w ≤ {sigma_w:.6g}")
+    return Edge(
+        math.nan,
+        f"the fixed point that loses its stability (variance {low:.4g}, at σ_w={sigma_w:.6g}) is not the one that a"
+        f" network comes to ({attained:.4g})",
+    )
 
 
 def _fixed(network: Network) -> float:
@@ -107,13 +137,16 @@ def _fixed(network: Network) -> float:
         return math.inf
 
 
-def _edge_of_motion(network: Network) -> float:
+def _edge_of_motion(network: Network) -> Edge:
     """Where λ of a moving network becomes positive."""
+    refusal = ""
 
     def growth(sigma_w: float) -> float:
+        nonlocal refusal
         try:
             return exponent(replace(network, sigma_w=sigma_w))[0]
-        except InputError:
+        except InputError as error:
+            refusal = str(error).partition(";")[0]
             return math.nan
 
     low, below = 0.1 * network.gamma, math.nan
@@ -121,11 +154,11 @@ def _edge_of_motion(network: Network) -> float:
         high = 1.3 * low
         above = growth(high)
         if math.isnan(above):
-            return math.nan
+            return Edge(math.nan, f"λ < 0 up to σ_w={low:.4g}, and beyond {refusal}")
         if below < 0.0 <= above:
-            return float(brentq(growth, low, high, xtol=1e-10, rtol=1e-10))
+            return Edge(float(brentq(growth, low, high, xtol=1e-10, rtol=1e-10)))
         low, below = high, above
-    return math.nan
+    return Edge(math.nan, f"λ < 0 at every σ_w up to {_LARGEST * network.gamma:g}")
 
 
 def _moving(network: Network) -> bool:

@@ -163,7 +163,8 @@ def panels_of(function: Function, variance: float, kinks: Iterable[float] = ()) 
 
 
 def _square(panels: Panels) -> float:
-    return float((panels.weight * panels.value**2).sum())
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond all bounds is inf, which the caller judges
+        return float((panels.weight * panels.value**2).sum())
 
 
 def overlap(b: np.ndarray, rho: np.ndarray) -> np.ndarray:

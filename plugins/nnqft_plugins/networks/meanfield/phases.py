@@ -17,7 +17,7 @@ from nnqft.host import running
 from nnqft.show.chart import new_axes
 from nnqft.show.page import Page, Table
 from nnqft.show.progress import progress_bar
-from nnqft_plugins.networks.meanfield.edge import axis, edge_at, exponent, layer_depth
+from nnqft_plugins.networks.meanfield.edge import Edge, axis, edge_at, exponent, layer_depth, none_found
 from nnqft_plugins.networks.network import Network, network_of
 from nnqft_plugins.networks.threads import one_thread
 
@@ -42,6 +42,8 @@ class PhaseDiagram:
         λ, C(0) and C(∞); nan where there is no stationary state.
     edge : (B,) array
         σ_w at which λ = 0; nan where that does not happen.
+    no_edge : tuple of str
+        Where there is none, and why.
     """
 
     model: str
@@ -54,6 +56,7 @@ class PhaseDiagram:
     variance: np.ndarray
     plateau: np.ndarray
     edge: np.ndarray
+    no_edge: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -78,6 +81,7 @@ class PhaseDiagram:
         table = Table(("σ_b", "σ_w", "σ_b²", "σ_w²"), rows)
         unstable = int(np.isnan(self.lyapunov).sum())
         notes = [f"{unstable} of {self.lyapunov.size} cells have no stationary state"] if unstable else []
+        notes += self.no_edge
         return Page((f"edge of chaos of {self.title}",), (table,), notes).text()
 
     def __str__(self) -> str:
@@ -135,7 +139,7 @@ class Row:
     thickness: float
 
 
-def solve_row(row: Row) -> tuple[np.ndarray, float]:
+def solve_row(row: Row) -> tuple[np.ndarray, Edge]:
     """(3, A) of λ, C(0) and C(∞), and the edge."""
     found = np.full((3, len(row.sigma_w)), math.nan)
     with one_thread():
@@ -197,5 +201,6 @@ def phase_diagram(
         lyapunov=planes[0],
         variance=planes[1],
         plateau=planes[2],
-        edge=np.array([edge for _, edge in found]),
+        edge=np.array([edge.sigma_w for _, edge in found]),
+        no_edge=tuple(none_found(biases, [edge for _, edge in found])),
     )
