@@ -17,6 +17,7 @@ from nnqft_plugins.models.network.derivatives import DerivativeAverages
 from nnqft_plugins.models.network.edges_at_zero import bent_of
 from nnqft_plugins.models.network.rules import AVERAGES, NONLINEAR, wick_theory
 from nnqft_plugins.models.parameters.activations import NAMED
+from nnqft_plugins.networks.meanfield import solve
 from nnqft_plugins.networks.simulation import simulate
 
 GAMMA, KAPPA = 1.3, 0.8
@@ -398,8 +399,34 @@ def test_by_name_they_have_no_bare_series(monkeypatch):
         InputError, match=r"degree=6: averages of relu .* reach to degree 4, for its kinks or jumps; write"
     ):
         nnqft.theory("taylor", activation="relu", degree=6)
-    with pytest.raises(InputError, match="the mean-field variance is 0; write kappa > 0"):
-        nnqft.theory("taylor", activation="relu", kappa=0.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"activation": "relu", "kappa": 0.0}, "the mean-field variance is 0; write kappa > 0 or sigma_b > 0$"),
+        (
+            {"activation": "tanh", "averages": "activation", "kappa": 0.0},
+            "is 0; write kappa > 0 or sigma_b > 0, or exp",
+        ),
+        ({"activation": "abs", "kappa": 0.0, "sigma_b": 0.5}, "abs has edges, where nothing moves averages diverge"),
+        ({"activation": "sign", "kappa": 0.0}, "averages of sign .* cannot be had beyond degree 1; write kappa > 0$"),
+        ({"activation": "hard_tanh", "start": "rest"}, "and averages from rest are not known; write"),
+    ],
+)
+def test_without_an_expansion_there_are_no_diagrams_but_a_network(asked, why):
+    """What the parameters describe is solved and simulated; only diagrams are refused, by every way to them."""
+    theory = nnqft.theory("taylor", **asked)
+    times = {} if theory.stationary else {"times": [(1.0, 1.0)]}
+    for call in (
+        lambda: nnqft.diagrams(theory, "two_point", order=1),
+        lambda: nnqft.compute(theory, "two_point", order=1, **times),
+    ):
+        with pytest.raises(InputError, match=why):
+            call()
+    assert theory.no_diagrams in theory.rules
+    solution = solve(theory) if theory.stationary else solve(theory, horizon=1.0)
+    assert np.isfinite(solution.correlator(1.0, 1.0) if not theory.stationary else solution.variance)
 
 
 @pytest.mark.parametrize("activation", NAMED)

@@ -513,7 +513,6 @@ def test_from_rest_order_by_order_it_adds_up_to_the_bare_series():
         ({"model": "taylor", "averages": "activation", "expansion": "bare"}, "averages='activation' belongs to"),
         ({"model": "taylor", "averages": "activation", "tadpoles": "kept"}, "has no tadpoles to keep"),
         ({"model": "taylor", "averages": "exact"}, "averages"),
-        ({"model": "taylor", "averages": "activation", "kappa": 0, "sigma_w": 0.3}, "the mean-field variance is 0"),
         (
             {"model": "feedforward", "sigma_w": 1.7},
             "the variance of the mean-field line grows for σ_w² φ'\\(0\\)² ≥ 2γ",

@@ -51,6 +51,9 @@ class Theory:
         a network; infinite where higher orders are known not to converge one by one. 0 where nothing is known.
     adaptive
         True where the vertices reach further than is likely to matter, and a computation may choose a lower degree.
+    no_diagrams
+        Why there are none, where this process has no expansion, and what to write instead. Mean-field theory and
+        simulation know it by its parameters.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class Theory:
     degree: int | None = None
     adaptive: bool = False
     ratio: float = 0.0
+    no_diagrams: str = ""
 
     def __post_init__(self) -> None:
         couplings = {**self.parameters, **self.couplings}
@@ -105,6 +109,8 @@ class Theory:
     def rules(self) -> str:
         """The Feynman rules as text: fields, propagators, vertices."""
         heading = f"{self.model}, {'stationary' if self.stationary else 'from rest'}: {self._parameters}"
+        if self.no_diagrams:
+            return f"{heading}\n\nno diagrams: {self.no_diagrams}"
         return print_action(self.action, self.interactions, heading, self.remarks)
 
     @property

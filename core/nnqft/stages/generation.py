@@ -63,8 +63,8 @@ def diagrams(
     Raises
     ------
     InputError
-        On an unknown observable, a bad order, indices that do not fit, or more than `max_diagrams` diagrams
-        (predicted beforehand).
+        On a theory without diagrams, an unknown observable, a bad order, indices that do not fit, or more than
+        `max_diagrams` diagrams (predicted beforehand).
 
     Examples
     --------
@@ -81,6 +81,8 @@ def diagrams(
     3
     """
     theory = as_theory(theory)
+    if theory.no_diagrams:
+        raise InputError(theory.no_diagrams)
     plugin = default_host().observable(observable)
     if isinstance(plugin, AbstractDerivedObservable):
         raise InputError(f"observable {observable!r} is derived and has no diagrams; ask for those it is made of")

@@ -75,7 +75,7 @@ def network_of(theory: Theory, activation: Activation | None = None) -> Network:
     for name in ("gamma", "sigma_w"):
         if name not in values:
             raise InputError(f"model {theory.model!r} has no parameter {name!r}: it is no random network")
-    layered = all(vertex.points == 1 for vertex in theory.interactions)
+    layered = bool(theory.interactions) and all(vertex.points == 1 for vertex in theory.interactions)
     q, strength = values.get("q", 0.0), float(values.get("sigma_u", 0.0)) ** 2
     given = q if isinstance(q, tuple) else ((0.0, q),)
     return Network(

@@ -27,7 +27,14 @@ from nnqft_plugins.models.network.saddle import (
     solve_from_rest,
     stationary_curve,
 )
-from nnqft_plugins.models.network.wick_ordered import Chaos, NothingMovesError, rest_chaos, stationary_chaos
+from nnqft_plugins.models.network.wick_ordered import (
+    Chaos,
+    NoExpansionError,
+    NothingMovesError,
+    check_edges_from_rest,
+    rest_chaos,
+    stationary_chaos,
+)
 from nnqft_plugins.models.parameters.checks import SLOWEST, input_correlation, one_of_or_none
 
 HALF = Fraction(1, 2)
@@ -145,12 +152,25 @@ def activation_theory(
         return by_powers({**values, "averages": averages})
     try:
         return wick_theory(model, start, values, activation, degree)
-    except NothingMovesError:
-        if values["averages"] is not None or activation.kinks:
-            raise
+    except NoExpansionError as error:
+        if values["averages"] is not None or activation.kinks or not isinstance(error, NothingMovesError):
+            return _no_diagrams(model, start, values, str(error))
         theory = by_powers({**values, "expansion": "bare", "T": None})
         still = "nothing drives this network: mean-field theory is h = 0, where both expansions are one"
         return replace(theory, remarks=(*theory.remarks, still))
+
+
+def _no_diagrams(model: str, start: str, values: Mapping[str, Any], why: str) -> Theory:
+    """The network by its parameters alone."""
+    return Theory(
+        model=model,
+        start=start,
+        parameters={n: value for n, value in values.items() if value is not None},
+        fields=FIELDS,
+        propagators=(correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE),
+        vertices=(),
+        no_diagrams=why,
+    )
 
 
 def wick_theory(
@@ -165,6 +185,7 @@ def wick_theory(
     assert saddle is not None
     values = {**values, "averages": "activation"}
     if start == "rest":
+        check_edges_from_rest(activation)
         line, grid = solve_from_rest(values, activation, saddle.horizon)
         chaos = rest_chaos(activation, degree, grid, values["kappa"] > 0)
     else:

@@ -20,6 +20,7 @@ import numpy as np
 
 from nnqft import Activation, InputError, Leg, Memory, Vertex
 from nnqft_plugins.models.network.derivatives import DerivativeAverages
+from nnqft_plugins.models.network.edges import take_apart
 from nnqft_plugins.models.network.edges_at_zero import bent_kernel, bent_of
 from nnqft_plugins.models.network.rest_averages import RestGrid, pair_kernel, pair_table
 from nnqft_plugins.models.network.tabulated import lag_table, root_kernel, root_table, stationary_kernel
@@ -65,11 +66,14 @@ def stationary_chaos(activation: Activation, degree: int | None, curve: Curve, g
     InputError
         If no average can be had, or none of the degree asked for.
     """
-    _check_variance(curve.variance)
+    _check_variance(curve.variance, activation)
     averages = DerivativeAverages(activation, curve.variance)
     sharp = bool(averages.parts.edges)
     if sharp and curve.end == 0.0:
-        raise InputError(f"φ = {activation.name} has edges, where nothing moves averages diverge; write kappa > 0")
+        raise NoExpansionError(
+            f"expansion='saddle': φ = {activation.name} has edges, where nothing moves averages diverge;"
+            " write kappa > 0"
+        )
     limit = averages.limit(cusp)
     highest, top, chosen = _range(activation, degree, limit, averages)
 
@@ -88,15 +92,24 @@ def stationary_chaos(activation: Activation, degree: int | None, curve: Curve, g
     return Chaos(_vertices(top, memory), highest, chosen, remarks, slope, sharp)
 
 
+def check_edges_from_rest(activation: Activation) -> None:
+    """Raise NoExpansionError if φ has edges with which averages from rest are not known."""
+    if take_apart(activation).edges and bent_of(activation) is None:
+        raise NoExpansionError(
+            f"expansion='saddle': φ = {activation.name} has kinks or jumps elsewhere than at h = 0, or is not straight"
+            " beside them, and averages from rest are not known; write start='stationary'"
+        )
+
+
 def rest_chaos(activation: Activation, degree: int | None, grid: RestGrid, cusp: bool) -> Chaos:
     """The vertices about the saddle of a network that starts from rest, as tables of both times.
 
     Raises
     ------
     InputError
-        If φ has kinks or jumps elsewhere than at 0, or an average cannot be had.
+        If an average cannot be had.
     """
-    _check_variance(grid.largest)
+    _check_variance(grid.largest, activation)
     averages = DerivativeAverages(activation, grid.largest)
     highest, top, chosen = _range(activation, degree, averages.limit(cusp), averages)
     if averages.parts.edges:
@@ -118,11 +131,8 @@ def _bent_chaos(
 ) -> Chaos:
     """From rest with one kink or jump, by closed forms instead of tables."""
     bent = bent_of(activation)
-    if bent is None or highest is None:
-        raise InputError(
-            f"φ = {activation.name} has kinks or jumps elsewhere than at h = 0, where averages from rest are not known;"
-            " write start='stationary'"
-        )
+    assert bent is not None  # as check_edges_from_rest found
+    assert highest is not None  # only polynomials are not cut, which have no edges
     some = averages.variance * np.linspace(0.0, 0.9, 12)
 
     def memory(p: int, q: int) -> Memory | None:
@@ -136,14 +146,19 @@ def _bent_chaos(
     return Chaos(_vertices(highest, memory), highest, chosen, remarks, sharp=True)
 
 
-class NothingMovesError(InputError):
+class NoExpansionError(InputError):
+    """The network is what it is, but this expansion does not describe it."""
+
+
+class NothingMovesError(NoExpansionError):
     """Without noise, bias and input h stays at 0, where no Gaussian average tells more than a Taylor series."""
 
 
-def _check_variance(variance: float) -> None:
+def _check_variance(variance: float, activation: Activation) -> None:
     if variance <= 0:
+        powers = "" if activation.kinks else ", or expansion='bare'"
         raise NothingMovesError(
-            "expansion='saddle': the mean-field variance is 0; write kappa > 0 or sigma_b > 0, or expansion='bare'"
+            f"expansion='saddle': the mean-field variance is 0; write kappa > 0 or sigma_b > 0{powers}"
         )
 
 
@@ -158,9 +173,9 @@ def _range(
         return degree, degree, False
     if degree is None:
         if limit < 2:
-            raise InputError(
+            raise NoExpansionError(
                 f"expansion='saddle': averages of {activation.name} at variance {averages.variance:.3g} cannot be had"
-                " beyond degree 1; lower sigma_w, or write kappa > 0"
+                f" beyond degree 1; {'' if averages.parts.jumps else 'lower sigma_w, or '}write kappa > 0"
             )
         return limit, limit, True
     if degree > limit and (averages.parts.edges or not _reaches(averages, limit, degree)):
