@@ -228,7 +228,7 @@ def by_cached_function(get: Thunk) -> Thunk:
 
 def by_context_manager(get: Thunk) -> Thunk:
     @contextlib.contextmanager
-    def opened():  # noqa: ANN202
+    def opened():
         yield get()
 
     def call() -> float:
@@ -270,7 +270,7 @@ class Typed(NamedTuple):
 
 
 def by_named_tuple(get: Thunk) -> Thunk:
-    one, two = Typed(1, get), namedtuple("Pair", "a b")(get, 2)  # noqa: PYI024
+    one, two = Typed(1, get), namedtuple("Pair", "a b")(get, 2)
     return lambda: one.inner() + 0 * two.a()
 
 

@@ -10,7 +10,6 @@ import random
 import sqlite3
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 import carriers
+import msgpack
 import numpy as np
 import pytest
 from carriers import CARRIERS, VALUES, carried, examples, kernel_of, leaf, run
@@ -35,7 +35,8 @@ import nnqft
 from nnqft.host import default_host
 from nnqft_plugins.integrators.vegas import VegasIntegrator
 from nnqft_workers.fingerprint import Fingerprints
-from nnqft_workers.identity.walk import UnseenError, Walk
+from nnqft_workers.identity.abstract import UnseenError
+from nnqft_workers.identity.walk import Walk
 from nnqft_workers.local import LocalPool
 from nnqft_workers.pool import Parcel
 from nnqft_workers.scheduler import schedule
@@ -144,12 +145,6 @@ def test_code(one, two):
     assert seen(made(one)) == seen(made(one, "\n\n# another line\n")) != seen(made(two))
 
 
-def test_a_name_and_a_file_are_no_part_of_it():
-    source = "def {}(t): return 2 * t"
-    one, two = (run(source.format(name))[name] for name in ("one", "two"))
-    assert seen(one) == seen(two)
-
-
 def test_aliases_of_equal_constants_are_no_part_of_it():
     pair = tuple([1.5, 2.5])  # noqa: C409 - not a constant
     assert seen((pair, pair)) == seen((tuple([1.5, 2.5]), tuple([1.5, 2.5])))  # noqa: C409
@@ -175,6 +170,25 @@ def test_imports_inside_a_function(monkeypatch):
         before = seen(kernel)
         module.scale = 2.0
         assert seen(kernel) != before
+
+
+def test_a_class_inside_a_function():
+    source = "def k():\n class Inside:\n  x: float = {}\n return Inside().x\n"
+    one, two = (run(source.format(value))["k"] for value in (1.5, 2.5))
+    assert seen(one) != seen(two)
+
+
+def test_a_module_with_a_name_of_python_s(monkeypatch, tmp_path):
+    """Somebody's own numbers.py is no library."""
+    (tmp_path / "numbers.py").write_text("scale = 1.5\ndef value(): return scale\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "numbers")
+    import numbers
+
+    kernel = run("def k(): return numbers.value()", numbers=numbers)["k"]
+    before = seen(kernel)
+    numbers.scale = 2.5
+    assert seen(kernel) != before
 
 
 def test_padding_is_no_value():
@@ -232,10 +246,11 @@ BAD: dict[str, tuple[Any, str]] = {
     "generator of random numbers": (leaf(np.random.default_rng(3)), "Generator, whose state"),
     "method of one": (np.random.default_rng(3).normal, "Generator"),
     "global random numbers": (lambda: random.random(), "random.Random, whose state"),
-    "numpy's global random numbers": (lambda: np.random.rand(), "numpy.random"),
+    "numpy's global random numbers": (lambda: np.random.random(), "numpy.random"),  # noqa: NPY002
     "a class of its own": (leaf(type("Mine", (random.Random,), {})(3)), "Mine, whose state"),
     "variable of the function around": (counting(), "assigns 'n'"),
     "global variable": (run("def k():\n global n\n n = 1\n")["k"], "assigns 'n'"),
+    "attribute of a global": (run("def k():\n m.n = 1\n", m=ModuleType("m"))["k"], "assigns 'm.n'"),
     "started generator": (leaf(generator()), "generator, whose state"),
     "iterator": (leaf(iter([1])), "list_iterator"),
     "counter": (leaf(itertools.count()), "count, whose state"),
@@ -255,6 +270,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "all globals": (lambda: globals()["n"], "globals"),
     "the host": (lambda: default_host(), "nnqft.host.default_host"),
     "context of decimals": (lambda: Decimal(1) / 3, "decimal.Decimal"),
+    "globals of a function": (lambda: seen.__globals__["n"], "__globals__"),
+    "compiled code of a stranger": (leaf(msgpack.packb), "cannot be seen"),
     "a module that is not there": (run("def k():\n import no_such_module\n")["k"], "no_such_module"),
 }
 
@@ -346,7 +363,7 @@ def test_no_chunk_of_another_theory_is_shared(tmp_path_factory, place, chain, va
 class Told(Gaussian):
     """An integrator whose mean is what a function says."""
 
-    get: Callable[[], float] = leaf(1.0)
+    get: Callable[[], float] = float
     name = "told"
 
     def sample(self, integral: Any, state: Any, neval: int, seed: Any) -> nnqft.Estimate:
@@ -520,7 +537,7 @@ class Installed:
         paths = os.pathsep.join([str(self.folder)] + ([before] if before else []))
         environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(RUN), path], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", RUN, path], env=environment, capture_output=True, text=True, check=True
         )  # fmt: skip
         mean, records = done.stdout.split()
         return float(mean), int(records)
@@ -546,7 +563,7 @@ def test_files_and_version_of_a_plugin(tmp_path, monkeypatch):
 
     integrator = edited_plugin.Edited()
     found = [Fingerprints().integrator(integrator)]
-    for name, text in (("table.txt", "1 2 3"), ("table.txt", "1 2 4"), ("helper.py", "def value(): return 1.0\n")):
+    for name, text in (("unused.py", "x = 1\n"), ("unused.py", "x = 2\n"), ("helper.py", "def value(): return 1.0\n")):
         (plugin.package / name).write_text(text)
         found.append(Fingerprints().integrator(integrator))
     about = tmp_path / "site/edited_plugin-1.0.dist-info/METADATA"
@@ -554,7 +571,5 @@ def test_files_and_version_of_a_plugin(tmp_path, monkeypatch):
     found.append(Fingerprints().integrator(integrator))
     assert None not in found
     assert len(set(found)) == len(found)
-    cache = plugin.package / "__pycache__"
-    cache.mkdir(exist_ok=True)
-    (cache / "helper.cpython-311.pyc").write_bytes(b"compiled")
+    (plugin.package / "run.ledger").write_bytes(b"no source")
     assert Fingerprints().integrator(integrator) == found[-1]

@@ -11,9 +11,10 @@ from typing import Any
 
 from nnqft import AbstractIntegrator, TimeIntegral
 from nnqft.errors import short
+from nnqft_workers.identity.abstract import UnseenError
 from nnqft_workers.identity.libraries import OURS, Sources
 from nnqft_workers.identity.values import codes_of
-from nnqft_workers.identity.walk import UnseenError, Walk
+from nnqft_workers.identity.walk import Walk
 
 _FORMAT = "2"
 """Changes with what a fingerprint is made of, so that older ledgers are computed again."""
@@ -111,9 +112,7 @@ class Fingerprints:
 
         return self._remember(("thing", id(thing)), what, walked, thing)
 
-    def _remember(
-        self, key: tuple[object, ...], what: str, walked: Callable[[], bytes], thing: object
-    ) -> bytes | None:
+    def _remember(self, key: tuple[object, ...], what: str, walked: Callable[[], bytes], thing: object) -> bytes | None:
         if key not in self._known:
             self._held.append(thing)  # so that no other object gets its id
             try:

@@ -1,8 +1,9 @@
 """What is finished, on disk: one SQLite file that survives its writer and serves any number of requests.
 
 A chunk is stored under a digest of everything its numbers depend on: integrand, times, integrator, map, seeds,
-number, samples (`nnqft_workers.fingerprint`); what cannot be seen to the bottom is not stored. So a request that is resumed, repeated, or asked more precisely finds what it needs, and requests
-that differ in width or coupling alone share all of it.
+number, samples (`nnqft_workers.fingerprint`); what cannot be seen to the bottom is not stored. So a request that is
+resumed, repeated, or asked more precisely finds what it needs, and requests that differ in width or coupling alone
+share all of it.
 """
 
 from __future__ import annotations
@@ -128,10 +129,7 @@ class Ledger(AbstractLedger):
 
     def add_settled(self, estimates: Iterable[tuple[Work, Estimate]]) -> None:
         """Keep exact values."""
-        self._insert(
-            (self._settled_digest(work), "exact", 0, _pack(estimate))
-            for work, estimate in estimates
-        )
+        self._insert((self._settled_digest(work), "exact", 0, _pack(estimate)) for work, estimate in estimates)
 
     def state(self, work: Work, seed: int) -> tuple[bool, Any]:
         """Whether the map of an integral is known, and the map."""

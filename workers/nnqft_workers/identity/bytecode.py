@@ -10,7 +10,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any, NamedTuple
 
-_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
+_ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"}
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _ASSIGNED = {"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF", "DELETE_DEREF"}
 
@@ -34,9 +34,9 @@ class Code(NamedTuple):
         Globals with the attributes that are asked of them at once: ``np.linalg.norm`` is ("np", "linalg", "norm").
     imports : tuple of Import
     assigned : tuple of str
-        Globals, and variables of the functions around it, that it assigns: state that outlives a call.
+        Globals, their attributes, and variables of the functions around it that it assigns: state that outlives a call.
     words : frozenset of str
-        All attributes and texts that occur.
+        All globals and attributes that it asks for, and all texts that occur.
     """
 
     digest: bytes
@@ -57,11 +57,11 @@ def read_code(code: CodeType) -> Code:
     inner = [read_code(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
     for constant in code.co_consts:
         digest.update(read_code(constant).digest if isinstance(constant, CodeType) else constant_bytes(constant))
-    chains, imports, assigned = _instructions(code)
+    chains, imports, assigned, words = _instructions(code)
     outside = [name for each in inner for name in each.assigned]
     # A variable of its own that a function inside assigns is new at each call.
     assigned += [name for name in outside if name not in code.co_cellvars]
-    words = {*code.co_names, *(constant for constant in code.co_consts if isinstance(constant, str))}
+    words.update(constant for constant in code.co_consts if isinstance(constant, str))
     return Code(
         digest.digest(),
         tuple(sorted({*chains, *(chain for each in inner for chain in each.chains)})),
@@ -71,17 +71,22 @@ def read_code(code: CodeType) -> Code:
     )
 
 
-def _instructions(code: CodeType) -> tuple[list[tuple[str, ...]], list[Import], list[str]]:
-    """Chains, imports and assignments of one code object without those inside it."""
+def _instructions(code: CodeType) -> tuple[list[tuple[str, ...]], list[Import], list[str], set[str]]:
+    """Chains, imports, assignments and words of one code object without those inside it."""
     chains: list[tuple[str, ...]] = []
     imports: list[Import] = []
     assigned: list[str] = []
+    words: set[str] = set()
     chain: tuple[str, ...] = ()
     before: list[Any] = [None, None]
     for one in dis.get_instructions(code):
+        if one.opname in _ATTRIBUTE or one.opname == "LOAD_GLOBAL":
+            words.add(one.argval)
         if one.opname in _ATTRIBUTE and chain:
             chain = (*chain, one.argval)
             continue
+        if one.opname in ("STORE_ATTR", "DELETE_ATTR") and chain:
+            assigned.append(".".join((*chain, one.argval)))
         if chain:
             chains.append(chain)
         chain = (one.argval,) if one.opname in _GLOBAL else ()
@@ -91,7 +96,7 @@ def _instructions(code: CodeType) -> tuple[list[tuple[str, ...]], list[Import], 
         elif one.opname in _ASSIGNED and one.argval not in code.co_cellvars:
             assigned.append(one.argval)
         before.append(one.argval)
-    return [*chains, chain] if chain else chains, imports, assigned
+    return [*chains, chain] if chain else chains, imports, assigned, words
 
 
 def constant_bytes(constant: object) -> bytes:

@@ -15,12 +15,13 @@ LIBRARIES = frozenset(
     {"numpy", "scipy", "vegas", "gvar", "jax", "jaxlib", "ml_dtypes", "threadpoolctl", "array_api_compat"}
 )
 """What is known to compute the same from the same arguments, in one version."""
-PURE = frozenset(
-    "__future__ _abc _bisect _collections _collections_abc _functools _heapq _operator _statistics _struct _typing abc"
-    " array base64 binascii bisect builtins cmath collections colorsys contextlib copy copyreg dataclasses enum"
-    " fractions functools graphlib hashlib heapq itertools json keyword logging math numbers operator re statistics"
-    " string struct textwrap types typing unicodedata warnings zlib".split()
-)
+PURE = frozenset({
+    "__future__", "_abc", "_bisect", "_collections", "_collections_abc", "_functools", "_heapq", "_operator",
+    "_statistics", "_struct", "_typing", "abc", "array", "base64", "binascii", "bisect", "builtins", "cmath",
+    "collections", "colorsys", "contextlib", "copy", "copyreg", "dataclasses", "enum", "fractions", "functools",
+    "graphlib", "hashlib", "heapq", "itertools", "json", "keyword", "logging", "math", "numbers", "operator", "re",
+    "statistics", "string", "struct", "textwrap", "types", "typing", "unicodedata", "warnings", "zlib",
+})  # fmt: skip
 """Modules of Python's own that do, too."""
 CLOCKS = frozenset(
     f"time.{name}{suffix}" for name in ("monotonic", "perf_counter", "process_time", "thread_time")
@@ -32,6 +33,8 @@ _IMPURE = frozenset(
                                      "open")]
     + [f"numpy.{name}" for name in ("fromfile", "fromregex", "genfromtxt", "load", "loadtxt", "memmap")]
 )  # fmt: skip
+_PYTHON = os.path.dirname(os.__file__) + os.sep
+_SOURCES = (".py", ".pyx", ".so", ".pyd")
 _IMPURE_MODULES = ("numpy.ctypeslib", "numpy.f2py", "scipy.datasets", "scipy.io")
 
 
@@ -40,20 +43,24 @@ def root_of(module: str) -> str:
     return module.partition(".")[0]
 
 
+def is_python(module: str) -> bool:
+    """Is it a module of Python's own, and not one of that name in somebody's folder?"""
+    root = root_of(module)
+    if root not in sys.stdlib_module_names:
+        return False
+    file = getattr(sys.modules.get(root), "__file__", None)
+    return file is None or (file.startswith(_PYTHON) and "-packages" not in file)
+
+
 def is_library(module: str) -> bool:
     """Does code of that module compute the same from the same arguments in one version?"""
     root = root_of(module)
-    return root in LIBRARIES or root in PURE
+    return root in LIBRARIES or (root in PURE and is_python(module))
 
 
 def counts_by_version(module: str) -> bool:
     """Is it a library's, one of Python's own, or of nnqft's core, so that its globals are not followed?"""
     return is_library(module) or is_python(module) or root_of(module) == "nnqft"
-
-
-def is_python(module: str) -> bool:
-    """Is it a module of Python's own?"""
-    return root_of(module) in sys.stdlib_module_names
 
 
 def is_impure(name: str, integrator: bool) -> bool:
@@ -90,7 +97,8 @@ def module_of(function: FunctionType) -> str:
     """
     name = function.__globals__.get("__name__")
     module = sys.modules.get(name) if isinstance(name, str) else None
-    return name if isinstance(module, ModuleType) and vars(module) is function.__globals__ else ""
+    known = isinstance(name, str) and isinstance(module, ModuleType) and vars(module) is function.__globals__
+    return str(name) if known else ""
 
 
 @cache
@@ -124,7 +132,7 @@ class Sources:
         return self._plugins.get(root)
 
     def digest(self, root: str) -> bytes:
-        """(32 bytes) of all files of a package, but for what Python compiled; of its version where it has no files."""
+        """(32 bytes) of the source files of a package and the version of its distribution."""
         if root not in self._known:
             digest = hashlib.blake2b(f"{root} {self.plugin(root)}".encode(), digest_size=32)
             module = sys.modules.get(root)
@@ -141,12 +149,15 @@ class Sources:
 
 
 def _files(folder: str) -> list[tuple[bytes, str]]:
-    """Every file below a folder, with its name from there."""
+    """Every source file below a folder, with its name from there.
+
+    What code reads from other files while it runs cannot be seen, and what it read before is among its globals.
+    """
     found = []
     for here, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
         for name in names:
             path = os.path.join(here, name)
-            if not name.startswith(".") and not name.endswith((".pyc", ".pyo")) and os.path.isfile(path):
+            if name.endswith(_SOURCES) and os.path.isfile(path):
                 found.append((os.fsencode(os.path.relpath(path, folder)), path))
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import collections
 import datetime
 import functools
 import logging
@@ -30,15 +29,14 @@ from types import (
     UnionType,
     WrapperDescriptorType,
 )
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nnqft_workers.identity import libraries
-from nnqft_workers.identity.bytecode import constant_bytes, read_code
-
-if TYPE_CHECKING:
-    from nnqft_workers.identity.walk import Walk
+from nnqft_workers.identity.abstract import AbstractWalk
+from nnqft_workers.identity.arrays import put_array, put_dtype, put_ufunc
+from nnqft_workers.identity.bytecode import Code, constant_bytes, read_code
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented)})
 _POINTER = struct.calcsize("P")
@@ -47,7 +45,7 @@ _ADDRESSES = frozenset({"__vectorcalloffset__", "__dictoffset__", "__weaklistoff
 _UNSET = object()
 
 
-def put_atom(walk: Walk, thing: Any) -> bool:
+def put_atom(walk: AbstractWalk, thing: Any) -> bool:
     """Put a number, a text or a constant by its value; False if it is none."""
     if type(thing) not in _ATOMS:
         return False
@@ -55,18 +53,18 @@ def put_atom(walk: Walk, thing: Any) -> bool:
     return True
 
 
-def put_value(walk: Walk, thing: Any) -> None:
+def put_value(walk: AbstractWalk, thing: Any) -> None:
     """Put anything but an atom, a function, a class or a module."""
     put = _EXACTLY.get(type(thing))
     if put is not None:
         put(walk, thing)
     elif issubclass(type(thing), np.ufunc):
-        _put_ufunc(walk, thing)
+        put_ufunc(walk, thing)
     elif issubclass(type(thing), np.dtype):
-        _put_dtype(walk, thing)
+        put_dtype(walk, thing)
     elif type(thing).__module__.startswith("jaxlib") and hasattr(thing, "__array__"):
         walk.put("jax")
-        _put_array(walk, np.asarray(thing))
+        put_array(walk, np.asarray(thing))
     elif type(thing).__module__.startswith("jaxlib") and type(getattr(thing, "__wrapped__", None)) is FunctionType:
         _put_wrapped(walk, thing)  # what jax.jit returns
     elif not _put_compiled(walk, thing):
@@ -76,14 +74,14 @@ def put_value(walk: Walk, thing: Any) -> None:
 # Containers
 
 
-def _put_items(walk: Walk, thing: Any) -> None:
+def _put_items(walk: AbstractWalk, thing: Any) -> None:
     items = list(thing)
     walk.put(type(thing).__name__, len(items))
     for item in items:
         walk.visit(item)
 
 
-def _put_pairs(walk: Walk, pairs: Any) -> None:
+def _put_pairs(walk: AbstractWalk, pairs: Any) -> None:
     """In their own order, as sums over them are taken in it."""
     items = list(pairs)
     walk.put("pairs", len(items))
@@ -92,12 +90,11 @@ def _put_pairs(walk: Walk, pairs: Any) -> None:
         walk.visit(value, key if type(key) is str else "")
 
 
-def _put_set(walk: Walk, thing: Any) -> None:
+def _put_set(walk: AbstractWalk, thing: Any) -> None:
     """In the order of the digests of its members, as its own changes from process to process."""
     digests = []
     for member in thing:
-        other = type(walk)(walk.integrator)
-        other.visits = walk.visits
+        other = walk.fresh()
         digests.append(other.digest(member))
         walk.visits = other.visits
         walk.words |= other.words
@@ -105,58 +102,21 @@ def _put_set(walk: Walk, thing: Any) -> None:
     walk.put("set", len(digests), *sorted(digests))
 
 
-def _put_deque(walk: Walk, thing: Any) -> None:
+def _put_deque(walk: AbstractWalk, thing: Any) -> None:
     walk.put("deque", thing.maxlen)
     _put_items(walk, list(thing))
-
-
-# Arrays
-
-
-def _put_array(walk: Walk, array: np.ndarray) -> None:
-    """Type, shape, order in memory (sums depend on it) and all bytes; of objects and fields each by itself."""
-    kind = array.dtype.kind
-    flags = array.flags
-    walk.put("array", array.shape, flags.c_contiguous, flags.f_contiguous)
-    _put_dtype(walk, array.dtype)
-    if array.dtype.names is not None:
-        for name in array.dtype.names:  # what lies between fields is no value
-            _put_array(walk, array[name])
-    elif kind == "O" or kind == "T":
-        _put_items(walk, array.ravel().tolist())
-    elif kind in "fc" and array.dtype.itemsize > 8 * (1 + (kind == "c")):
-        parts = [array.real, array.imag] if kind == "c" else [array]
-        for part in parts:  # what fills up a long double is no value either
-            high = part.astype(float)
-            walk.put(high.tobytes(), (part - high).astype(float).tobytes())
-    else:
-        walk.put(array.tobytes())
-
-
-def _put_dtype(walk: Walk, dtype: Any) -> None:
-    walk.put("dtype", repr(dtype), dtype.str)
-    if dtype.metadata:
-        _put_pairs(walk, sorted(dtype.metadata.items()))
-
-
-def _put_ufunc(walk: Walk, ufunc: np.ufunc) -> None:
-    for module in (np, sys.modules.get("scipy.special")):
-        if module is not None and getattr(module, ufunc.__name__, None) is ufunc:
-            walk.put_library(module.__name__, ufunc.__name__)
-            return
-    raise walk.refuse(f"the ufunc {ufunc.__name__!r}, whose inside cannot be seen")
 
 
 # Callables
 
 
-def _put_method(walk: Walk, thing: MethodType) -> None:
+def _put_method(walk: AbstractWalk, thing: MethodType) -> None:
     walk.put("method")
     walk.visit(thing.__func__)
     walk.visit_named([("self", thing.__self__)])
 
 
-def _put_builtin(walk: Walk, thing: Any) -> None:
+def _put_builtin(walk: AbstractWalk, thing: Any) -> None:
     """A function written in C, or a method of an object that is."""
     owner = thing.__self__
     if owner is None or isinstance(owner, ModuleType):
@@ -169,7 +129,7 @@ def _put_builtin(walk: Walk, thing: Any) -> None:
     walk.visit(owner, "self")
 
 
-def _put_descriptor(walk: Walk, thing: Any) -> None:
+def _put_descriptor(walk: AbstractWalk, thing: Any) -> None:
     home = thing.__objclass__
     walk.put("descriptor", thing.__name__)
     place = libraries.place_of(home)
@@ -178,23 +138,25 @@ def _put_descriptor(walk: Walk, thing: Any) -> None:
     walk.visit(home)
 
 
-def _put_property(walk: Walk, thing: property) -> None:
+def _put_property(walk: AbstractWalk, thing: property) -> None:
     walk.visit_named([("get", thing.fget), ("set", thing.fset), ("delete", thing.fdel)])
 
 
-def _put_wrapped(walk: Walk, thing: Any) -> None:
+def _put_wrapped(walk: AbstractWalk, thing: Any) -> None:
     """A static or class method, a cached function: the function inside."""
     walk.put(type(thing).__name__)
     walk.visit(thing.__wrapped__)
+    given = (pair for pair in getattr(thing, "__dict__", {}).items() if not pair[0].startswith("__"))
+    walk.visit_named(sorted(given))
 
 
-def _put_partial(walk: Walk, thing: Any) -> None:
+def _put_partial(walk: AbstractWalk, thing: Any) -> None:
     walk.visit_named([("func", thing.func), ("args", thing.args)])
     _put_pairs(walk, thing.keywords.items())
     _put_state(walk, thing)
 
 
-def _put_compiled(walk: Walk, thing: Any) -> bool:
+def _put_compiled(walk: AbstractWalk, thing: Any) -> bool:
     """A callable of a library that is neither a function nor a class of Python; False if it is none."""
     place = libraries.place_of(thing) if callable(thing) else None
     if place is None or not libraries.is_library(place[0]):
@@ -206,7 +168,7 @@ def _put_compiled(walk: Walk, thing: Any) -> bool:
 # Objects
 
 
-def _put_object(walk: Walk, thing: Any) -> None:
+def _put_object(walk: AbstractWalk, thing: Any) -> None:
     """The class, what it holds as a number, text or container, and its attributes."""
     cls = type(thing)
     content = next(((base, put) for base, put in _CONTENTS.items() if issubclass(cls, base)), None)
@@ -220,12 +182,13 @@ def _put_object(walk: Walk, thing: Any) -> None:
     _put_state(walk, thing)
 
 
-def _put_state(walk: Walk, thing: Any) -> None:
-    cls = type(thing)
+def _put_state(walk: AbstractWalk, thing: Any) -> None:
+    cls: type = type(thing)
     skipped = _CACHES.get(f"{cls.__module__}.{cls.__qualname__}", frozenset())
     if libraries.root_of(cls.__module__) == "nnqft":
         skipped = _cached_properties(cls)
-    walk.visit_named(sorted((name, each) for name, each in state_of(thing) if name not in skipped))
+    state = (pair for pair in state_of(thing) if pair[0] not in skipped)
+    walk.visit_named(sorted(state, key=operator.itemgetter(0)))
 
 
 @functools.cache
@@ -268,28 +231,28 @@ def _has_hidden_state(cls: type) -> bool:
     return cls.__itemsize__ != 0 or cls.__basicsize__ > object.__basicsize__ + slots * _POINTER
 
 
-def _by_reduction(walk: Walk, thing: Any) -> None:
+def _by_reduction(walk: AbstractWalk, thing: Any) -> None:
     walk.put(type(thing).__qualname__)
     walk.visit(thing.__reduce__()[1:])
 
 
-def _by_text(walk: Walk, thing: Any) -> None:
+def _by_text(walk: AbstractWalk, thing: Any) -> None:
     walk.put(type(thing).__qualname__, repr(thing))
 
 
 _DESCRIPTORS = (
     ClassMethodDescriptorType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType, WrapperDescriptorType,
 )  # fmt: skip
-_BY_TEXT = (range, Decimal, GenericAlias, UnionType, logging.Logger)
-"""What its text says in full, or what computes nothing."""
+_BY_TEXT = (range, Decimal, GenericAlias, UnionType)
+"""What its text says in full."""
 _BY_REDUCTION = (
     slice, datetime.date, datetime.datetime, datetime.time, datetime.timedelta, datetime.timezone, array.array,
-    operator.attrgetter, operator.itemgetter, operator.methodcaller, collections._tuplegetter,
+    operator.attrgetter, operator.itemgetter, operator.methodcaller, type(vars(Code)["digest"]),
 )  # fmt: skip
 """What says itself from what it can be made again."""
 _CACHES: dict[str, frozenset[str]] = {"numpy.vectorize": frozenset({"_ufunc"})}
 """Attributes that follow from the others and appear with the first call."""
-_CONTENTS: dict[type, Callable[[Walk, Any], None]] = {
+_CONTENTS: dict[type, Callable[[AbstractWalk, Any], None]] = {
     OrderedDict: lambda walk, thing: _put_pairs(walk, OrderedDict.items(thing)),
     dict: lambda walk, thing: _put_pairs(walk, dict.items(thing)),
     list: lambda walk, thing: _put_items(walk, list(list.__iter__(thing))),
@@ -303,12 +266,12 @@ _CONTENTS: dict[type, Callable[[Walk, Any], None]] = {
     str: lambda walk, thing: walk.visit(str.__str__(thing)),
     bytes: lambda walk, thing: walk.visit(bytes.__bytes__(thing)),
     bytearray: lambda walk, thing: walk.visit(bytes(thing)),
-    np.ndarray: lambda walk, thing: _put_array(walk, thing.view(np.ndarray)),
-    np.generic: lambda walk, thing: _put_array(walk, np.asarray(thing)),
+    np.ndarray: lambda walk, thing: put_array(walk, thing.view(np.ndarray)),
+    np.generic: lambda walk, thing: put_array(walk, np.asarray(thing)),
 }
 """Base class → how to put what an object holds by it."""
-_EXACTLY: dict[type, Callable[[Walk, Any], None]] = {
-    np.ndarray: _put_array,
+_EXACTLY: dict[type, Callable[[AbstractWalk, Any], None]] = {
+    np.ndarray: put_array,
     CodeType: lambda walk, thing: walk.put("code", read_code(thing).digest),
     MethodType: _put_method,
     BuiltinFunctionType: _put_builtin,
@@ -321,6 +284,7 @@ _EXACTLY: dict[type, Callable[[Walk, Any], None]] = {
     re.Pattern: lambda walk, thing: walk.visit((thing.pattern, thing.flags)),
     MappingProxyType: lambda walk, thing: walk.visit(dict(thing)),
     type(sys.float_info): lambda walk, thing: walk.visit(tuple(thing)),
+    logging.Logger: lambda walk, thing: walk.put("logger"),
     MethodWrapperType: _put_builtin,
     **dict.fromkeys(_DESCRIPTORS, _put_descriptor),
     **dict.fromkeys(_BY_TEXT, _by_text),

@@ -14,16 +14,22 @@ from typing import Any
 
 from nnqft.errors import NnqftError, one_line, raised
 from nnqft_workers.identity import libraries, values
+from nnqft_workers.identity.abstract import AbstractWalk, UnseenError
 from nnqft_workers.identity.bytecode import Import, read_code
 
 MOST = 100_000
 """Visits of one walk; what is larger is not followed to its end."""
-_NO_CODE = frozenset(
-    "__abstractmethods__ __annotate__ __annotate_func__ __annotations__ __annotations_cache__ __dataclass_fields__"
-    " __dataclass_params__ __dict__ __doc__ __firstlineno__ __module__ __orig_bases__ __parameters__ __qualname__"
-    " __static_attributes__ __type_params__ __weakref__ _abc_impl".split()
-)
-"""What a class holds that computes nothing."""
+_NO_CODE = frozenset({
+    "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations__", "__annotations_cache__",
+    "__dataclass_fields__", "__dataclass_params__", "__dict__", "__firstlineno__", "__module__", "__orig_bases__",
+    "__parameters__", "__qualname__", "__static_attributes__", "__type_params__", "__weakref__", "_abc_impl",
+})  # fmt: skip
+"""What a class holds that computes nothing, unless code asks for it by one of the words below."""
+_BACK_DOORS = frozenset({
+    "__annotations__", "__builtins__", "__globals__", "__loader__", "__module__", "__orig_bases__", "__spec__",
+    "__subclasses__", "f_back", "f_builtins", "f_globals", "f_locals",
+})  # fmt: skip
+"""Words by which code finds what no name of its leads to."""
 _MISSING = object()
 _NAMES = 4
 """How many names of the way a refusal tells, the last ones."""
@@ -31,11 +37,7 @@ _Way = tuple[Any, str] | None
 """The name that led somewhere, after the way before it."""
 
 
-class UnseenError(Exception):
-    """Something cannot be seen to the bottom; the text says what and why."""
-
-
-class Walk:
+class Walk(AbstractWalk):
     """One walk, from one or several starts.
 
     Functions and classes count by their code and by what that names: globals at their values now, defaults, cells,
@@ -46,15 +48,6 @@ class Walk:
     ----------
     integrator
         Random generators and clocks are allowed.
-
-    Attributes
-    ----------
-    words : set of str
-        All attributes and texts in the code of strangers.
-    packages : set of str
-        Packages from which strangers' code came.
-    visits : int
-        How often something was met.
     """
 
     def __init__(self, integrator: bool = False) -> None:
@@ -78,19 +71,32 @@ class Walk:
         UnseenError
             If something cannot be seen to the bottom.
         """
-        self._way = None
-        self.visit(thing)
-        while self._waiting:
-            self._look(*self._waiting.popleft())
+        try:
+            self.visit(thing)
+            while self._waiting:
+                self._look()
+        except UnseenError:
+            raise
+        except RecursionError:
+            raise self.refuse("containers nested too deeply") from None
+        except Exception as error:  # strangers' descriptors and modules may raise anything
+            said = str(error) if isinstance(error, NnqftError) else raised(error)
+            raise self.refuse(f"what cannot be looked at: {one_line(said)}") from None
         # Last, when all else has been seen: what cannot be seen from here counts by its name.
         while self._named or self._waiting:
-            with suppress(UnseenError):
+            with suppress(Exception):
                 if self._waiting:
-                    self._look(*self._waiting.popleft())
+                    self._look()
                 else:
-                    thing, attributes, self._way = self._named.popleft()
-                    self._follow(thing, attributes)
+                    thing, chain, self._way = self._named.popleft()
+                    self._follow(thing, chain)
         return self._digest.digest()
+
+    def fresh(self) -> Walk:
+        """Another walk of the same kind that counts its visits on."""
+        other = Walk(self.integrator)
+        other.visits = self.visits
+        return other
 
     def put(self, *parts: object) -> None:
         """Add words or bytes, told apart from each other."""
@@ -132,26 +138,18 @@ class Walk:
             self.put("name", name)
             self.visit(thing, name)
 
-    def _look(self, thing: Any, way: _Way) -> None:
-        """Put what something is made of."""
-        self._way = way
+    def _look(self) -> None:
+        """Put what the next of those that wait is made of."""
+        thing, self._way = self._waiting.popleft()
         kind = type(thing)
-        try:
-            if kind is FunctionType:
-                self._function(thing)
-            elif issubclass(kind, type):
-                self._class(thing)
-            elif issubclass(kind, ModuleType):
-                self._module(thing)
-            else:
-                values.put_value(self, thing)
-        except UnseenError:
-            raise
-        except RecursionError:
-            raise self.refuse("containers nested too deeply") from None
-        except Exception as error:  # strangers' descriptors and modules may raise anything
-            said = str(error) if isinstance(error, NnqftError) else raised(error)
-            raise self.refuse(f"what cannot be looked at: {one_line(said)}") from None
+        if kind is FunctionType:
+            self._function(thing)
+        elif issubclass(kind, type):
+            self._class(thing)
+        elif issubclass(kind, ModuleType):
+            self._module(thing)
+        else:
+            values.put_value(self, thing)
 
     # Functions
 
@@ -159,7 +157,7 @@ class Walk:
         module = libraries.module_of(function)
         root = libraries.root_of(module)
         code = read_code(function.__code__)
-        self.put("function", code.digest)
+        self.put("function", code.digest, function.__name__, function.__qualname__)
         library = libraries.counts_by_version(module)
         if not library or libraries.place_of(function) is None:
             # What it was made with: defaults of both kinds, cells, attributes that it was given.
@@ -174,11 +172,14 @@ class Walk:
         if not bundled:
             if code.assigned:
                 raise self.refuse(f"code that assigns {code.assigned[0]!r}, which outlives a call")
+            if hidden := sorted(_BACK_DOORS & code.words):
+                raise self.refuse(f"{hidden[0]!r}, which may lead anywhere")
             self.words |= code.words
             self.packages.add(root)
+        builtins: dict[str, Any] = getattr(function, "__builtins__", {})
         for chain in code.chains:
             self.put("global", ".".join(chain))
-            thing = function.__globals__.get(chain[0], function.__builtins__.get(chain[0], _MISSING))
+            thing = function.__globals__.get(chain[0], builtins.get(chain[0], _MISSING))
             if bundled:
                 self._named.append((thing, chain, self._way))
             else:
@@ -225,7 +226,7 @@ class Walk:
             if libraries.root_of(place[0]) == "nnqft":
                 self.put(*values.codes_of(cls))
             return
-        self.put("class")
+        self.put("class", cls.__qualname__)
         self.packages.add(libraries.root_of(cls.__module__))
         self.visit_named([("metaclass", type(cls)), *((base.__name__, base) for base in cls.__mro__[1:])])
         self.visit_named((name, vars(cls)[name]) for name in sorted(vars(cls)) if name not in _NO_CODE)
