@@ -312,8 +312,9 @@ class M:
 
 
 def test_methods_of_two_instances(path):
-    one, two = (compute(with_line(M(scale).k), path) for scale in (1.0, 2.0))
-    assert_allclose(two.mean, 2.0 * one.mean, rtol=1e-12)
+    ask = {"tau": [0.0], "neval": 20_000}
+    one, two = (compute(with_line(M(scale).k), path, **ask) for scale in (1.0, 2.0))
+    assert_allclose([*one.mean, *two.mean], [1.23996, 2.47992], atol=1e-5)
     assert one.notes == two.notes == ()
 
 
