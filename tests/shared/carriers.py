@@ -382,6 +382,6 @@ def examples() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from nnqft_workers.identity.walk import Walk
+    from nnqft.identity.walk import Walk
 
     json.dump({name: Walk().digest(each).hex() for name, each in examples().items()}, sys.stdout)

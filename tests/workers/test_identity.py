@@ -33,10 +33,10 @@ from theories import bare_theory, with_kernel
 
 import nnqft
 from nnqft.host import default_host
+from nnqft.identity.abstract import UnseenError
+from nnqft.identity.walk import Walk
 from nnqft_plugins.integrators.vegas import VegasIntegrator
 from nnqft_workers.fingerprint import Fingerprints
-from nnqft_workers.identity.abstract import UnseenError
-from nnqft_workers.identity.walk import Walk
 from nnqft_workers.local import LocalPool
 from nnqft_workers.pool import Parcel
 from nnqft_workers.scheduler import schedule
@@ -114,7 +114,7 @@ def test_the_same_in_every_process():
     """Addresses and the order of sets differ from process to process."""
     here = {name: seen(each).hex() for name, each in examples().items()}
     path = os.pathsep.join([str(Path(carriers.__file__).parent), os.environ.get("PYTHONPATH", "")])
-    code = "import json, carriers; from nnqft_workers.identity.walk import Walk\n"
+    code = "import json, carriers; from nnqft.identity.walk import Walk\n"
     code += "print(json.dumps({name: Walk().digest(each).hex() for name, each in carriers.examples().items()}))"
     done = subprocess.run(
         [sys.executable, "-c", code],

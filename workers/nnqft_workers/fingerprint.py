@@ -11,10 +11,10 @@ from typing import Any
 
 from nnqft import AbstractIntegrator, TimeIntegral
 from nnqft.errors import short
-from nnqft_workers.identity.abstract import UnseenError
-from nnqft_workers.identity.libraries import OURS, Sources
-from nnqft_workers.identity.values import codes_of
-from nnqft_workers.identity.walk import Walk
+from nnqft.identity.abstract import UnseenError
+from nnqft.identity.libraries import OURS, Sources
+from nnqft.identity.values import codes_of
+from nnqft.identity.walk import Walk
 
 _FORMAT = "2"
 """Changes with what a fingerprint is made of, so that older ledgers are computed again."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnqft_workers.identity.abstract import AbstractWalk
+from nnqft.identity.abstract import AbstractWalk
 
 
 def put_array(walk: AbstractWalk, array: np.ndarray) -> None:

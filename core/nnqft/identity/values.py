@@ -33,10 +33,10 @@ from typing import Any
 
 import numpy as np
 
-from nnqft_workers.identity import libraries
-from nnqft_workers.identity.abstract import AbstractWalk
-from nnqft_workers.identity.arrays import put_array, put_dtype, put_ufunc
-from nnqft_workers.identity.bytecode import Code, constant_bytes, read_code
+from nnqft.identity import libraries
+from nnqft.identity.abstract import AbstractWalk
+from nnqft.identity.arrays import put_array, put_dtype, put_ufunc
+from nnqft.identity.bytecode import Code, constant_bytes, read_code
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented)})
 _POINTER = struct.calcsize("P")

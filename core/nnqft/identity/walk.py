@@ -13,9 +13,9 @@ from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 from nnqft.errors import NnqftError, one_line, raised
-from nnqft_workers.identity import libraries, values
-from nnqft_workers.identity.abstract import AbstractWalk, UnseenError
-from nnqft_workers.identity.bytecode import Import, read_code
+from nnqft.identity import libraries, values
+from nnqft.identity.abstract import AbstractWalk, UnseenError
+from nnqft.identity.bytecode import Import, read_code
 
 MOST = 100_000
 """Visits of one walk; what is larger is not followed to its end."""
