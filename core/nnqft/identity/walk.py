@@ -26,7 +26,7 @@ _NO_CODE = frozenset({
 })  # fmt: skip
 """What a class holds that computes nothing, unless code asks for it by one of the words below."""
 _BACK_DOORS = frozenset({
-    "__annotations__", "__builtins__", "__globals__", "__loader__", "__module__", "__orig_bases__", "__spec__",
+    "__annotations__", "__builtins__", "__globals__", "__loader__", "__orig_bases__", "__spec__",
     "__subclasses__", "f_back", "f_builtins", "f_globals", "f_locals",
 })  # fmt: skip
 """Words by which code finds what no name of its leads to."""
@@ -157,7 +157,7 @@ class Walk(AbstractWalk):
         module = libraries.module_of(function)
         root = libraries.root_of(module)
         code = read_code(function.__code__)
-        self.put("function", code.digest, function.__name__, function.__qualname__)
+        self.put("function", code.digest, function.__module__, function.__name__, function.__qualname__)
         library = libraries.counts_by_version(module)
         if not library or libraries.place_of(function) is None:
             # What it was made with: defaults of both kinds, cells, attributes that it was given.
@@ -226,7 +226,7 @@ class Walk(AbstractWalk):
             if libraries.root_of(place[0]) == "nnqft":
                 self.put(*values.codes_of(cls))
             return
-        self.put("class", cls.__qualname__)
+        self.put("class", cls.__module__, cls.__qualname__)
         self.packages.add(libraries.root_of(cls.__module__))
         self.visit_named([("metaclass", type(cls)), *((base.__name__, base) for base in cls.__mro__[1:])])
         self.visit_named((name, vars(cls)[name]) for name in sorted(vars(cls)) if name not in _NO_CODE)
@@ -239,7 +239,8 @@ class Walk(AbstractWalk):
                 self.put_library(name)
             return
         self.packages.add(libraries.root_of(name))
-        names = sorted(each for each in vars(module) if not (each.startswith("__") and each.endswith("__")))
+        self.visit(type(module))
+        names = sorted(each for each in vars(module) if not each.startswith("__") or each == "__getattr__")
         self.visit_named((each, vars(module)[each]) for each in names)
 
     def put_library(self, module: str, name: str = "") -> None:
