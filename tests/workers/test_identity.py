@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import itertools
 import json
@@ -189,6 +190,55 @@ def test_a_module_with_a_name_of_python_s(monkeypatch, tmp_path):
     before = seen(kernel)
     numbers.scale = 2.5
     assert seen(kernel) != before
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples/third_party_plugin/nnqft_example_plugin"
+
+
+class Unannotated(ast.NodeTransformer):
+    """Annotations compute nothing."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+
+def edits(source: str) -> Iterator[tuple[str, ast.Module]]:
+    """The source with one number or operator changed at a time."""
+    tree = Unannotated().visit(ast.parse(source))
+    for node in list(ast.walk(tree)):
+        before = vars(node).copy()
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+            node.value = not node.value if isinstance(node.value, bool) else node.value + 1
+        elif isinstance(node, ast.BinOp):
+            node.op = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
+        elif isinstance(node, ast.Compare):
+            node.ops = [ast.NotEq() if isinstance(node.ops[0], ast.Eq) else ast.Eq(), *node.ops[1:]]
+        else:
+            continue
+        yield f"line {node.lineno}, {node.col_offset}: {type(node).__name__}", ast.fix_missing_locations(tree)
+        vars(node).update(before)
+
+
+def test_any_edit_of_an_integrator(monkeypatch):
+    """Each number and each operator in the example's file."""
+
+    def integrator(tree: ast.Module) -> Any:
+        module = ModuleType("edited")
+        monkeypatch.setitem(sys.modules, "edited", module)
+        exec(compile(tree, "edited.py", "exec"), vars(module))
+        return module.QmcIntegrator()
+
+    source = (EXAMPLE / "qmc.py").read_text()
+    before = seen(integrator(ast.parse(source)), integrator=True)
+    assert seen(integrator(ast.parse("\n# more\n" + source)), integrator=True) == before
+    found = {where: seen(integrator(tree), integrator=True) for where, tree in edits(source)}
+    assert len(found) > 30
+    assert [where for where, digest in found.items() if digest == before] == []
 
 
 def test_padding_is_no_value():
