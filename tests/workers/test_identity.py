@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -24,6 +25,7 @@ import carriers
 import msgpack
 import numpy as np
 import pytest
+import scipy.stats
 from carriers import CARRIERS, VALUES, carried, examples, kernel_of, leaf, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,8 +43,10 @@ from nnqft_workers.fingerprint import Fingerprints
 from nnqft_workers.local import LocalPool
 from nnqft_workers.pool import Parcel
 from nnqft_workers.scheduler import schedule
+from nnqft_workers.tasks import Chunk
 
 CHAINS = st.lists(st.sampled_from(sorted(CARRIERS)), min_size=1, max_size=4)
+DISTRIBUTION = scipy.stats.gamma(2.0)
 LINEAR = nnqft.theory("linear", N=3, sigma_w=0.6)
 
 
@@ -255,6 +259,8 @@ def test_padding_is_no_value():
         lambda x: erf(x) + np.exp(x) * np.linalg.norm(x) + np.sum(x),
         lambda x: isinstance(x, int | float) and sys.float_info.eps + np.finfo(float).tiny,
         lambda x, d=Decimal("1.5"): float(d) * len(sorted(x)),
+        lambda x, d=DISTRIBUTION: d.pdf(x) + scipy.stats.norm.cdf(x),
+        lambda x: warnings.warn("odd", stacklevel=2) or scipy.special.logsumexp(x),
         [1.5].index,
         np.exp,
         "text".join,
@@ -408,6 +414,30 @@ def test_no_chunk_of_another_theory_is_shared(tmp_path_factory, place, chain, va
     theory = place(carried(chain, value))
     assert_array_equal(compute(theory, path, neval=2_000).mean, compute(theory, None, neval=2_000).mean)
     assert len(before) < len(keys(path)) <= 2 * len(before)
+
+
+class Legs(nnqft.AbstractObservable):
+    name, arity, connected = "edited", 1, True
+
+    def __init__(self, indices: str) -> None:
+        self.indices = indices
+
+    def legs(self, theory: nnqft.Theory, arity: int) -> tuple[nnqft.Leg, ...]:
+        return tuple(nnqft.Leg("h", 0, index) for index in self.indices)
+
+
+def test_no_chunk_of_another_observable_is_shared(path, tasks, monkeypatch):
+    ask = {"order": 1, "times": [[0.5]], "integrator": "vegas", "neval": 12_000}
+
+    def chunks(**more: Any) -> int:
+        del tasks[:]
+        nnqft.compute(LINEAR, "edited", **ask, **more)
+        return sum(isinstance(task, Chunk) for task in tasks)
+
+    for indices in ("ii", "iiii", "iijj"):
+        monkeypatch.setitem(default_host().table("observable"), "edited", (Legs(indices), "tests"))
+        assert chunks(ledger=path) == chunks() > 0
+        assert chunks(ledger=path) == 0
 
 
 @dataclass(frozen=True)

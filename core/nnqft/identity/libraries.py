@@ -17,7 +17,8 @@ LIBRARIES = frozenset(
 """What is known to compute the same from the same arguments, in one version."""
 PURE = frozenset({
     "__future__", "_abc", "_bisect", "_collections", "_collections_abc", "_functools", "_heapq", "_operator",
-    "_statistics", "_struct", "_typing", "abc", "array", "base64", "binascii", "bisect", "builtins", "cmath",
+    "_statistics", "_struct", "_typing",
+    "_warnings", "abc", "array", "base64", "binascii", "bisect", "builtins", "cmath",
     "collections", "colorsys", "contextlib", "copy", "copyreg", "dataclasses", "enum", "fractions", "functools",
     "graphlib", "hashlib", "heapq", "itertools", "json", "keyword", "logging", "math", "numbers", "operator", "re",
     "statistics", "string", "struct", "textwrap", "types", "typing", "unicodedata", "warnings", "zlib",

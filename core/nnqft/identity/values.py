@@ -187,6 +187,8 @@ def _put_state(walk: AbstractWalk, thing: Any) -> None:
     skipped = _CACHES.get(f"{cls.__module__}.{cls.__qualname__}", frozenset())
     if libraries.root_of(cls.__module__) == "nnqft":
         skipped = _cached_properties(cls)
+    elif libraries.root_of(cls.__module__) == "scipy" and not walk.integrator:
+        skipped = frozenset({"_random_state"})  # of a distribution, whose density a kernel may ask for
     state = (pair for pair in state_of(thing) if pair[0] not in skipped)
     walk.visit_named(sorted(state, key=operator.itemgetter(0)))
 
