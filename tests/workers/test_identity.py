@@ -7,6 +7,7 @@ import ctypes
 import itertools
 import json
 import os
+import pickle
 import random
 import sqlite3
 import subprocess
@@ -164,6 +165,14 @@ def test_globals_are_looked_at_each_time():
     assert seen(names["k"]) == before
     names["helper"] = lambda: 3.0
     assert seen(names["k"]) != before
+
+
+def test_what_travels_stays_the_same():
+    """Pickle writes on classes."""
+    one = carriers.Slotted(float)
+    before = seen(one)
+    pickle.dumps(one)
+    assert seen(one) == before
 
 
 def test_imports_inside_a_function(monkeypatch):

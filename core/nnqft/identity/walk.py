@@ -22,7 +22,8 @@ MOST = 100_000
 _NO_CODE = frozenset({
     "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations__", "__annotations_cache__",
     "__dataclass_fields__", "__dataclass_params__", "__dict__", "__firstlineno__", "__module__", "__orig_bases__",
-    "__parameters__", "__qualname__", "__static_attributes__", "__type_params__", "__weakref__", "_abc_impl",
+    "__parameters__", "__qualname__", "__slotnames__", "__static_attributes__", "__type_params__", "__weakref__",
+    "_abc_impl",
 })  # fmt: skip
 """What a class holds that computes nothing, unless code asks for it by one of the words below."""
 _BACK_DOORS = frozenset({
