@@ -536,6 +536,7 @@ def test_an_integrator_that_looks_at_the_theory(path):
         work = replace(work, integral=replace(work.integral, theory=bare_theory("linear", N=n)))
         outcome = schedule([work], nnqft.Target(neval=5_000, keep=keep), LocalPool(), lambda state: None)
         assert outcome.estimates[0].mean == pytest.approx([n])
+        assert not outcome.notes
 
 
 @pytest.mark.parametrize("executor", ["local", "processes"])

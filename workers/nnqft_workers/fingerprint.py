@@ -18,7 +18,7 @@ from nnqft.identity.walk import Walk
 
 _FORMAT = "2"
 """Changes with what a fingerprint is made of, so that older ledgers are computed again."""
-_LOOKS_DEEPER = frozenset({"theory", "__dict__", "vars", "asdict", "astuple", "fields"})
+_LOOKS_DEEPER = frozenset({"theory", "propagators", "__dict__", "vars", "asdict", "astuple", "fields"})
 """Words in the code of an integrator that may see more of a theory than the integrand does."""
 
 
