@@ -137,14 +137,10 @@ class Sources:
         if root not in self._known:
             digest = hashlib.blake2b(f"{root} {self.plugin(root)}".encode(), digest_size=32)
             module = sys.modules.get(root)
-            for folder in getattr(module, "__path__", ()):
-                for name, path in sorted(_files(folder)):
-                    with open(path, "rb") as file:
-                        content = hashlib.file_digest(file, "blake2b").digest()
-                    digest.update(len(name).to_bytes(4, "little") + name + content)
-            if not hasattr(module, "__path__") and os.path.isfile(str(getattr(module, "__file__", ""))):
-                with open(str(getattr(module, "__file__", "")), "rb") as file:
-                    digest.update(hashlib.file_digest(file, "blake2b").digest())
+            files = [each for folder in getattr(module, "__path__", ()) for each in sorted(_files(folder))]
+            alone = getattr(module, "__file__", None)
+            for name, path in files or ([(b"", alone)] if isinstance(alone, str) else []):
+                digest.update(len(name).to_bytes(4, "little") + name + _content(path))
             self._known[root] = digest.digest()
         return self._known[root]
 
@@ -162,3 +158,12 @@ def _files(folder: str) -> list[tuple[bytes, str]]:
             if name.endswith(_SOURCES) and os.path.isfile(path):
                 found.append((os.fsencode(os.path.relpath(path, folder)), path))
     return found
+
+
+def _content(path: str) -> bytes:
+    """The digest of a file; nothing where it cannot be read, as the code that is loaded counts in any case."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "blake2b").digest()
+    except OSError:
+        return b""
