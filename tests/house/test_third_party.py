@@ -301,6 +301,20 @@ def test_qmc_gives_the_same_bits_everywhere(fresh):
     assert len(local.split()) == 6
 
 
+def test_a_ledger_finds_the_chunks_of_a_plugin_again(fresh):
+    """Its functions and its integrator are seen, and are the same in another process."""
+    ledger = fresh.folder / "plugin.ledger"
+    ask = ("--order", "1", "--integrator", "qmc", "--seed", "3", "--ledger", ledger, "--json", "-")
+    listings = []
+    for _ in range(2):
+        done = fresh.nnqft("compute", "power_law", "-p", "sigma_w=0.5", *ask, "--neval", "20000")
+        assert done.returncode == 0, done.stderr
+        assert not [note for note in json.loads(done.stdout)["notes"] if "not kept" in note]
+        listings.append(json.loads(fresh.nnqft("ledger", ledger, "--json").stdout)["records"])
+    assert listings[0]["chunk"]["samples"] > 10_000
+    assert listings[0] == listings[1]
+
+
 # Broken strangers
 
 Installed = Callable[..., None]

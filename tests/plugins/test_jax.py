@@ -106,6 +106,31 @@ def test_compiled_once_for_a_shape_and_right(name):
     assert abs(np.mean(np.square(pulls)) - 1) < 4 * np.sqrt(2 / len(pulls))
 
 
+class Scaled:
+    """A line that is a method."""
+
+    scale = 1.0
+
+    def line(self, t, s, params, xp):
+        return self.scale * xp.exp(-xp.abs(t - s))
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_compiled_again_when_what_a_function_reads_has_changed(seen):
+    """Compiled code holds what was read then; a result is that of now, also where not all of it can be seen."""
+    held = Scaled()
+    if not seen:
+        held.iterator = iter([])
+    theory = with_correlator(held.line)
+    integral = nnqft.time_integral(nnqft.diagrams(theory, "two_point", order=1)[1], theory, np.array([[0.0, 0.0]]))
+    integrator, means = JaxIntegrator(), []
+    state = integrator.prepare(integral, np.random.SeedSequence(1))
+    for held.scale in (1.0, 2.0, 1.0):
+        means.append(integrator.sample(integral, state, 2000, np.random.SeedSequence(2)).mean[0])
+    assert means[0] == means[2]
+    assert means[1] == pytest.approx(2.0 * means[0], rel=1e-12)
+
+
 def test_the_callers_precision_stays():
     assert jax.numpy.zeros(1).dtype == np.float32
     nnqft.compute(bare_theory("linear"), "two_point", order=1, integrator="jax", neval=2000)

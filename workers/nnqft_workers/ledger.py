@@ -1,8 +1,9 @@
 """What is finished, on disk: one SQLite file that survives its writer and serves any number of requests.
 
 A chunk is stored under a digest of everything its numbers depend on: integrand, times, integrator, map, seeds,
-number, samples. So a request that is resumed, repeated, or asked more precisely finds what it needs, and requests
-that differ in width or coupling alone share all of it.
+number, samples (`nnqft_workers.fingerprint`); what cannot be seen to the bottom is not stored. So a request that is
+resumed, repeated, or asked more precisely finds what it needs, and requests that differ in width or coupling alone
+share all of it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import AbstractIntegrator, Estimate, Keep, LedgerError, Work
-from nnqft_workers.fingerprint import integral_fingerprint, integrator_fingerprint
+from nnqft import Estimate, Keep, LedgerError, Work
+from nnqft_workers.fingerprint import Fingerprints
 from nnqft_workers.ledger_file import connect, sqlite_errors
 from nnqft_workers.tasks import Chunk
 
@@ -57,6 +58,11 @@ class AbstractLedger(ABC):
     def add(self, chunks: Iterable[tuple[Chunk, Estimate]]) -> None:
         """Keep chunks."""
 
+    @property
+    @abstractmethod
+    def notes(self) -> tuple[str, ...]:
+        """What of the request is not kept, and why, one line each."""
+
     @abstractmethod
     def finish(self, converged: bool, reason: str, samples: int) -> None:
         """Write how the request ended."""
@@ -86,6 +92,11 @@ class NoLedger(AbstractLedger):
     def add(self, chunks: Iterable[tuple[Chunk, Estimate]]) -> None:
         """Keep nothing."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing, as nothing was to be kept."""
+        return ()
+
     def finish(self, converged: bool, reason: str, samples: int) -> None:
         """Write nothing."""
 
@@ -98,8 +109,7 @@ class Ledger(AbstractLedger):
 
     def __init__(self, connection: sqlite3.Connection, path: Path, request: str) -> None:
         self._connection, self._path = connection, path
-        self._integrals: dict[int, bytes] = {}
-        self._integrators: dict[int, tuple[AbstractIntegrator, bytes]] = {}
+        self._prints = Fingerprints()
         now = time.time()
         with self._writing():
             self._connection.execute(
@@ -114,15 +124,12 @@ class Ledger(AbstractLedger):
 
     def settled(self, work: Work) -> Estimate | None:
         """The exact value of an integral, None if it is not on disk."""
-        body = self._find(self._digest(b"settled", work, work.integrator))
+        body = self._find(self._settled_digest(work))
         return None if body is None else _unpack(body)
 
     def add_settled(self, estimates: Iterable[tuple[Work, Estimate]]) -> None:
         """Keep exact values."""
-        self._insert(
-            (self._digest(b"settled", work, work.integrator), "exact", 0, _pack(estimate))
-            for work, estimate in estimates
-        )
+        self._insert((self._settled_digest(work), "exact", 0, _pack(estimate)) for work, estimate in estimates)
 
     def state(self, work: Work, seed: int) -> tuple[bool, Any]:
         """Whether the map of an integral is known, and the map."""
@@ -150,8 +157,12 @@ class Ledger(AbstractLedger):
 
     def add(self, chunks: Iterable[tuple[Chunk, Estimate]]) -> None:
         """Keep chunks."""
-        rows = [(self._chunk_digest(c), "chunk", e.samples, _pack(e)) for c, e in chunks]
-        self._insert(rows, sum(row[2] for row in rows))
+        self._insert((self._chunk_digest(c), "chunk", e.samples, _pack(e)) for c, e in chunks)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the request is not kept, and why, one line each."""
+        return self._prints.notes
 
     def finish(self, converged: bool, reason: str, samples: int) -> None:
         """Write how the request ended."""
@@ -164,18 +175,20 @@ class Ledger(AbstractLedger):
                 (status, reason, samples, time.time(), self.number),
             )
 
-    def _insert(self, rows: Iterable[tuple[bytes, str, int, bytes]], samples: int = 0) -> None:
-        complete = [(*row, zlib.crc32(row[3])) for row in rows]
+    def _insert(self, rows: Iterable[tuple[bytes | None, str, int, bytes]]) -> None:
+        complete = [(*row, zlib.crc32(row[3])) for row in rows if row[0] is not None]
         if not complete:
             return
         with self._writing():
             self._connection.executemany("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?)", complete)
             self._connection.execute(
                 "UPDATE requests SET samples = samples + ?, changed = ? WHERE number = ?",
-                (samples, time.time(), self.number),
+                (sum(row[2] for row in complete), time.time(), self.number),
             )
 
-    def _find(self, key: bytes) -> bytes | None:
+    def _find(self, key: bytes | None) -> bytes | None:
+        if key is None:
+            return None
         with sqlite_errors(self._path):
             row = self._connection.execute("SELECT body, crc FROM records WHERE key = ?", (key,)).fetchone()
         if row is None:
@@ -197,27 +210,22 @@ class Ledger(AbstractLedger):
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _chunk_digest(self, chunk: Chunk) -> bytes:
+    def _chunk_digest(self, chunk: Chunk) -> bytes | None:
         words = (chunk.seed, chunk.work.seed_words, chunk.work.state_words, chunk.number, chunk.samples)
         # The map comes from the work's own integrator, whoever samples it.
-        maps = self._of_integrator(chunk.work.integrator)
-        return self._digest(b"chunk", chunk.work, chunk.integrator, repr(words).encode() + maps)
+        prints = self._prints.of(chunk.work.integral, chunk.integrator, chunk.work.integrator)
+        return _key(b"chunk", prints, words)
 
-    def _state_digest(self, work: Work, seed: int) -> bytes:
-        return self._digest(b"map", work, work.integrator, repr((seed, work.state_words)).encode())
+    def _state_digest(self, work: Work, seed: int) -> bytes | None:
+        return _key(b"map", self._prints.of(work.integral, work.integrator), (seed, work.state_words))
 
-    def _digest(self, kind: bytes, work: Work, integrator: AbstractIntegrator, more: bytes = b"") -> bytes:
-        number = id(work.integral)
-        if number not in self._integrals:
-            self._integrals[number] = integral_fingerprint(work.integral)
-        parts = kind + self._integrals[number] + self._of_integrator(integrator) + more
-        return hashlib.blake2b(parts, digest_size=32).digest()
+    def _settled_digest(self, work: Work) -> bytes | None:
+        return _key(b"settled", self._prints.of(work.integral, work.integrator), ())
 
-    def _of_integrator(self, integrator: AbstractIntegrator) -> bytes:
-        if id(integrator) not in self._integrators:
-            # Held, so that no other object gets its id.
-            self._integrators[id(integrator)] = integrator, integrator_fingerprint(integrator)
-        return self._integrators[id(integrator)][1]
+
+def _key(kind: bytes, prints: bytes | None, words: tuple[object, ...]) -> bytes | None:
+    """The key of a record; None for what has no fingerprint, which is neither kept nor looked for."""
+    return None if prints is None else hashlib.blake2b(kind + prints + repr(words).encode(), digest_size=32).digest()
 
 
 @contextmanager

@@ -106,7 +106,7 @@ class _Run:
             f"{count} parcel{'s' * (count > 1)} of work lost and done again: {reason}"
             for reason, count in self.dispatcher.lost.items()
         ]
-        return (*self.devices.notes(), *lost)
+        return (*self.devices.notes(), *self.ledger.notes, *lost)
 
     def _check_size(self, count: int) -> None:
         """Refuse what cannot be done well before anything is computed."""

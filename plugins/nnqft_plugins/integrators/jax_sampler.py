@@ -18,6 +18,8 @@ import numpy as np
 
 from nnqft import AbstractIntegrator, Estimate, ExecutorError, TimeIntegral
 from nnqft.host import default_host
+from nnqft.identity.abstract import UnseenError
+from nnqft.identity.walk import Walk
 from nnqft.integrals.integrand import Evaluation
 from nnqft.integrals.shape import Shape
 from nnqft_plugins.integrators.strata import strata_of
@@ -74,7 +76,7 @@ class JaxIntegrator(AbstractIntegrator):
             most = _VALUES["cpu" if jax.default_backend() == "cpu" else "gpu"] // (2 * _BLOCK * len(integral.times))
             # Small samples would pay for a large block that is mostly empty.
             at_once = max(1, most) if pairs > 64 * _BLOCK else 1
-            sampler = _compiled(shape, len(integral.times), at_once)
+            sampler = _sampler(shape, len(integral.times), at_once)
             words = seed.generate_state(2, np.uint32)
             total, cov = sampler(np.array(wires, np.int32), integral.times, state, np.array(strata), pairs, words)
             mean, cov = np.array(total) / (2 * pairs), np.array(cov) / pairs**2
@@ -95,11 +97,28 @@ def _jax() -> ModuleType:
     return jax
 
 
+def _sampler(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
+    """The compiled sums of `_compiled`, compiled again if functions in the shape would not compute the same any more.
+
+    Compiled code holds the globals and attributes that a function read when it was compiled.
+    """
+    functions = [(line.kernel, line.delay, line.params) for line in shape.propagators if line.kernel or line.delay] + [
+        (vertex.kernel, shape.parameters) for vertex in shape.vertices
+    ]
+    if not functions:
+        return _compiled(shape, times, at_once, b"")
+    try:
+        seen = Walk().digest(functions)
+    except UnseenError:
+        return _compiled.__wrapped__(shape, times, at_once, b"")
+    return _compiled(shape, times, at_once, seen)
+
+
 @lru_cache(maxsize=_COMPILED)
-def _compiled(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
+def _compiled(shape: Shape, times: int, at_once: int, seen: bytes) -> Callable[..., Any]:
     """Sums over all strata of an integral of this shape: of the values, (M,), and of products of half differences.
 
-    `at_once` blocks of strata are computed together.
+    `at_once` blocks of strata are computed together. `seen` is the digest of the functions in the shape.
     """
     jax = _jax()
     xp, lax = jax.numpy, jax.lax
