@@ -156,7 +156,7 @@ def grids_of(theory: Theory, reach: Any, intervals: Any, integrator: str) -> lis
         raise InputError(f"intervals={intervals}: wanted a multiple of 4 below {MAX_TIMES}, such as 512")
     if reach is not None:
         return [np.linspace(0.0, positive_number("reach", reach, "30"), intervals + 1)]
-    rates = [term.rate for line in lines for term in line.terms if term.rate]
+    rates = [rate for line in lines for term in line.terms if (rate := complex(term.rate).real)]
     if not rates:
         raise InputError("reach is missing: the lines are functions whose decay is not known, write reach=30")
     longest = (MAX_TIMES - 1) // 4 * 4
