@@ -197,7 +197,8 @@ class Evaluation:
             # Without a dependence on the time itself the response over its density is a number.
             if (term := _plain_decay(response)) is not None:
                 return delay, term.amplitude * reach / rate
-            density = rate * xp.exp(-rate * delay) / reach
+            # At time 0 nothing lies before, and the weight is 0.
+            density = rate * xp.exp(-rate * delay) / xp.maximum(reach, 1e-300)
         # A stationary response depends on the delay alone; from rest it may depend on the time itself.
         end = delay if parent is None else xp.broadcast_to(parent, delay.shape)
         return delay, self._line(response, end, end - delay) / density

@@ -141,6 +141,12 @@ def check(theory: Theory, order: Any) -> int:
     responses = [p for p in theory.propagators if not p.delta and theory.field_named[p.right].response]
     if len(responses) != 1 or (responses[0].left,) * 2 not in theory.lines:
         raise InputError(f"model {theory.model!r} has no pair of response and correlator to solve Dyson's equation for")
+    own = responses[0].left
+    for line in theory.propagators:
+        # Dyson's equation dresses the lines of one field; whatever hangs on it by another would be left out.
+        if line is not responses[0] and own in (line.left, line.right) and line.left != line.right:
+            other = line.right if line.left == own else line.left
+            raise InputError(f"Dyson's equation is that of one field: line {line.name!r} ends on another field, {other!r}")
     return whole_number("order", order, 0)
 
 
