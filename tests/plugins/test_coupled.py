@@ -1,8 +1,8 @@
 """Lines between different fields: which end is which, against processes of coupled fields solved without diagrams.
 
-Two populations dx = −A x dt + noise: a part of A is in the lines, the rest in vertices of two legs, so that the orders of
-the diagrams are those of the exact solution (Lyapunov's equation and exponentials of matrices). With a drift that is no
-line the generator on polynomials of both variables takes its place.
+Two populations dx = −A x dt + noise: a part of A is in the lines, the rest in vertices of two legs, so that the orders
+of the diagrams are those of the exact solution (Lyapunov's equation and exponentials of matrices). With a drift that is
+no line the generator on polynomials of both variables takes its place.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def test_rounding_of_an_oscillation_is_within_its_bound():
 
 
 @pytest.mark.parametrize("start", ["stationary", "rest"])
-@pytest.mark.parametrize(("system", "kernels"), [(DECAYING, False), (DECAYING, True), (RINGING, False), (RINGING, True)])
+@pytest.mark.parametrize("kernels", [False, True], ids=["terms", "functions"])
+@pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS)
 def test_sampled_correlators(system, kernels, start):
     """As exponentials and as functions; a mirrored line would be off by many standard deviations."""
     theory = system.theory(start, kernels=kernels)
@@ -120,7 +121,7 @@ def test_a_line_alone(value, left):
 
 
 def test_two_lines_of_one_kind_and_of_both_directions():
-    """z h on two points of vertices z a b: lines C_ab one way, the other way, and one each way, all exact = sampled."""
+    """Lines C_ab between two vertices one way, the other way, and one each way: exact = sampled."""
     vertices = (Vertex("z a", (Leg("z"), Leg("a")), 0.7), Vertex("z b b", (Leg("z"), Leg("b", power=2)), 0.4))
     square = Vertex("z a b", (Leg("z"), Leg("a"), Leg("b")), 0.3)
     theory = pair(Propagator("C", "a", "b", terms=SIDES), "stationary", *vertices, square)
@@ -141,8 +142,6 @@ def test_two_lines_of_one_kind_and_of_both_directions():
 
 
 # A drift that is no line.
-
-DRIFT = (((0,), (0, 0, 1)), ((1,), (0, 0)))
 
 
 def drifting(start: str) -> Theory:
@@ -192,7 +191,7 @@ def one_sided(t, s, params, xp):
 
 @pytest.mark.parametrize("points", [(0, 1), (1, 0)])
 def test_a_memory_that_knows_which_point_is_later(points):
-    """z(t1) h(t1) z(t2) h(t2) f(t1, t2) at order 1: f(t1, t2) and f(t2, t1) give the same, and half as much as f + f."""
+    """z(t1) h(t1) z(t2) h(t2)² f(t1, t2): f on one side and on the other make the whole, each by itself less."""
     site = nnqft.theory("langevin", drift={1: 1.1})
     vertex = Vertex("v", (Leg("z", 0), Leg("h", 0), Leg("z", 1), Leg("h", 1, power=2)), 0.5)
     both = (Memory(*points, (Term(1.0, 2.0),)),)
@@ -232,7 +231,9 @@ def test_bilocal_vertices_with_a_memory_on_either_side(on):
         ways.append(Vertex(f"way {one}", fields, 0.5, order=2, memory=memory))
     by_hand = replace(site, vertices=tuple(ways))
     times = [(0.7, 0.0, 0.3), (0.0, 0.7, 0.3)]
-    found, wanted = (nnqft.compute(each, "cumulant", order=2, times=times, integrator="exact") for each in (theory, by_hand))
+    found, wanted = (
+        nnqft.compute(each, "cumulant", order=2, times=times, integrator="exact") for each in (theory, by_hand)
+    )
     assert_allclose(found.mean, wanted.mean, rtol=1e-12)
     assert len(theory.interactions) == (2 if on == "weights" else 1)
 
@@ -290,7 +291,7 @@ def test_lines_that_contradict_themselves(line, start, message):
         (Memory(0, 1, (Term(1.0, 1.0, 0.5),)), "early=0.5 depends on the time itself"),
         (Memory(0, 1, (Term(1.0, -1.0),)), "grows or never decays; wanted rates ≥ 0"),
         (Memory(0, 1, (Term(1.0, 1.0, left="later"),)), "its terms differ for t ≥ s and t < s; write symmetric=False"),
-        (Memory(0, 1, kernel=cross), "with the times exchanged; write symmetric=False, as a memory without it is symmetric"),
+        (Memory(0, 1, kernel=cross), "with the times exchanged; write symmetric=False, as a memory"),
         (Memory(0, 1, kernel=cross, symmetric=False), None),
     ],
     ids=range(5),
@@ -353,7 +354,7 @@ def test_dyson_needs_lines_of_one_field():
         nnqft.dyson(theory, order=1)
     correlator = Propagator("C_h", "h", "h", terms=(Term(0.5, 1.0),))
     theory = replace(theory, propagators=(*theory.propagators, correlator))
-    with pytest.raises(nnqft.InputError, match="line 'C' ends on another field, 'a'"):
+    with pytest.raises(nnqft.InputError, match="line 'C' ends on another, 'a'"):
         nnqft.dyson(theory, order=1)
 
 

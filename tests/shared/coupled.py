@@ -1,4 +1,4 @@
-"""Coupled linear processes dx = −A x dt + noise of covariance B: their lines, and their exact solution without diagrams."""
+"""Coupled linear processes dx = −A x dt + noise of covariance B: their lines, and their solution without diagrams."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Coupled:
     def size(self) -> int:
         return len(self.A0)
 
-    def theory(self, start: str = "stationary", *, kernels: bool = False, turned: bool = False, vertices=None) -> Theory:
+    def theory(self, start: str = "stationary", *, kernels: bool = False, turned: bool = False) -> Theory:
         """The lines R_ab and C_ab as exponentials or functions; `turned` writes C_ba where C_ab would do."""
         n = self.size
         fields = [Field(f"x{a}", f"x{a}(t)") for a in range(n)]
@@ -35,16 +35,15 @@ class Coupled:
         lines = [self._response(a, b) for a, b in product(range(n), repeat=2)]
         pairs = [(b, a) if turned else (a, b) for a in range(n) for b in range(a, n)]
         lines += [self._correlator(a, b, start, kernels) for a, b in pairs]
-        if vertices is None:
-            vertices = [
-                Vertex(f"z{a} x{b}", (Leg(f"z{a}"), Leg(f"x{b}")), -self.A1[a, b])
-                for a, b in product(range(n), repeat=2)
-                if self.A1[a, b]
-            ]
+        vertices = [
+            Vertex(f"z{a} x{b}", (Leg(f"z{a}"), Leg(f"x{b}")), -self.A1[a, b])
+            for a, b in product(range(n), repeat=2)
+            if self.A1[a, b]
+        ]
         return Theory("coupled", start, {}, tuple(fields), tuple(lines), tuple(vertices))
 
     def _modes(self, half: bool = False) -> list[tuple[complex, NDArray[np.complex128]]]:
-        """(λ, projector) of each eigenvalue of A0; of a conjugate pair one may stand for both, as terms are real parts."""
+        """(λ, projector) of each eigenvalue; of a conjugate pair one may stand for both, as terms are real parts."""
         rates, right = np.linalg.eig(self.A0)
         left = np.linalg.inv(right)
         modes = []
@@ -130,11 +129,8 @@ def covariance_kernel(t, s, params, xp):
         square = gap**2 + A[0][1] * A[1][0]
         root = abs(square) ** 0.5
         even, odd = (xp.cosh, xp.sinh) if square > 0 else (xp.cos, xp.sin)
-        decay = xp.exp(-mean * span)
-        return [
-            [decay * ((i == j) * even(root * span) - odd(root * span) / root * (A[i][j] - mean * (i == j))) for j in (0, 1)]
-            for i in (0, 1)
-        ]
+        decay, one, two = xp.exp(-mean * span), even(root * span), odd(root * span) / root
+        return [[decay * ((i == j) * (one + mean * two) - two * A[i][j]) for j in (0, 1)] for i in (0, 1)]
 
     gap, first = xp.abs(t - s), xp.minimum(t, s)
     E, F = flow(gap), flow(first)

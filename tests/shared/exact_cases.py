@@ -96,7 +96,9 @@ class Process:
         final = vector[~moving] - matrix[np.ix_(~moving, moving)] @ decayed
         return dict(zip([m for m in basis if not any(m[1:])], final, strict=True))
 
-    def moment(self, times: Sequence[float], start: str = "stationary", which: Sequence[int] | None = None) -> np.ndarray:
+    def moment(
+        self, times: Sequence[float], start: str = "stationary", which: Sequence[int] | None = None
+    ) -> np.ndarray:
         """⟨Π x_n(t)⟩, (order + 1,) coefficients of ε^j; `which` says n for each time, 0 if not given."""
         f, now = {(0,) * (1 + self.variables): 1.0}, max(times)
         for t, n in sorted(zip(times, which or [0] * len(times), strict=True), reverse=True):

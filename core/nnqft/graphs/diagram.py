@@ -29,8 +29,8 @@ class Diagram:
 
     t and s (t1, t2, … if there are more) are the external times, other letters internal ones. ``a(b,c)``: responses run
     from b and from c to a; ``a>b``: a response from a to b, which would be a second one of a; ``a>a``: one closed on
-    its own time; ``a~b``: a correlator; ``t|a``: the amputated leg t ends on a; ``{a,b}``: the times of one vertex. In a
-    theory of several responses or correlators each has its name, ``a~b:C`` with the line's left field at a.
+    its own time; ``a~b``: a correlator; ``t|a``: the amputated leg t ends on a; ``{a,b}``: the times of one vertex. Of
+    several responses or correlators each has its name, ``a~b:C`` with the line's left field at a.
 
     Attributes
     ----------

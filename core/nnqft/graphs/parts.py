@@ -29,7 +29,7 @@ class Point(NamedTuple):
 class Line(NamedTuple):
     """A propagator between two points of a diagram, which are given by number.
 
-    The propagator's right field is at `start` and its left field at `end`: a response runs from z̃, earlier, to h, later.
+    The propagator's right field is at `start` and its left one at `end`: a response runs from z̃, earlier, to h, later.
     Of a correlator of one field with itself the direction means nothing.
 
     Examples

@@ -10,8 +10,8 @@ import numpy as np
 
 from nnqft.errors import PluginError, raised
 from nnqft.integrals.shape import BranchShape, LineShape, Shape
-from nnqft.rules.parts import Array, Propagator
-from nnqft.rules.term import Term
+from nnqft.rules.parts import Propagator
+from nnqft.rules.term import Array, Term
 
 Wire = int | Array
 """The number of a point, or a traced integer where the integrand is compiled."""

@@ -100,7 +100,8 @@ def _merge(one: Vertex, its_leg: Leg, two: Vertex, other_leg: Leg, points: dict[
 
 def _equal(one: Vertex, two: Vertex) -> bool:
     """Are the two vertices equal, if need be after their two points are exchanged?"""
-    if any(getattr(one, name) != getattr(two, name) for name in ("couplings", "width", "order", "subtraction", "degree")):
+    alike = "couplings", "width", "order", "subtraction", "degree"
+    if any(getattr(one, name) != getattr(two, name) for name in alike):
         return False
     legs, memories = Counter(one.legs), Counter(map(_look, one.memory))
     exchanged = [replace(leg, point=1 - leg.point) for leg in two.legs if isinstance(leg.point, int)]

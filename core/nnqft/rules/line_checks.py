@@ -1,4 +1,4 @@
-"""What lines and memories must be like: numbers that mean something, and functions that agree with what they stand for."""
+"""What lines and memories must be like: numbers that mean something, and functions that agree with their place."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_line(where: str, line: Propagator, response: bool, setting: Setting) -
         if line.left == line.right:
             raise TheoryError(f"{where}: {sided[0]}: a correlator of a field with itself is symmetric; leave left out")
     if response and setting.theta0 and any(term.early for term in line.terms):
-        raise TheoryError(f"{where}: theta0 = {setting.theta0} closes responses, which then have no early; leave it out")
+        raise TheoryError(f"{where}: theta0 = {setting.theta0} closes responses, which then have no early")
     if line.kernel is None or response or line.delta:
         return
     values = _Values(line.kernel, dict(line.params), line.terms, setting)

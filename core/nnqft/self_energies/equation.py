@@ -146,7 +146,9 @@ def check(theory: Theory, order: Any) -> int:
         # Dyson's equation dresses the lines of one field; whatever hangs on it by another would be left out.
         if line is not responses[0] and own in (line.left, line.right) and line.left != line.right:
             other = line.right if line.left == own else line.left
-            raise InputError(f"Dyson's equation is that of one field: line {line.name!r} ends on another field, {other!r}")
+            raise InputError(
+                f"Dyson's equation is that of one field, and line {line.name!r} ends on another, {other!r}"
+            )
     return whole_number("order", order, 0)
 
 

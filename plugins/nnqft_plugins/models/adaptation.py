@@ -82,7 +82,7 @@ class Adapting(AbstractModel):
         gain = (values["sigma_w"] * phi.get(1, 0.0)) ** 2 * unit.largest_gain(values["gamma"])
         remarks = [BARE_REMARK]
         if gain >= 1:
-            remarks.insert(0, f"σ_w² φ'(0)² max|χ|² = {gain:.4g} ≥ 1: the series in σ_w² diverges, each order is computed")
+            remarks.insert(0, f"σ_w² φ'(0)² max|χ|² = {gain:.4g} ≥ 1: the series in σ_w² diverges, order by order")
         terms = real_terms(_correlator(values, rest=start == "rest"))
         line = Propagator("C", "h", "h", "κ ∫ G(t,u) G(s,u) du + the same of bias and input", terms)
         # Of coefficients that are all there nothing is cut off.

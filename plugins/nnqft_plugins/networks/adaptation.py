@@ -2,8 +2,8 @@
 
     dh = (−γ h − a + input) dt + noise ,     da = γ_a (β h − a) dt
 
-a is linear and can be integrated out: h then answers an input by a sum of two exponentials, which oscillate together for
-4 γ_a β > (γ − γ_a)². S. P. Muscinelli, W. Gerstner & T. Schwalger, PLoS Comput. Biol. 15, e1007122 (2019).
+a is linear and can be integrated out: h then answers an input by a sum of two exponentials, which oscillate together
+for 4 γ_a β > (γ − γ_a)². S. P. Muscinelli, W. Gerstner & T. Schwalger, PLoS Comput. Biol. 15, e1007122 (2019).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def response_amplitudes(gamma: float, adaptation: Adaptation) -> Amplitudes:
 def correlator_amplitudes(
     gamma: float, adaptation: Adaptation, kappa: float, sources: list[tuple[float, float]], rest: bool
 ) -> Amplitudes:
-    """⟨h(t) h(s)⟩ under white noise of strength κ and sources Σ weight·e^{−rate·|u−v|}, stationary or from h = a = 0."""
+    """⟨h(t) h(s)⟩ of white noise κ and sources Σ weight·e^{−rate·|u−v|}, stationary or from h = a = 0."""
     total: Amplitudes = {}
     for share, modes in unit_modes(gamma, adaptation):
         for (r, a), (q, b) in product(modes, repeat=2):
@@ -137,8 +137,8 @@ def real_terms(amplitudes: Amplitudes) -> tuple[Term, ...]:
     for (rate, early), amplitude in amplitudes.items():
         turns = (complex(rate).imag, complex(early).imag)
         if turns == (0.0, 0.0):
-            numbers = [complex(number).real for number in (amplitude, rate, early)]
-            terms += [Term(*numbers)] if numbers[0] else []
+            size, decay, first = (complex(number).real for number in (amplitude, rate, early))
+            terms += [Term(size, decay, first)] if size else []
         elif turns > (0.0, 0.0):
             terms.append(Term(2 * amplitude, rate, early))
     return tuple(terms) or (Term(0.0, 0.0),)

@@ -13,7 +13,6 @@ from nnqft import Line, Propagator
 from nnqft_plugins.integrators.exact.states import Ideals
 from nnqft_plugins.integrators.exact.terms import Piece, pieces_of
 
-
 TURNS = 4
 """How much faster than the largest complex rate the uniformisation steps."""
 
@@ -238,7 +237,6 @@ class Transfer:
                 grown[target] += allowed[p] * row[source] / scale
             row = grown
         return total, len(weights)
-
 
     def _uniform(self, rates: np.ndarray) -> tuple[float, np.ndarray]:
         """Λ, and the diagonal of 1 + M/Λ.

@@ -2,10 +2,10 @@
 
     C = C_free + σ_w² K * ⟨φφ⟩_C ,     K(τ) = ∫ G(u) G(u + τ) du
 
-with the response G of a unit, a sum of two exponentials (`networks.adaptation`). C does not obey Newton's equation here, as
-it does without adaptation (`stationary`). K is a sum of exponentials of |τ|, and folding with one of these is a recursion
-along a uniform grid, exact for a source that is straight between its points; two grids and Richardson's extrapolation take
-out the error, which is quadratic in the step.
+with the response G of a unit, a sum of two exponentials (`networks.adaptation`). C does not obey Newton's equation here,
+as it does without adaptation (`stationary`). K is a sum of exponentials of |τ|, and folding with one of these is a
+recursion along a uniform grid, exact for a source that is straight between its points; two grids and Richardson's
+extrapolation take out the error, which is quadratic in the step.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def solve_adapting(network: Network, accuracy: float) -> Curve:
     InputError
         If there is none, or nothing drives the network.
     """
-    unit, gamma = network.adaptation, network.gamma
+    unit = network.adaptation
     assert unit is not None
     if not network.kappa and not network.sources:
         raise InputError("mean-field theory of units with adaptation needs noise, bias or input; write kappa=1.0")
@@ -148,6 +148,8 @@ def _decay_rate(network: Network, unit: Adaptation, variance: float, plateau: fl
     """At which C − C(∞) falls in the end: the slowest s with 1 = σ_w² ⟨φ'⟩² χ(s) χ(−s) about the plateau."""
     slope = float(kernel(network.activation, variance).slope(np.array([np.clip(plateau / variance, -1, 1)]))[0])
     g, p, q = network.sigma_w**2 * slope / variance, network.gamma + unit.rate, unit.rate
+    if unit.strength == 0.0:
+        return float(abs(cmath.sqrt(network.gamma**2 - g).real))
     product = unit.rate * (network.gamma + unit.strength)
     # (s² − p s + d)(s² + p s + d) = g (q² − s²)·(−1) with x = s²: x² − (p² − 2 d − g) x + d² − g q² = 0
     half = (p * p - 2 * product - g) / 2

@@ -2,7 +2,8 @@
 
     d(h, a) = [M (h, a) + (F, 0)] dt + (√κ dB, 0) ,     F = W φ(h) + drive(t)
 
-The schemes are those of `paths`: the linear part, M, and the noise are exact in "heun", which takes F along a straight line.
+The schemes are those of `paths`: in "heun" the linear part, M, and the noise are exact, and F is taken along a straight
+line.
 """
 
 from __future__ import annotations
