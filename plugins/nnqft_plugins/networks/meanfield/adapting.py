@@ -2,8 +2,8 @@
 
     C = C_free + σ_w² K * ⟨φφ⟩_C ,     K(τ) = ∫ G(u) G(u + τ) du
 
-with the response G of a unit, a sum of two exponentials (`networks.adaptation`). C does not obey Newton's equation here,
-as it does without adaptation (`stationary`). K is a sum of exponentials of |τ|, and folding with one of these is a
+with the response G of a unit, a sum of two exponentials (`networks.adaptation`). Without adaptation C obeys Newton's
+equation (`stationary`), and with it does not. K is a sum of exponentials of |τ|, and folding with one of these is a
 recursion along a uniform grid, exact for a source that is straight between its points; two grids and Richardson's
 extrapolation take out the error, which is quadratic in the step.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import cmath
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from scipy.interpolate import CubicSpline
 
 from nnqft import InputError
 from nnqft_plugins.networks.adaptation import Adaptation, correlator_amplitudes
-from nnqft_plugins.networks.meanfield.kernel import kernel
+from nnqft_plugins.networks.meanfield.kernel import Series, kernel
 from nnqft_plugins.networks.meanfield.rest import driven
 from nnqft_plugins.networks.meanfield.stationary import Curve
 from nnqft_plugins.networks.network import Network
@@ -28,9 +29,12 @@ _DECAYS = 36.0
 """e^{−36} is rounding."""
 _INTERVALS = 2048
 """Of the coarsest grid; each next one has twice as many."""
-_FINEST = 1 << 16
+_FINEST = 1 << 17
 _SWEEPS = 4000
-_SETTLED = 1e-13
+_AVERAGES = 60
+"""Most times that C is folded, and variances at which ⟨φφ⟩ is looked for, on one grid."""
+_SETTLED = 1e-12
+_ANGLES = 769
 _LARGEST = 1e6
 """Largest C(0) that is looked for, times that of uncoupled units."""
 
@@ -70,6 +74,11 @@ def solve_adapting(network: Network, accuracy: float) -> Curve:
     # A first look tells how slowly the solution decays; then the grid is laid.
     end = _DECAYS / slowest
     for _ in range(3):
+        if 24 * fastest * end > _FINEST:
+            raise InputError(
+                f"no mean-field solution where rates are as far apart as {fastest:.3g} and {slowest:.3g}; choose gamma,"
+                " gamma_a and beta closer to each other"
+            )
         size = max(_INTERVALS, 1 << math.ceil(math.log2(6 * fastest * end)))
         C, plateau, drift = _settle(network, free, unit_line, end, size, None)
         rate = _decay_rate(network, unit, float(C[0]), plateau)
@@ -115,22 +124,40 @@ def _settle(
     C, plateau = bare, still
     if guess is not None:
         C, plateau = np.interp(grid, grid[:: size // (len(guess) - 1)], guess), float(guess[-1])
+    variance, averages = 0.0, 0
     for _ in range(_SWEEPS):
         with np.errstate(all="ignore"):
-            average = kernel(network.activation, float(C[0]))
-            source = network.sigma_w**2 * average(np.clip(np.append(C, plateau) / C[0], -1.0, 1.0))
+            if variance == 0.0:
+                variance, averages = float(C[0]), averages + 1
+                average = _average(network, variance)
+            source = network.sigma_w**2 * average(np.clip(np.append(C, plateau) / variance, -1.0, 1.0))
             far = still + static * float(source[-1])
             new = bare + static * float(source[-1]) + _folded(source[:-1] - source[-1], line, float(grid[1]))
-        if not np.isfinite(new).all() or new[0] > _LARGEST * bare[0]:
+        if not np.isfinite(new).all() or new[0] > _LARGEST * bare[0] or averages > _AVERAGES:
             break
         change = max(float(np.abs(new - C).max()), abs(far - plateau))
         C, plateau = new, far
-        if change <= _SETTLED * C[0]:
-            return C, plateau, change
+        # The average at another variance takes long: only when C has come as near to its own as this one lets it.
+        off = abs(float(C[0]) - variance)
+        if max(change, off) <= _SETTLED * C[0]:
+            return C, plateau, max(change, off)
+        if change <= max(0.1 * off, _SETTLED * C[0]):
+            variance = 0.0
     raise InputError(
         f"no stationary mean-field solution found at sigma_w={network.sigma_w:g} with this adaptation; write a smaller"
         " sigma_w, or start='rest'"
     )
+
+
+def _average(network: Network, variance: float) -> Callable[[np.ndarray], np.ndarray]:
+    """⟨φφ⟩ of ρ = C/C(0); where it takes long, of steep functions and kinks, by a spline in the angle arccos ρ."""
+    average = kernel(network.activation, variance, 1e-11)
+    if isinstance(average, Series):
+        return average
+    # Dense at both ends, where a steep function bends most.
+    angle = np.pi * np.sin(np.linspace(0.0, np.pi / 2, _ANGLES)) ** 2
+    spline = CubicSpline(angle, average(np.cos(angle)))
+    return lambda rho: np.asarray(spline(np.arccos(rho)))
 
 
 def _folded(source: np.ndarray, line: Exponentials, step: float) -> np.ndarray:
