@@ -32,7 +32,7 @@ _INTERVALS = 2048
 _FINEST = 1 << 17
 _SWEEPS = 4000
 _AVERAGES = 60
-"""Most times that C is folded, and variances at which ⟨φφ⟩ is looked for, on one grid."""
+"""Most times that C is folded, and variances at which a slow ⟨φφ⟩ is looked for, on one grid."""
 _SETTLED = 1e-12
 _ANGLES = 769
 _LARGEST = 1e6
@@ -128,8 +128,9 @@ def _settle(
     for _ in range(_SWEEPS):
         with np.errstate(all="ignore"):
             if variance == 0.0:
-                variance, averages = float(C[0]), averages + 1
-                average = _average(network, variance)
+                variance = float(C[0])
+                average, slow = _average(network, variance)
+                averages += slow
             source = network.sigma_w**2 * average(np.clip(np.append(C, plateau) / variance, -1.0, 1.0))
             far = still + static * float(source[-1])
             new = bare + static * float(source[-1]) + _folded(source[:-1] - source[-1], line, float(grid[1]))
@@ -149,15 +150,15 @@ def _settle(
     )
 
 
-def _average(network: Network, variance: float) -> Callable[[np.ndarray], np.ndarray]:
-    """⟨φφ⟩ of ρ = C/C(0); where it takes long, of steep functions and kinks, by a spline in the angle arccos ρ."""
+def _average(network: Network, variance: float) -> tuple[Callable[[np.ndarray], np.ndarray], bool]:
+    """⟨φφ⟩ of ρ = C/C(0), and whether it takes long, of steep functions and kinks: by a spline in arccos ρ then."""
     average = kernel(network.activation, variance, 1e-11)
     if isinstance(average, Series):
-        return average
+        return average, False
     # Dense at both ends, where a steep function bends most.
     angle = np.pi * np.sin(np.linspace(0.0, np.pi / 2, _ANGLES)) ** 2
     spline = CubicSpline(angle, average(np.cos(angle)))
-    return lambda rho: np.asarray(spline(np.arccos(rho)))
+    return (lambda rho: np.asarray(spline(np.arccos(rho)))), True
 
 
 def _folded(source: np.ndarray, line: Exponentials, step: float) -> np.ndarray:
