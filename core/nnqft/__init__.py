@@ -39,7 +39,8 @@ from nnqft.interfaces.integrator import AbstractIntegrator
 from nnqft.interfaces.model import AbstractModel
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable, Need
 from nnqft.interfaces.parameter import Parameter
-from nnqft.rules.parts import Field, Leg, Memory, Propagator, Term, Vertex
+from nnqft.rules.parts import Field, Leg, Memory, Propagator, Vertex
+from nnqft.rules.term import Term
 from nnqft.rules.theory import Theory
 from nnqft.stages.generation import diagrams
 from nnqft.stages.request import Request

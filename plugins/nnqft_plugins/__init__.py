@@ -10,6 +10,7 @@ from nnqft import AbstractDerivedObservable, AbstractIntegrator, AbstractModel, 
 @hookimpl
 def nnqft_models() -> Sequence[AbstractModel]:
     """Random networks, a site without disorder, and a plain integral."""
+    from nnqft_plugins.models.adaptation import Adapting
     from nnqft_plugins.models.cubic_tanh import CubicTanh
     from nnqft_plugins.models.feedforward import Feedforward
     from nnqft_plugins.models.langevin import Langevin
@@ -18,7 +19,7 @@ def nnqft_models() -> Sequence[AbstractModel]:
     from nnqft_plugins.models.taylor import Taylor
     from nnqft_plugins.models.toy import Toy
 
-    return [Linear(), CubicTanh(), Quintic(), Taylor(), Feedforward(), Langevin(), Toy()]
+    return [Linear(), CubicTanh(), Quintic(), Taylor(), Adapting(), Feedforward(), Langevin(), Toy()]
 
 
 @hookimpl

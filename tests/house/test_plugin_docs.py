@@ -154,6 +154,20 @@ LOADING = {
     "a name is taken": models(SimpleNamespace(name="linear")),
     "it is something else": models(SimpleNamespace(name="thing")),
 }
+
+
+def line(**value: Any) -> dict[str, Any]:
+    return {"propagators": (nnqft.Propagator("L", "h", "h", **value),)}
+
+
+def one_way(t, s, params, xp):
+    return xp.where(t >= s, 2.0, 1.0) * xp.exp(-xp.abs(t - s))
+
+
+def decay(t, s, params, xp):
+    return xp.exp(-xp.abs(t - s))
+
+
 LOOP = Leg("z", 0, "i"), Leg("h", 0, "j", 3)
 RULES = {
     "a leg of no field": {"vertices": (Vertex("v", (Leg("z"), Leg("q")), -1.0),)},
@@ -162,6 +176,10 @@ RULES = {
     "an index without its 1/N": {"vertices": (Vertex("v", LOOP, 1.0),)},
     "nothing bounds a time": {"vertices": (Vertex("v", (Leg("h", power=4),), 1.0),)},
     "a line without a value": {"propagators": (nnqft.Propagator("L", "h", "h"),)},
+    "a term that knows its start": line(terms=(nnqft.Term(1.0, 1.0, 2.0),)),
+    "one side of a symmetric line": line(terms=(nnqft.Term(1.0, 1.0, left="later"),)),
+    "a kernel that is not symmetric": line(kernel=one_way),
+    "terms that are not the kernel": line(kernel=decay, terms=(nnqft.Term(2.0, 1.0),)),
 }
 
 

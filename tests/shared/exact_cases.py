@@ -96,11 +96,14 @@ class Process:
         final = vector[~moving] - matrix[np.ix_(~moving, moving)] @ decayed
         return dict(zip([m for m in basis if not any(m[1:])], final, strict=True))
 
-    def moment(self, times: Sequence[float], start: str = "stationary") -> np.ndarray:
-        """⟨Π x_0(t)⟩, (order + 1,) coefficients of ε^j."""
+    def moment(
+        self, times: Sequence[float], start: str = "stationary", which: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """⟨Π x_n(t)⟩, (order + 1,) coefficients of ε^j; `which` says n for each time, 0 if not given."""
         f, now = {(0,) * (1 + self.variables): 1.0}, max(times)
-        for t in sorted(times, reverse=True):
-            f = {(j, i + 1, *e): value for (j, i, *e), value in self.propagate(f, now - t).items()}
+        for t, n in sorted(zip(times, which or [0] * len(times), strict=True), reverse=True):
+            moved = self.propagate(f, now - t)
+            f = {(j, *(power + (m == n) for m, power in enumerate(e))): value for (j, *e), value in moved.items()}
             now = t
         if start == "rest":
             f = self.propagate(f, now)
@@ -110,9 +113,15 @@ class Process:
             series[monomial[0]] += value
         return series
 
-    def cumulant(self, times: Sequence[float], start: str = "stationary") -> np.ndarray:
+    def cumulant(
+        self, times: Sequence[float], start: str = "stationary", which: Sequence[int] | None = None
+    ) -> np.ndarray:
         """The connected moment."""
-        return connect(lambda part: self.moment([times[n] for n in part], start), len(times), self.order)
+
+        def moment(part: Sequence[int]) -> np.ndarray:
+            return self.moment([times[n] for n in part], start, which and [which[n] for n in part])
+
+        return connect(moment, len(times), self.order)
 
 
 def connect(moment, count: int, order: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-MODELS = ("linear", "cubic_tanh", "quintic", "taylor", "feedforward", "langevin", "toy")
+MODELS = ("linear", "cubic_tanh", "quintic", "taylor", "adaptation", "feedforward", "langevin", "toy")
 OBSERVABLES = ("two_point", "response", "mean", "cumulant")
 PARAMETERS = (
     "gamma",

@@ -29,7 +29,8 @@ class Diagram:
 
     t and s (t1, t2, … if there are more) are the external times, other letters internal ones. ``a(b,c)``: responses run
     from b and from c to a; ``a>b``: a response from a to b, which would be a second one of a; ``a>a``: one closed on
-    its own time; ``a~b``: a correlator; ``t|a``: the amputated leg t ends on a; ``{a,b}``: the times of one vertex.
+    its own time; ``a~b``: a correlator; ``t|a``: the amputated leg t ends on a; ``{a,b}``: the times of one vertex. Of
+    several responses or correlators each has its name, ``a~b:C`` with the line's left field at a.
 
     Attributes
     ----------
@@ -50,6 +51,8 @@ class Diagram:
         What multiplies the time integral: coefficient × couplings × N^{−width}.
     digest : str
         Equal for isomorphic diagrams of theories with the same vertices, and only for those.
+    named : tuple of str
+        The lines that are written with their names, as the theory has several of their kind.
 
     Examples
     --------
@@ -72,6 +75,7 @@ class Diagram:
     couplings: tuple[tuple[str, int], ...]
     weight: float
     digest: str = field(repr=False)
+    named: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def family(self) -> str:
@@ -89,7 +93,8 @@ class Diagram:
 
         Nodes are points, with attributes ``vertex`` (index, None for external points), ``name`` (of the vertex)
         and ``external``. Edges are lines from start to end, with ``propagator`` and ``response``; a response runs
-        forward in time, for other lines the direction means nothing.
+        forward in time, a correlator of two fields from its right to its left one, and of a correlator of one field
+        with itself the direction means nothing.
 
         Examples
         --------
@@ -111,7 +116,7 @@ class Diagram:
         return graph
 
     def __str__(self) -> str:
-        return one_line(self.points, self.lines)
+        return one_line(self.points, self.lines, self.named)
 
     def __repr__(self) -> str:
         numbers = f"order={self.order}, width={self.width}, weight={self.weight:g}"

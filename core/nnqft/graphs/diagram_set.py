@@ -163,6 +163,16 @@ class DiagramSet(Sequence[Diagram]):
         indices = tuple(leg.index for leg in self.layout.externals)
         return indices if len(set(indices)) > 1 else ()
 
+    @cached_property
+    def _named(self) -> tuple[str, ...]:
+        """The lines that need their names: responses if there are several, correlators likewise."""
+        fields = self.theory.field_named
+        kinds: dict[bool, list[str]] = {True: [], False: []}
+        for line in self.theory.propagators:
+            if not (line.delta or line.stub):
+                kinds[fields[line.right].response].append(line.name)
+        return tuple(name for names in kinds.values() if len(names) > 1 for name in names)
+
     def _types(self, n: int) -> list[int]:
         """The layout's number of each vertex of diagram n, in the order in which `Diagram.vertices` names them."""
         first = np.flatnonzero((self.vertex_of[n] == np.arange(self.kinds.shape[1])) & (self.kinds[n] > 0))
@@ -227,6 +237,7 @@ def _build(diagrams: DiagramSet, n: int) -> Diagram:
         couplings=powers,
         weight=float(coefficient) * theory.coupling_value(powers) * float(theory.N) ** -width,
         digest=diagrams.digest(n),
+        named=diagrams._named,
     )
 
 
@@ -255,12 +266,13 @@ def _lines(layout: Layout, kinds: list[int], points: list[int], codes: np.ndarra
     counts = codes & LINES
     lines = []
     for a, b in zip(*np.nonzero(np.triu(counts)), strict=True):
-        # A response is recorded from its z̃ end to its h end.
-        start, end = (b, a) if layout.directed[kinds[b], kinds[a]] else (a, b)
-        fields = layout.field_of[kinds[end]], layout.field_of[kinds[start]]
+        one, two = layout.field_of[kinds[a]], layout.field_of[kinds[b]]
+        rule = layout.theory.lines[one, two]
+        # From its right to its left field, which makes a response run from z̃ to h. A stub has no direction of its own.
+        turned = one != two and one == rule.left and not rule.stub
+        start, end = (b, a) if turned or layout.directed[kinds[b], kinds[a]] else (a, b)
         response = bool(layout.directed[kinds[start], kinds[end]])
-        line = Line(layout.theory.lines[fields].name, points[end], points[start], response)
-        lines += [line] * int(counts[a, b])
+        lines += [Line(rule.name, points[end], points[start], response)] * int(counts[a, b])
     return tuple(lines)
 
 

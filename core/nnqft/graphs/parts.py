@@ -29,7 +29,8 @@ class Point(NamedTuple):
 class Line(NamedTuple):
     """A propagator between two points of a diagram, which are given by number.
 
-    A response runs from `start` (z̃, earlier) to `end` (h, later); of other lines the direction means nothing.
+    The propagator's right field is at `start` and its left one at `end`: a response runs from z̃, earlier, to h, later.
+    Of a correlator of one field with itself the direction means nothing.
 
     Examples
     --------

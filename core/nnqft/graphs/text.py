@@ -2,7 +2,8 @@
 
 ``t(a(b)) s(c) b~c {a,c}{b,d}``: the response of b runs to a and that of a to t; b and c are joined by a
 correlator; a and c are the two times of one vertex. Further responses read ``s>c``, one closed on its point ``a>a``;
-an amputated leg that ends on a reads ``t|a``.
+an amputated leg that ends on a reads ``t|a``. Where a theory has several responses or correlators, a line's name stands
+behind it, ``t(a:G_ab) s~a:C_ab``, and of a correlator the point of its left field comes first.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ _LEGEND = (
     (r"\b(\w+)>(?!\1\b)", "a>b: a response, too, from a to b"),
     (r"\b(\w+)>\1\b", "a>a: a response closed on its own time"),
     (r"~", "a~b: a correlator of a and b"),
+    (r"\w:\S", "a:C: the line's name, of a~b:C the left field at a"),
     (r"{\w+}", "{a}: a vertex of one time"),
     (r"{\w+,", "{a,b}: the times of one vertex"),
 )
@@ -40,28 +42,32 @@ def point_names(points: Sequence[Point]) -> list[str]:
     return outer + inner
 
 
-def one_line(points: Sequence[Point], lines: Sequence[Line]) -> str:
-    """The diagram with these points and lines on one line."""
+def one_line(points: Sequence[Point], lines: Sequence[Line], named: Sequence[str] = ()) -> str:
+    """The diagram with these points and lines on one line; `named` lines are written with their names."""
     names, externals = point_names(points), sum(point.vertex < 0 for point in points)
     children: dict[int, list[int]] = {n: [] for n in range(len(names))}
     placed: set[int] = set()
     ends: set[int] = set()
     rest: list[str] = []
+    above: dict[int, str] = {}
     for line in lines:
+        name = f":{line.propagator}" if line.propagator in named else ""
         if line.response and line.end != line.start >= externals and line.start not in placed:
             placed.add(line.start)
             children[line.end].append(line.start)
+            above[line.start] = name
             if line.stub:
                 ends.add(line.end)
         else:
             joint = "|" if line.stub else ">" if line.response else "~"
-            rest.append(f"{names[line.start]}{joint}{names[line.end]}")
+            first, second = (line.end, line.start) if name and not line.response else (line.start, line.end)
+            rest.append(f"{names[first]}{joint}{names[second]}{name}")
 
     def tree(point: int) -> str:
         inside = ",".join(tree(child) for child in children[point])
         if point in ends:
             return f"{names[point]}|{inside}"
-        return names[point] + (f"({inside})" if inside else "")
+        return names[point] + above.get(point, "") + (f"({inside})" if inside else "")
 
     groups: dict[int, list[str]] = {}
     for n, point in enumerate(points):

@@ -66,6 +66,8 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
     new = {v: diagram.externals + n for n, v in enumerate(order)} | {e: e for e in range(diagram.externals)}
     below, rank = _trunk(diagram, parents, order)
     branches = tuple(_branch(parents[v], below[v], rank[v], new) for v in order)
+    free = {line.name for line in theory.propagators if line.symmetric}
+    free |= {name for vertex in theory.interactions for name, memory in memories_of(vertex) if memory.symmetric}
     factors, memories = _factors(diagram, theory, new)
     # A response that is closed on its point is a number, already in the scale; one that alone places its point has
     # become the density of that point's delay. All others stay in the integrand: in the trunk points are sampled
@@ -75,7 +77,7 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
         if not below[v] and len(parents[v]) == 1:
             kept.remove(parents[v][0])
     kept = [line._replace(end=new[line.end], start=new[line.start]) for line in kept]
-    lines = tuple(sorted([_oriented(line) for line in kept] + memories))
+    lines = tuple(sorted(_oriented(line) if line.propagator in free else line for line in kept + memories))
     return TimeIntegral(theory, times, branches, lines, factors, scale)
 
 
@@ -105,7 +107,7 @@ def _parents(diagram: Diagram, theory: Theory) -> tuple[dict[int, list[Line]], f
     scale = theory.horizon ** len(alone) if alone else 1.0
     for line in loops:
         response = next(p for p in theory.propagators if p.name == line.propagator)
-        scale *= theory.theta0 * sum(term.amplitude for term in response.terms)
+        scale *= theory.theta0 * sum(complex(term.amplitude).real for term in response.terms)
     return parents, scale
 
 
@@ -183,13 +185,12 @@ def _factors(diagram: Diagram, theory: Theory, new: dict[int, int]) -> tuple[tup
         if vertex.kernel is not None:
             factors.append((vertex.name, tuple(p for _, p in sorted(where.items()))))
         for name, memory in memories_of(vertex):
-            line = Line(name, where[memory.one], where[memory.two], False)
-            memories.append(_oriented(line) if memory.symmetric else line)
+            memories.append(Line(name, where[memory.one], where[memory.two], False))
     return tuple(sorted(factors)), memories
 
 
 def _oriented(line: Line) -> Line:
-    """A line without direction is written from its lower to its higher point, so that equal ones look equal."""
+    """A symmetric line is written from its lower to its higher point, so that equal ones look equal."""
     if line.response or line.start <= line.end:
         return line
     return line._replace(end=line.start, start=line.end)

@@ -20,7 +20,8 @@ import numpy as np
 from nnqft.graphs.parts import Line
 from nnqft.integrals.integrand import Evaluation
 from nnqft.integrals.shape import BranchShape, FactorShape, LineShape, Shape
-from nnqft.rules.parts import Array, Memory, Propagator, Vertex
+from nnqft.rules.parts import Memory, Propagator, Vertex
+from nnqft.rules.term import Array
 from nnqft.rules.theory import Theory
 
 FREE = -1

@@ -10,7 +10,8 @@ import numpy as np
 
 from nnqft.errors import PluginError, raised
 from nnqft.integrals.shape import BranchShape, LineShape, Shape
-from nnqft.rules.parts import Array, Propagator
+from nnqft.rules.parts import Propagator
+from nnqft.rules.term import Array, Term
 
 Wire = int | Array
 """The number of a point, or a traced integer where the integrand is compiled."""
@@ -156,8 +157,7 @@ class Evaluation:
             later = t > s
             gap = xp.where(later, t - s, 1.0)
             self.factor = self.factor * xp.where(later, self._line(propagator, s + gap, s), 0.0)
-        elif len(propagator.terms) == 1 and not propagator.terms[0].early and propagator.kernel is None:
-            term = propagator.terms[0]
+        elif (term := _plain_decay(propagator)) is not None:
             self.factor = self.factor * term.amplitude
             exponent = -term.rate * xp.abs(t - s)
             if line.one_root:
@@ -194,9 +194,11 @@ class Evaluation:
         else:
             reach = 1.0 if parent is None else -xp.expm1(-rate * parent)
             delay = -xp.log1p(-u * reach) / rate
-            if response.kernel is None and len(response.terms) == 1:
-                return delay, response.terms[0].amplitude * reach / rate
-            density = rate * xp.exp(-rate * delay) / reach
+            # Without a dependence on the time itself the response over its density is a number.
+            if (term := _plain_decay(response)) is not None:
+                return delay, term.amplitude * reach / rate
+            # At time 0 nothing lies before, and the weight is 0.
+            density = rate * xp.exp(-rate * delay) / xp.maximum(reach, 1e-300)
         # A stationary response depends on the delay alone; from rest it may depend on the time itself.
         end = delay if parent is None else xp.broadcast_to(parent, delay.shape)
         return delay, self._line(response, end, end - delay) / density
@@ -217,6 +219,14 @@ class Evaluation:
         if xp is np and ((delay < 0) | (delay > room * (1 + 1e-9)) | (density <= 0)).any():
             raise PluginError(f"{what} returned a delay outside (0, room) or a density that is not positive")
         return delay, density
+
+
+def _plain_decay(line: Propagator) -> Term | None:
+    """The one term of a line that is no more than e^{−rate·lag}, on both sides; None of any other line."""
+    if line.kernel is not None or len(line.terms) != 1:
+        return None
+    (term,) = line.terms
+    return None if term.early or term.oscillates or term.left != "either" else term
 
 
 def call_kernel(what: str, call: Callable[[], Array], shape: tuple[int, ...], xp: ModuleType) -> Array:

@@ -9,7 +9,7 @@ from itertools import product
 
 from nnqft.errors import TheoryError
 from nnqft.rules.action import Action
-from nnqft.rules.parts import Leg, Propagator, Vertex
+from nnqft.rules.parts import Leg, Memory, Propagator, Vertex
 
 
 def contract_bilocal(action: Action, who: str) -> tuple[Vertex, ...]:
@@ -100,7 +100,19 @@ def _merge(one: Vertex, its_leg: Leg, two: Vertex, other_leg: Leg, points: dict[
 
 def _equal(one: Vertex, two: Vertex) -> bool:
     """Are the two vertices equal, if need be after their two points are exchanged?"""
-    if (one.couplings, one.width, one.order) != (two.couplings, two.width, two.order):
+    alike = "couplings", "width", "order", "subtraction", "degree"
+    if any(getattr(one, name) != getattr(two, name) for name in alike):
         return False
-    swapped = [replace(leg, point=1 - leg.point) for leg in two.legs if isinstance(leg.point, int)]
-    return Counter(one.legs) in (Counter(two.legs), Counter(swapped))
+    legs, memories = Counter(one.legs), Counter(map(_look, one.memory))
+    exchanged = [replace(leg, point=1 - leg.point) for leg in two.legs if isinstance(leg.point, int)]
+    turned = [replace(memory, one=1 - memory.one, two=1 - memory.two) for memory in two.memory]
+    return (legs, memories) in (
+        (Counter(two.legs), Counter(map(_look, two.memory))),
+        (Counter(exchanged), Counter(map(_look, turned))),
+    )
+
+
+def _look(memory: Memory) -> tuple[object, ...]:
+    """What tells memories apart; functions and their parameters, which may be arrays, by being the same object."""
+    points = frozenset((memory.one, memory.two)) if memory.symmetric else (memory.one, memory.two)
+    return points, memory.symmetric, memory.terms, id(memory.kernel), id(memory.params) if memory.kernel else 0

@@ -10,21 +10,23 @@ from typing import Any
 
 from nnqft.errors import TheoryError, short
 from nnqft.rules.action import Action
+from nnqft.rules.line_checks import Setting, check_line, check_memory
 from nnqft.rules.parts import Field, Leg, Propagator, Vertex
 
 MAX_POWER = 14
 """Most equal legs on a point: more lines between two points cannot be told apart by the generator."""
 
 
-def check_action(action: Action, who: str, couplings: Mapping[str, Any], theta0: float, horizon: float) -> None:
+def check_action(action: Action, who: str, couplings: Mapping[str, Any], setting: Setting) -> None:
     """Raise TheoryError on rules that contradict themselves; `who` names the model in its line.
 
     The order of the checks is part of what they say: each relies on those before it, so that the first message is about
     the cause and not about what follows from it. Names come first, as all else goes by them.
     """
     _check_names(who, "field", (field.name for field in action.fields))
+    _check_loops(who, action, setting)
     for propagator in action.propagators:
-        _check_propagator(f"{who}: propagator {propagator.name!r}", propagator, action)
+        _check_propagator(f"{who}: propagator {propagator.name!r}", propagator, action, setting)
     # A line is looked up by the two fields it joins, in either order: a second one would silently replace the first.
     pairs = Counter(frozenset((p.left, p.right)) for p in action.propagators)
     if any(count > 1 for count in pairs.values()):
@@ -36,9 +38,8 @@ def check_action(action: Action, who: str, couplings: Mapping[str, Any], theta0:
             where = f"{who}: propagator {propagator.name!r}"
             raise TheoryError(f"{where}: the response field comes last; write left={propagator.right!r}")
     _check_names(who, "vertex", (vertex.name for vertex in action.vertices))
-    _check_loops(who, action, theta0, horizon)
     for vertex in action.vertices:
-        _check_vertex(f"{who}: vertex {vertex.name!r}", vertex, action.field_named, couplings)
+        _check_vertex(f"{who}: vertex {vertex.name!r}", vertex, action.field_named, couplings, setting)
 
 
 def _check_names(who: str, kind: str, names: Iterable[str]) -> None:
@@ -47,7 +48,7 @@ def _check_names(who: str, kind: str, names: Iterable[str]) -> None:
         raise TheoryError(f"{who}: {kind} {duplicates[0]!r} is declared twice; name each {kind} once")
 
 
-def _check_propagator(where: str, propagator: Propagator, action: Action) -> None:
+def _check_propagator(where: str, propagator: Propagator, action: Action, setting: Setting) -> None:
     fields = action.field_named
     for end in (propagator.left, propagator.right):
         if end not in fields:
@@ -56,15 +57,12 @@ def _check_propagator(where: str, propagator: Propagator, action: Action) -> Non
         raise TheoryError(f"{where} has neither terms nor a kernel")
     # A response that never decays would leave nothing to bound the time it places.
     response = fields[propagator.right].response or fields[propagator.left].response
-    for term in propagator.terms:
-        if not all(math.isfinite(number) for number in (term.amplitude, term.rate, term.early)):
-            raise TheoryError(f"{where}: {term} is not finite")
-        if term.rate < 0 or term.early < 0 or (response and term.rate == 0):
-            raise TheoryError(f"{where}: {term} grows or never decays; wanted rates {'> 0' if response else '≥ 0'}")
+    check_line(where, propagator, response, setting)
 
 
-def _check_loops(who: str, action: Action, theta0: float, horizon: float) -> None:
+def _check_loops(who: str, action: Action, setting: Setting) -> None:
     """θ(0) ≠ 0 closes responses on one point, whose time then needs a bound and whose line a value."""
+    theta0, horizon = setting.theta0, setting.horizon
     if not 0 <= theta0 <= 1:
         raise TheoryError(f"{who}: theta0 = {theta0}; wanted a number from 0 to 1")
     if not horizon > 0:
@@ -72,11 +70,14 @@ def _check_loops(who: str, action: Action, theta0: float, horizon: float) -> Non
     if theta0 and math.isinf(horizon):
         raise TheoryError(f"{who}: theta0 = {theta0} needs a horizon, or the times of closed responses diverge")
     for propagator in action.propagators:
-        if theta0 and action.field_named[propagator.right].response and not propagator.terms:
+        response = (field := action.field_named.get(propagator.right)) is not None and field.response
+        if theta0 and response and (not propagator.terms or propagator.kernel is not None):
             raise TheoryError(f"{who}: theta0 = {theta0} needs terms, no kernel, in line {propagator.name!r}")
 
 
-def _check_vertex(where: str, vertex: Vertex, fields: Mapping[str, Field], couplings: Mapping[str, Any]) -> None:
+def _check_vertex(
+    where: str, vertex: Vertex, fields: Mapping[str, Field], couplings: Mapping[str, Any], setting: Setting
+) -> None:
     # Vertices are hashed and sent to workers; a list would be neither hashable nor safe from change.
     if not isinstance(vertex.legs, tuple) or not isinstance(vertex.couplings, tuple):
         raise TheoryError(f"{where}: legs and couplings must be tuples, such as legs=(Leg('z'), Leg('h', power=3))")
@@ -84,7 +85,7 @@ def _check_vertex(where: str, vertex: Vertex, fields: Mapping[str, Field], coupl
         raise TheoryError(f"{where} has no legs")
     for leg in vertex.legs:
         _check_leg(where, leg, fields)
-    _check_memories(where, vertex)
+    _check_memories(where, vertex, setting)
     if vertex.subtraction not in ("none", "average", "wick"):
         raise TheoryError(f"{where}: subtraction {short(vertex.subtraction)}; wanted 'none', 'average' or 'wick'")
     _check_coefficient(where, vertex.coefficient)
@@ -106,11 +107,12 @@ def _check_leg(where: str, leg: Leg, fields: Mapping[str, Field]) -> None:
         raise TheoryError(f"{where}: field {leg.field!r} has one time; write point={leg.point[0]}")
 
 
-def _check_memories(where: str, vertex: Vertex) -> None:
+def _check_memories(where: str, vertex: Vertex, setting: Setting) -> None:
     points = range(vertex.points)
     for memory in vertex.memory:
         if memory.one not in points or memory.two not in points or not (memory.terms or memory.kernel):
             raise TheoryError(f"{where}: memory between points {memory.one} and {memory.two}, it has {vertex.points}")
+        check_memory(f"{where}: memory of points {memory.one} and {memory.two}", memory, setting)
 
 
 def _check_coefficient(where: str, coefficient: Any) -> None:

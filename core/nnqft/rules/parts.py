@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy
 
+from nnqft.rules.term import Array, Term
 from nnqft.show.numbers import clipped
-
-Array = Any
-"""An array of whichever array-API namespace `xp` the caller works in (numpy, jax.numpy, …)."""
 
 
 @dataclass(frozen=True)
@@ -51,37 +49,12 @@ class Field:
     bilocal: bool = False
 
 
-@dataclass(frozen=True)
-class Term:
-    """amplitude · e^{−rate·(later − earlier)} · e^{−early·earlier}, one term of a sum of exponentials.
-
-    Parameters
-    ----------
-    amplitude
-        In the unit of the line.
-    rate
-        In 1/time, at least 0, and for a response greater.
-    early
-        In 1/time; zero in a stationary theory, from rest it carries the memory of the start at time 0.
-
-    Examples
-    --------
-    >>> from nnqft import Propagator, Term
-    >>> decay = Propagator("C", "h", "h", terms=(Term(0.5, 2.0),))
-    >>> round(float(decay(1.0, 0.0)), 4)  # 0.5 e^{−2}
-    0.0677
-    """
-
-    amplitude: float
-    rate: float
-    early: float = 0.0
-
-
 @dataclass(frozen=True, repr=False)
 class Propagator:
-    """A line of a diagram: ⟨left(t) right(s)⟩.
+    """A line of a diagram: ⟨left(t) right(s)⟩, t being the time of the left field and s that of the right one.
 
-    A response propagator (right is a response field) vanishes unless t > s; θ(0) is `Theory.theta0`.
+    A response propagator (right is a response field) vanishes unless t > s; θ(0) is `Theory.theta0`. A correlator of
+    two different fields need not be symmetric in its times; one of a field with itself is.
     Give either `terms`, for a sum of exponentials, or `kernel`.
 
     Parameters
@@ -91,16 +64,17 @@ class Propagator:
     formula
         How it is printed in the rules.
     terms
-        The line as a sum of exponentials of |t − s|.
+        The line as a sum of exponentials of |t − s|, of those for t ≥ s and those for t < s (`Term.left`) if it is not
+        symmetric.
     kernel
         ``kernel(t, s, params, xp)`` → array: any other line, written for an array-API namespace `xp`.
-        For a response it is only called at t > s.
+        For a response it is only called at t > s. Beside it `terms` only say how to sample a response's delay.
     params
         What `kernel` and `delay` receive.
     delay
         How to sample the delay of a response that is not a single exponential:
         ``delay(u, room, params, xp)`` → (delay, density) for u uniform in (0, 1) and 0 < delay < room.
-        Without it the delay is exponential, with the first term's rate.
+        Without it the delay is exponential, with the rate of the slowest term.
     delta
         True for the bilocal line ⟨𝔚 𝔚̃⟩ = δδ + δδ, which is contracted before anything is generated.
     stub
@@ -135,21 +109,23 @@ class Propagator:
         """Value at times t and s (broadcast), without the θ of a response."""
         if self.kernel is not None:
             return self.kernel(t, s, dict(self.params), xp)
-        gap = xp.abs(t - s)
         total: Array = 0.0
         for term in self.terms:
-            value = term.amplitude * xp.exp(-term.rate * gap) if term.rate else term.amplitude
-            if term.early:
-                value = value * xp.exp(-term.early * xp.minimum(t, s))
-            total = total + value
+            total = total + term(t, s, xp)
         return total
+
+    @property
+    def symmetric(self) -> bool:
+        """May its two ends be exchanged at given times? Only then does the direction of a line mean nothing."""
+        return self.left == self.right or (self.kernel is None and all(term.left == "either" for term in self.terms))
 
     @property
     def exponential_rate(self) -> float | None:
         """Rate of the delay when it is sampled exponentially, else None."""
         if self.delay is not None:
             return None
-        return self.terms[0].rate if self.terms else 1.0
+        # The slowest: with any other the weight of a long delay would grow without bound.
+        return min((complex(term.rate).real for term in self.terms), default=1.0)
 
 
 @dataclass(frozen=True)
@@ -190,13 +166,13 @@ class Memory:
     one, two
         The two points, by number.
     terms
-        The factor as a sum of exponentials of |t_one − t_two|; or
+        The factor as a sum of exponentials of |t_one − t_two|, if not symmetric with their `left`; or
     kernel, params
         ``kernel(t, s, params, xp)`` → array, for any other factor, and the parameters that it receives.
     formula
         How it is printed in the rules.
     symmetric
-        Is a kernel symmetric in its two times? One that is not tells the two points apart: t is the time of point
+        Is it symmetric in its two times? One that is not tells the two points apart: t is the time of point
         `one`, s that of point `two`.
 
     Examples

@@ -11,6 +11,7 @@ from typing import Any
 from nnqft.rules.action import Action
 from nnqft.rules.bilocal import contract_bilocal
 from nnqft.rules.consistency import check_action
+from nnqft.rules.line_checks import Setting
 from nnqft.rules.parts import Field, Propagator, Vertex
 from nnqft.rules.printed import print_action
 from nnqft.show.numbers import clipped, greek, plain_value
@@ -90,7 +91,8 @@ class Theory:
 
     def __post_init__(self) -> None:
         couplings = {**self.parameters, **self.couplings}
-        check_action(self.action, self._who, couplings, self.theta0, self.horizon)
+        setting = Setting(self.stationary, self.timeless, self.theta0, self.horizon)
+        check_action(self.action, self._who, couplings, setting)
 
     def __repr__(self) -> str:
         return clipped(f"Theory({self.model}, {self.start}: {self._parameters}") + ")"

@@ -141,6 +141,14 @@ def check(theory: Theory, order: Any) -> int:
     responses = [p for p in theory.propagators if not p.delta and theory.field_named[p.right].response]
     if len(responses) != 1 or (responses[0].left,) * 2 not in theory.lines:
         raise InputError(f"model {theory.model!r} has no pair of response and correlator to solve Dyson's equation for")
+    own = responses[0].left
+    for line in theory.propagators:
+        # Dyson's equation dresses the lines of one field; whatever hangs on it by another would be left out.
+        if line is not responses[0] and own in (line.left, line.right) and line.left != line.right:
+            other = line.right if line.left == own else line.left
+            raise InputError(
+                f"Dyson's equation is that of one field, and line {line.name!r} ends on another, {other!r}"
+            )
     return whole_number("order", order, 0)
 
 
@@ -156,7 +164,7 @@ def grids_of(theory: Theory, reach: Any, intervals: Any, integrator: str) -> lis
         raise InputError(f"intervals={intervals}: wanted a multiple of 4 below {MAX_TIMES}, such as 512")
     if reach is not None:
         return [np.linspace(0.0, positive_number("reach", reach, "30"), intervals + 1)]
-    rates = [term.rate for line in lines for term in line.terms if term.rate]
+    rates = [rate for line in lines for term in line.terms if (rate := complex(term.rate).real)]
     if not rates:
         raise InputError("reach is missing: the lines are functions whose decay is not known, write reach=30")
     longest = (MAX_TIMES - 1) // 4 * 4

@@ -13,7 +13,8 @@ from nnqft.errors import InputError
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.forest import contract_stubs
 from nnqft.interfaces.executor import AbstractExecutor
-from nnqft.rules.parts import Array, Propagator
+from nnqft.rules.parts import Propagator
+from nnqft.rules.term import Array
 from nnqft.rules.theory import Theory
 from nnqft.self_energies.self_energy import SelfEnergy, SelfEnergyDiagrams, evaluate, kernels_of, lines_of
 from nnqft.self_energies.volterra import Solution, solve

@@ -187,7 +187,7 @@ def kernels_of(theory: Theory, energy: SelfEnergy, values: Mapping[str, np.ndarr
     bare = np.asarray(correlator(grid, 0.0 * grid), float) + 0.0 * grid
     plateau = float(bare[-1])
     if correlator.kernel is None:
-        plateau = sum(term.amplitude for term in correlator.terms if not term.rate)
+        plateau = sum(complex(term.amplitude).real for term in correlator.terms if not term.rate)
     tail = float(means["noise"][-1])
     G = np.asarray(response(np.maximum(grid, 1e-12 * grid[1]), 0.0 * grid), float) + 0.0 * grid
     return Kernels(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nnqft import Activation, InputError, Theory, short
 from nnqft.host import default_host, plugin_errors
+from nnqft_plugins.networks.adaptation import Adaptation
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Network:
     layered : bool
         New weights at every depth.
     activation : Activation
+    adaptation : Adaptation or None
+        The second variable of each unit, if it has one.
     """
 
     gamma: float
@@ -37,6 +40,7 @@ class Network:
     stationary: bool
     layered: bool
     activation: Activation
+    adaptation: Adaptation | None = None
 
     @property
     def sources(self) -> tuple[tuple[float, float], ...]:
@@ -55,13 +59,15 @@ class Network:
         return self.kappa + (self.sigma_b**2 if self.layered else 0.0)
 
 
-def network_of(theory: Theory, activation: Activation | None = None) -> Network:
+def network_of(theory: Theory, activation: Activation | None = None, *, adapting: str = "") -> Network:
     """The network of a theory.
 
     Parameters
     ----------
     activation
         Instead of the model's own; for a model that is not installed as a plugin.
+    adapting
+        What cannot be said of units with adaptation, which are then refused; empty where they are welcome.
 
     Raises
     ------
@@ -89,7 +95,17 @@ def network_of(theory: Theory, activation: Activation | None = None) -> Network:
         stationary=theory.stationary,
         layered=layered,
         activation=phi,
+        adaptation=_adaptation(theory, adapting),
     )
+
+
+def _adaptation(theory: Theory, refused: str) -> Adaptation | None:
+    values = theory.parameters
+    if not {"gamma_a", "beta"} <= set(values):
+        return None
+    if refused:
+        raise InputError(f"model {theory.model!r}: {refused} of units with adaptation is not known; take 'taylor'")
+    return Adaptation(float(values["gamma_a"]), float(values["beta"]))
 
 
 _GIVE = "write activation=nnqft.Activation(name, value, slope)"

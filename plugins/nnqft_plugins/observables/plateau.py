@@ -18,7 +18,7 @@ def check_stationary(theory: Theory, observable: str) -> None:
 
 def slowest_rate(theory: Theory) -> float:
     """Smallest decay rate of the theory's lines, 1/time."""
-    rates = [term.rate for line in theory.propagators for term in line.terms if term.rate > 0]
+    rates = [rate for line in theory.propagators for term in line.terms if (rate := complex(term.rate).real) > 0]
     return min(rates, default=float(theory.parameters.get("gamma", 1.0)))
 
 
@@ -62,7 +62,7 @@ def _correlators(theory: Theory) -> list[Propagator]:
 def _slope(line: Propagator) -> float:
     """Derivative of a stationary line at τ = 0+."""
     if line.kernel is None:
-        return -sum(term.amplitude * term.rate for term in line.terms)
+        return -sum((complex(term.amplitude) * term.rate).real for term in line.terms)
     # Richardson's extrapolation of one-sided differences.
     value = [float(np.asarray(line(step, 0.0))) for step in (0.0, 1e-4, 2e-4)]
     return (4 * value[1] - 3 * value[0] - value[2]) / 2e-4

@@ -12,6 +12,7 @@ import numpy as np
 from nnqft import ClosedForm, InputError, Line, TimeIntegral
 from nnqft.integrals.closed_form import Polynomial, add, add_forms, rational, relax
 from nnqft_plugins.integrators.exact.states import Ideals, upper_sets
+from nnqft_plugins.integrators.exact.terms import pieces_of
 from nnqft_plugins.integrators.exact.transfer import Transfer, expand_terms
 
 _DENOMINATOR = 8
@@ -38,11 +39,13 @@ def closed_form(integral: TimeIntegral, lines: Sequence[Line], gamma: float, lim
     externals = integral.times.shape[1]
     groups = ((0,), tuple(range(1, externals))) if externals > 1 else ((0,),)
     transfer = Transfer(states, expand_terms([(lines, integral.propagators)]), externals, groups, True)
-    choices = product(*(integral.propagators[line.propagator].terms for line in lines))
+    if transfer.rows.oscillate:
+        raise InputError("no closed form: a line oscillates; ask for numbers instead")
+    choices = product(*(pieces_of(line, integral.propagators[line.propagator]) for line in lines))
     forms = []
     for row, terms in enumerate(choices):
         scale = _fraction(integral.scale, "a closed response")
-        amplitude = math.prod((_fraction(term.amplitude, "an amplitude") for term in terms), start=scale)
+        amplitude = math.prod((_fraction(float(term.amplitude.real), "an amplitude") for term in terms), start=scale)
         forms.append((amplitude / unit**integral.dim, ClosedForm(_row_form(transfer, row, gamma), unit)))
     return add_forms(forms, unit)
 

@@ -9,6 +9,8 @@ the causal order. So the integral solves a linear triangular system over the upp
 
 The exponential of M is taken by uniformisation, e^{Mt} = e^{−Λt} Σ_k (Λt)^k/k! (1 + M/Λ)^k with Λ ≥ E: nothing
 is subtracted, so repeated rates, the normal case here, cost no digits. (A. Jensen, Scand. Actuar. J. 1953, 87.)
+A term that a line has on one side only, t ≥ s or t < s, orders its two points as a response does. Complex rates come in
+conjugate pairs; what they cancel on the way is in the bound of the rounding error.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ import numpy as np
 from nnqft import AbstractIntegrator, ClosedForm, Estimate, Line, TimeIntegral
 from nnqft_plugins.integrators.exact.fractions import closed_form
 from nnqft_plugins.integrators.exact.states import Ideals, all_subsets, count_upper_sets, upper_sets
-from nnqft_plugins.integrators.exact.transfer import Transfer, expand_terms, order_patterns
+from nnqft_plugins.integrators.exact.terms import count_pieces
+from nnqft_plugins.integrators.exact.transfer import TURNS, Transfer, expand_terms, order_patterns
 
 SMALL = 8
 """Up to this many internal points all subsets serve as states, shared by many integrals; beyond, upper sets."""
@@ -62,7 +65,9 @@ class ExactIntegrator(AbstractIntegrator):
             return f"{terms} products of exponentials, more than {MAX_TERMS}"
         # The uniformisation takes as many steps as rate × time, where the rate is at most that of all lines in one cut.
         lines = [integral.propagators[line.propagator] for line in all_lines(integral)]
-        rates = sum(max(term.rate + term.early for term in line.terms) for line in lines)
+        rates = sum(max(abs(term.rate) + abs(term.early) for term in line.terms) for line in lines)
+        if any(term.oscillates for line in lines for term in line.terms):
+            rates *= TURNS
         reach = float((np.ptp(integral.times, axis=1) if integral.theory.stationary else integral.times).max())
         if rates * reach > MAX_SPAN:
             return f"times too far apart for its rates ({rates * reach:.3g} > {MAX_SPAN:g})"
@@ -86,7 +91,7 @@ class ExactIntegrator(AbstractIntegrator):
         # The slowest response sets the unit; for every model here it is γ.
         fields = integral.theory.field_named
         responses = [p for p in integral.theory.propagators if not p.delta and fields[p.right].response]
-        rates = [term.rate for response in responses for term in response.terms]
+        rates = [complex(term.rate).real for response in responses for term in response.terms]
         return closed_form(integral, all_lines(integral), min(rates, default=1.0), MAX_STATES)
 
     def settle(self, integrals: Sequence[TimeIntegral]) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +120,7 @@ def all_lines(integral: TimeIntegral) -> list[Line]:
 
 def _terms(integral: TimeIntegral) -> int:
     """How many ways there are to choose one exponential on each line."""
-    return math.prod(len(integral.propagators[line.propagator].terms) for line in all_lines(integral))
+    return math.prod(count_pieces(integral.propagators[line.propagator]) for line in all_lines(integral))
 
 
 def _groups(integrals: Sequence[TimeIntegral]) -> list[tuple[list[int], Ideals]]:
@@ -153,13 +158,14 @@ def _settle_group(integrals: Sequence[TimeIntegral], states: Ideals) -> tuple[np
     values, size = np.zeros(shape), np.zeros(shape)
     steps = 0
     for columns, members in order_patterns(first.times):
-        transfer = Transfer(states, rows, first.times.shape[1], columns, first.theory.stationary)
-        by_row, taken = transfer.integrate(first.times[members])
+        how = states, rows, first.times.shape[1], columns, first.theory.stationary
+        by_row, taken = Transfer(*how).integrate(first.times[members])
         steps = max(steps, taken)
-        by_row = by_row * (np.array([integral.scale for integral in integrals])[rows.owner] * rows.amplitude)[:, None]
-        for target, source in ((values, by_row), (size, np.abs(by_row))):
+        added = Transfer(*how, majorant=True).integrate(first.times[members])[0] if rows.oscillate else by_row
+        factor = (np.array([integral.scale for integral in integrals])[rows.owner] * rows.amplitude)[:, None]
+        for target, source in ((values, (factor * by_row).real), (size, np.abs(factor * added))):
             part = np.zeros((len(integrals), len(members)))
             np.add.at(part, rows.owner, source)
             target[:, members] = part
-    # Positive terms throughout: each of the steps rounds by one part in 2^53 at most, and so does each pass.
+    # Of the sizes of all that was added, each of the steps rounds one part in 2^53 at most, and so does each pass.
     return values, np.finfo(float).eps * (steps + 64) * size

@@ -11,6 +11,10 @@ import numpy as np
 
 from nnqft import Line, Propagator
 from nnqft_plugins.integrators.exact.states import Ideals
+from nnqft_plugins.integrators.exact.terms import Piece, pieces_of
+
+TURNS = 4
+"""How much faster than the largest complex rate the uniformisation steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,48 +25,58 @@ class Rows:
     ----------
     owner : (R,) integers
         Which integral a row belongs to; its value is the sum over its rows.
-    amplitude : (R,) floats
+    amplitude : (R,) floats, or complex numbers
     end, start : (R, L) integers
         Points of each line.
-    response : (R, L) bool
-    rate, early : (R, L) floats
+    ordered, strict : (R, L) bool
+        Is the line there only where its start is no later than its end; and where it is earlier?
+    rate, early : (R, L) floats, or complex numbers
     """
 
     owner: np.ndarray
     amplitude: np.ndarray
     end: np.ndarray
     start: np.ndarray
-    response: np.ndarray
+    ordered: np.ndarray
+    strict: np.ndarray
     rate: np.ndarray
     early: np.ndarray
+
+    @property
+    def oscillate(self) -> bool:
+        """Are there complex numbers among them?"""
+        return any(np.iscomplexobj(numbers) for numbers in (self.amplitude, self.rate, self.early))
 
 
 def expand_terms(integrals: Sequence[tuple[Sequence[Line], Mapping[str, Propagator]]]) -> Rows:
     """Multiply out the sums of exponentials on the lines of each integral; short rows are padded with nothing."""
     length = max((len(lines) for lines, _ in integrals), default=0)
-    owner, amplitude, ends, starts, responses, rates, earlies = [], [], [], [], [], [], []
+    owner, rows = [], []
     for n, (lines, propagators) in enumerate(integrals):
-        pad = [0] * (length - len(lines))
-        end, start = [line.end for line in lines] + pad, [line.start for line in lines] + pad
-        response = [line.response for line in lines] + [False] * len(pad)
-        for terms in product(*(propagators[line.propagator].terms for line in lines)):
+        pad = (Piece(1.0, 0.0, 0.0, 0, 0, False, False),) * (length - len(lines))
+        for chosen in product(*(pieces_of(line, propagators[line.propagator]) for line in lines)):
             owner.append(n)
-            amplitude.append(math.prod(term.amplitude for term in terms))
-            ends.append(end)
-            starts.append(start)
-            responses.append(response)
-            rates.append([*(term.rate for term in terms), *pad])
-            earlies.append([*(term.early for term in terms), *pad])
-    shape = (len(owner), length)
+            rows.append(chosen + pad)
+    shape = (len(rows), length)
+
+    def column(name: str, kind: type | None = None) -> np.ndarray:
+        return np.array([[getattr(piece, name) for piece in row] for row in rows], kind).reshape(shape)
+
     return Rows(
         np.array(owner, int),
-        np.array(amplitude, float),
-        np.array(ends, int).reshape(shape),
-        np.array(starts, int).reshape(shape),
-        np.array(responses, bool).reshape(shape),
-        np.array(rates, float).reshape(shape),
-        np.array(earlies, float).reshape(shape),
+        np.array([math.prod(piece.amplitude for piece in row) for row in rows]),
+        column("end", int),
+        column("start", int),
+        column("ordered", bool),
+        column("strict", bool),
+        _numbers(column("rate")),
+        _numbers(column("early")),
     )
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """Complex numbers as they are, all others as floats."""
+    return values if np.iscomplexobj(values) else values.astype(float)
 
 
 def order_patterns(times: np.ndarray) -> Iterator[tuple[tuple[tuple[int, ...], ...], np.ndarray]]:
@@ -84,10 +98,18 @@ class Transfer:
     """
 
     def __init__(
-        self, states: Ideals, rows: Rows, externals: int, groups: tuple[tuple[int, ...], ...], stationary: bool
+        self,
+        states: Ideals,
+        rows: Rows,
+        externals: int,
+        groups: tuple[tuple[int, ...], ...],
+        stationary: bool,
+        majorant: bool = False,
     ) -> None:
         self.states, self.rows, self.externals = states, rows, externals
         self.groups, self.stationary = groups, stationary
+        # Every number by its size: what is added up on the way, where oscillations cancel.
+        self.majorant = majorant
 
     def integrate(self, times: np.ndarray) -> tuple[np.ndarray, int]:
         """Values at the time tuples, (R, M), and the number of steps that rounding went through."""
@@ -96,7 +118,7 @@ class Transfer:
         bottom, steps = self._bottom(marks[-1])
         if len(self.groups) == 1:
             return self.gate(0, bottom)[0], steps
-        values = np.empty((len(self.rows.owner), len(times)))
+        values = np.empty((len(self.rows.owner), len(times)), bottom.dtype)
         first = self.gate(0, np.ones_like(bottom[:1, :, :1]))[0]
         # A pair (t, s): only F of the empty set is wanted at the top, for all lengths of the interval at once.
         if len(self.groups) == 2:
@@ -124,7 +146,7 @@ class Transfer:
     def rates(self, level: int) -> np.ndarray:
         """E below group `level`, (S, R): rates of the lines across the cut, and of what decays down to the start."""
         inside, rows = self._inside(level + 1), self.rows
-        total = np.zeros((inside.shape[1], len(rows.owner)))
+        total = np.zeros((inside.shape[1], len(rows.owner)), np.result_type(rows.rate, rows.early))
         for n in range(rows.end.shape[1]):
             # A line decays while one of its ends is above and the other below, at its `early` rate once both are above.
             one, two = inside[rows.end[:, n]], inside[rows.start[:, n]]
@@ -134,25 +156,31 @@ class Transfer:
     def allowed(self, level: int) -> list[np.ndarray]:
         """For each point, (sources, R): may the set grow by it, its later neighbours being above?
 
-        This is the θ of the responses: the point at a response's start, z̃, is passed only after that at its end.
+        This is the θ of the responses, and of terms on one side only: the point at the start is passed only after that
+        at the end.
         """
         inside, rows = self._inside(level + 1), self.rows
         allowed = [np.ones((len(source), len(rows.owner)), bool) for source, _ in self.states.grown]
         for n in range(rows.end.shape[1]):
             for p, (source, _) in enumerate(self.states.grown):
-                hit = np.flatnonzero(rows.response[:, n] & (rows.start[:, n] == self.externals + p))
+                hit = np.flatnonzero(rows.ordered[:, n] & (rows.start[:, n] == self.externals + p))
                 if len(hit):
                     allowed[p][:, hit] &= inside[rows.end[hit, n]][:, source].T
         return allowed
 
     def gate(self, level: int, vector: np.ndarray) -> np.ndarray:
-        """Zero where an external z̃ of this group is passed before what it drives; vector (S, R, …)."""
+        """Zero where an external z̃ of this group is passed before what it drives; vector (S, R, …).
+
+        The same of terms on one side only, of which those of the later side are there at equal times, too.
+        """
         rows = self.rows
-        above = self._inside(level)[:, : len(vector)]
+        before, here = (self._inside(groups)[:, : len(vector)] for groups in (level, level + 1))
         open_ = np.ones(vector.shape[:2], bool)
         for n in range(rows.end.shape[1]):
-            hit = np.flatnonzero(rows.response[:, n] & np.isin(rows.start[:, n], self.groups[level]))
-            open_[:, hit] &= above[rows.end[hit, n]].T
+            starts = rows.ordered[:, n] & np.isin(rows.start[:, n], self.groups[level])
+            for strict, above in ((True, before), (False, here)):
+                hit = np.flatnonzero(starts & (rows.strict[:, n] == strict))
+                open_[:, hit] &= above[rows.end[hit, n]].T
         return vector * open_[:, :, None]
 
     def _bottom(self, lowest: np.ndarray) -> tuple[np.ndarray, int]:
@@ -174,17 +202,15 @@ class Transfer:
                 pick = counts[source] == count
                 total[source[pick]] += allowed[p][pick] * value[target[pick]]
             here = counts == count
-            np.divide(total, rates, out=value, where=here[:, None] & (total > 0))
+            np.divide(total, np.abs(rates) if self.majorant else rates, out=value, where=here[:, None] & (total != 0))
         return value[:, :, None], self.states.points
 
     def _down(self, level: int, lengths: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, int]:
         """e^{M·length} vector below group `level`, for each of M lengths: (S, R, 1) → (S, R, M)."""
         rates, allowed = self.rates(level), self.allowed(level)
-        # Uniformisation (integrator.py): with Λ the largest rate all entries of 1 + M/Λ are ≥ 0, and nothing cancels.
-        scale = float(rates.max()) or 1.0
-        weights = _poisson(scale * lengths)
-        stay = (1.0 - rates / scale)[:, :, None]
-        total = np.zeros((*rates.shape, len(lengths)))
+        scale, stay = self._uniform(rates)
+        weights, stay = _poisson(scale * lengths), stay[:, :, None]
+        total = np.zeros((*rates.shape, len(lengths)), np.result_type(stay, vector))
         for k in range(len(weights)):
             total += weights[k] * vector
             grown = stay * vector
@@ -199,12 +225,11 @@ class Transfer:
         The row of the exponential is built instead of its action on the vector, so that all lengths share it.
         """
         rates, allowed = self.rates(0), self.allowed(0)
-        scale = float(rates.max()) or 1.0
+        scale, stay = self._uniform(rates)
         weights = _poisson(scale * lengths)
-        stay = 1.0 - rates / scale
-        row = np.zeros_like(rates)
+        row = np.zeros_like(stay)
         row[0] = 1.0
-        total = np.zeros((rates.shape[1], len(lengths)))
+        total = np.zeros((rates.shape[1], len(lengths)), np.result_type(stay, vector))
         for k in range(len(weights)):
             total += weights[k] * np.einsum("sr,srm->rm", row, vector)
             grown = stay * row
@@ -212,6 +237,17 @@ class Transfer:
                 grown[target] += allowed[p] * row[source] / scale
             row = grown
         return total, len(weights)
+
+    def _uniform(self, rates: np.ndarray) -> tuple[float, np.ndarray]:
+        """Λ, and the diagonal of 1 + M/Λ.
+
+        Uniformisation (integrator.py): with Λ the largest rate all entries of 1 + M/Λ are ≥ 0, and nothing cancels.
+        Complex ones turn, and |1 − E/Λ| exceeds 1 − Re E/Λ by (Im E/Λ)²/2: a larger Λ leaves less to cancel.
+        """
+        largest = float(np.abs(rates).max()) or 1.0
+        scale = largest if not np.iscomplexobj(rates) else TURNS * largest
+        stay = 1.0 - rates / scale
+        return scale, np.abs(stay) if self.majorant else stay
 
 
 def _poisson(means: np.ndarray) -> np.ndarray:

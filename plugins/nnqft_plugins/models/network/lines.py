@@ -97,7 +97,7 @@ def _distinct_terms(gamma: float, rate: float, weight: float) -> list[Term]:
 
 def combine(terms: list[Term]) -> tuple[Term, ...]:
     """Terms of equal rates added; those that vanish left out, but one always kept."""
-    sums: dict[tuple[float, float], float] = {}
+    sums: dict[tuple[complex, complex], complex] = {}
     for term in terms:
         sums[term.rate, term.early] = sums.get((term.rate, term.early), 0.0) + term.amplitude
     combined = tuple(Term(a, rate, early) for (rate, early), a in sums.items() if a != 0.0)

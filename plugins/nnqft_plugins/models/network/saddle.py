@@ -209,7 +209,7 @@ def _exponential_line(values: Mapping[str, Any], average: PolynomialAverage) -> 
 
     def excess(variance: float) -> float:
         found = dressed(variance)
-        return math.inf if found is None else sum(term.amplitude for term in found[1]) - variance
+        return math.inf if found is None else sum(complex(term.amplitude).real for term in found[1]) - variance
 
     # The factors depend on C(0): the smallest that is its own. From below, excess is positive.
     trial = np.concatenate([[0.0], np.geomspace(1e-9, 1e9, 800)])

@@ -53,7 +53,7 @@ def edge_of_chaos(
     H. Sompolinsky, A. Crisanti, H. J. Sommers, Phys. Rev. Lett. 61, 259 (1988); B. Poole et al., arXiv:1606.05340;
     S. S. Schoenholz et al., arXiv:1611.01232.
     """
-    network = network_of(theory, activation)
+    network = network_of(theory, activation, adapting="the edge of chaos")
     thickness = layer_depth(network, layer)
     values = [network.sigma_b] if sigma_b is None else axis("sigma_b", sigma_b)
     with one_thread():

@@ -181,7 +181,7 @@ def phase_diagram(
     InputError
         If the model has no activation or the grid makes no sense.
     """
-    network = network_of(theory, activation)
+    network = network_of(theory, activation, adapting="a phase diagram")
     thickness = layer_depth(network, layer)
     weights, biases = axis("sigma_w", sigma_w), axis("sigma_b", sigma_b)
     rows = [Row(replace(network, sigma_b=bias), tuple(weights), thickness) for bias in biases]

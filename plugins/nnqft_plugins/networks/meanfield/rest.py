@@ -15,6 +15,7 @@ import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
 from nnqft import InputError
+from nnqft_plugins.networks.adaptation import correlator_amplitudes, response_amplitudes
 from nnqft_plugins.networks.meanfield.gaussian import hermite, homogeneous, jumps, overlap
 from nnqft_plugins.networks.meanfield.kernel import kernel
 from nnqft_plugins.networks.network import Network
@@ -52,6 +53,10 @@ class TimeGrid:
 def white(network: Network, t: np.ndarray, s: np.ndarray) -> np.ndarray:
     """C_κ, what a unit's own white noise gives."""
     gamma = network.gamma
+    if network.adaptation is not None:
+        terms = correlator_amplitudes(gamma, network.adaptation, network.kappa, [], rest=True).items()
+        lag, first = np.abs(t - s), np.minimum(t, s)
+        return np.sum([np.real(a * np.exp(-rate * lag - early * first)) for (rate, early), a in terms], axis=0)
     return network.kappa / (2 * gamma) * (np.exp(-gamma * np.abs(t - s)) - np.exp(-gamma * (t + s)))
 
 
@@ -108,7 +113,7 @@ def _picard(network: Network, horizon: float, steps: int, guess: np.ndarray | No
         with np.errstate(all="ignore"):
             C = noise + D
             source = network.sigma_w**2 * _phi_phi(network, C, settled) + drive
-            new = _driven(_driven(source, network, t[1]).T, network, t[1]).T
+            new = _answered(_answered(source, network, t[1]).T, network, t[1]).T
         if not np.isfinite(new).all() or np.abs(new).max() > 1e12:
             break
         change, D = np.abs(new - D).max(), new
@@ -145,15 +150,24 @@ def _left_out(network: Network, C: np.ndarray, step: float, accuracy: float) -> 
     size = np.sqrt(np.outer(variance, variance))
     rho = np.clip(np.divide(C, size, out=np.zeros_like(C), where=size > 0), 0.0, 1.0)
     rest = network.sigma_w**2 * np.outer(b[:, -1], b[:, -1]) * rho ** (b.shape[1] - 1) * (rho < 1 - 1e-12)
-    return float(_driven(_driven(rest, network, step).T, network, step).max())
+    return float(_answered(_answered(rest, network, step).T, network, step).max())
 
 
-def _driven(source: np.ndarray, network: Network, step: float) -> np.ndarray:
-    """∫_0^t e^{−γ(t−u)} source(u) du along the first axis, exact for a source linear between the grid points."""
-    x = network.gamma * step
+def _answered(source: np.ndarray, network: Network, step: float) -> np.ndarray:
+    """∫_0^t G(t−u) source(u) du along the first axis, G the response of a unit."""
+    if network.adaptation is None:
+        return driven(source, network.gamma, step)
+    modes = response_amplitudes(network.gamma, network.adaptation)
+    return np.sum([(residue * driven(source, rate, step)).real for (rate, _), residue in modes.items()], axis=0)
+
+
+def driven(source: np.ndarray, rate: complex, step: float) -> np.ndarray:
+    """∫_0^t e^{−rate·(t−u)} source(u) du along the first axis, exact for a source linear between the grid points."""
+    x = rate * step
     decay = np.exp(-x)
-    if x < 1e-2:
-        early, late = step * (0.5 - x / 3 + x**2 / 8), step * (0.5 - x / 6 + x**2 / 24)
+    if abs(x) < 1e-2:
+        early = step * (0.5 - x / 3 + x**2 / 8 - x**3 / 30)
+        late = step * (0.5 - x / 6 + x**2 / 24 - x**3 / 120)
     else:
         late = step * (1 - (1 - decay) / x) / x
         early = step * ((1 - decay) / x - decay) / x

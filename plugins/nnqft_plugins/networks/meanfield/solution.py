@@ -129,7 +129,7 @@ class MeanField:
 
     @cached_property
     def _exponent(self) -> tuple[float, float]:
-        if self.curve is None:
+        if self.curve is None or self.network.adaptation is not None:
             return math.nan, math.nan
         if self.network.layered:
             return layered_exponent(self.network, self.variance), 0.0
@@ -138,7 +138,7 @@ class MeanField:
 
     @property
     def lyapunov(self) -> float:
-        """Largest Lyapunov exponent, 1/time: two close copies part as e^{λt}; nan from rest."""
+        """Largest Lyapunov exponent, 1/time: two close copies part as e^{λt}; nan from rest and with adaptation."""
         return self._exponent[0]
 
     @property
@@ -175,8 +175,10 @@ class MeanField:
                 ("plateau C(∞)", f"{self.plateau:.10g}"),
                 ("correlation length", f"{self.correlation_length:.8g}"),
                 ("decay rate", f"{self.decay_rate:.8g}"),
-                ("Lyapunov exponent", f"{self.lyapunov:.8g}  ({'chaotic' if self.chaotic else 'not chaotic'})"),
             ]
+            if not math.isnan(self.lyapunov):
+                kind = "chaotic" if self.chaotic else "not chaotic"
+                numbers.append(("Lyapunov exponent", f"{self.lyapunov:.8g}  ({kind})"))
         numbers.append(("numerical error", f"{self.error:.1e}"))
         lines = "\n".join(f"  {name:<18}  {value}" for name, value in numbers)
         values = self.C if self.curve is not None else np.diagonal(self.C)

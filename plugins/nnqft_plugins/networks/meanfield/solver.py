@@ -9,6 +9,7 @@ import numpy as np
 
 from nnqft import Activation, InputError, Theory, finite_number, short
 from nnqft.checks import one_line_keywords
+from nnqft_plugins.networks.meanfield.adapting import solve_adapting
 from nnqft_plugins.networks.meanfield.driven import solve_driven
 from nnqft_plugins.networks.meanfield.layers import layered_curve, variance_from_start
 from nnqft_plugins.networks.meanfield.rest import solve_rest
@@ -61,7 +62,8 @@ def solve(
     Phys. Rev. X 8, 041029 (2018). For layers B. Poole et al., arXiv:1606.05340.
     """
     network = network_of(theory, activation)
-    default = (MOVING_INPUT if _moving(network) else STATIONARY) if network.stationary else FROM_REST
+    slow = _moving(network) or network.adaptation is not None
+    default = (MOVING_INPUT if slow else STATIONARY) if network.stationary else FROM_REST
     accuracy = default if rtol is None else _between("rtol", rtol, 1e-12, 1e-1)
     if network.stationary and horizon is not None:
         raise InputError("horizon is for start='rest'; a stationary solution has no end, write tau=[…]")
@@ -99,6 +101,8 @@ def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> 
 def _curve(network: Network, accuracy: float) -> Curve:
     if network.layered:
         return layered_curve(network)
+    if network.adaptation is not None:
+        return solve_adapting(network, max(accuracy, 1e-10))
     if _moving(network):
         return solve_driven(network, max(0.1 * accuracy, 1e-10))
     return solve_static(network, max(accuracy, 1e-13))

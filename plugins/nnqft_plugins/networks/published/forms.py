@@ -177,7 +177,7 @@ def published(theory: Theory, horizon: Any) -> Published:
         raise InputError(f"theory={short(theory)}: wanted a Theory, write nnqft.theory('linear', N=100, sigma_w=0.5)")
     p = theory.parameters
     wanted = {"gamma", "kappa", "sigma_w", "sigma_b", "N"}
-    if not wanted <= set(p) or all(vertex.points < 2 for vertex in theory.interactions):
+    if not wanted <= set(p) or "beta" in p or all(vertex.points < 2 for vertex in theory.interactions):
         raise InputError(
             f"model {theory.model!r} is no network with static weights, the published forms are for one; write 'linear'"
         )

@@ -49,7 +49,8 @@ def choose(
         return ensemble
     if layer is not None and scheme != "layers":
         raise InputError("layer is for model 'feedforward'; write step=… for the step of a path")
-    scale = 1 / max(network.gamma, network.sigma_w)
+    unit = network.adaptation
+    scale = 1 / max(network.gamma, network.sigma_w, 0.0 if unit is None else math.sqrt(unit.rate * unit.strength))
     longest = (0.02 if scheme == "layers" else 0.1) * scale if step is None else positive_number("step", step)
     ensemble = replace(ensemble, step=longest, refined=True, begin=network.C_0)
     if layer is not None:
@@ -86,7 +87,7 @@ def _scheme(network: Network, method: str) -> str:
 def _linear_gain(network: Network) -> float | None:
     """c of φ(h) = c h; None for any other φ."""
     c = network.activation.coefficients
-    if network.layered or c is None:
+    if network.layered or network.adaptation is not None or c is None:
         return None
     return c[1] if len(c) > 1 and not any(x for p, x in enumerate(c) if p != 1) else None
 
@@ -101,6 +102,8 @@ def _stationary(theory: Theory, ensemble: Ensemble, burn: Any, window: Any) -> E
         slowest = max([1.0, *(min(1 / rate, 20 / network.gamma) * network.gamma for rate in rates if rate > 0)])
     except InputError:  # no such solution: networks of finite width may still live long
         variance, slowest = network.kappa / (2 * network.gamma) + network.static / network.gamma**2, 5.0
+    if network.adaptation is not None:
+        slowest = max(slowest, network.gamma / network.adaptation.rate)
     memory = slowest / network.gamma
     lags = np.array([abs(t - s) for t, s in ensemble.times])
     spacing = spacing_for(lags, 0.5 * memory)

@@ -16,6 +16,7 @@ from nnqft.host import running
 from nnqft.show.progress import progress_bar
 from nnqft.stages.times import check_times
 from nnqft_plugins.networks.network import network_of
+from nnqft_plugins.networks.simulation.adapting import adapting_batch
 from nnqft_plugins.networks.simulation.choices import choose
 from nnqft_plugins.networks.simulation.goal import Goal
 from nnqft_plugins.networks.simulation.layers import layer_batch
@@ -173,6 +174,8 @@ def run_batch(batch: NetworkBatch) -> Measured:
     with one_thread():
         if batch.ensemble.scheme == "exact":
             return linear_batch(batch)
+        if batch.ensemble.network.adaptation is not None:
+            return adapting_batch(batch)
         return layer_batch(batch) if batch.ensemble.scheme == "layers" else path_batch(batch)
 
 

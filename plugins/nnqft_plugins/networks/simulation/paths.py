@@ -118,19 +118,24 @@ def path_batch(batch: NetworkBatch) -> Measured:
                 input_now = end
             records[:, column] = fine.h, coarse.h if ensemble.refined else fine.h, free
             now = moment
-    return _measure(batch, schedule, W, records)
+    return measure(batch, schedule, W, records, _free_mean(batch, schedule))
 
 
-def _measure(batch: NetworkBatch, schedule: Schedule, W: np.ndarray, records: np.ndarray) -> Measured:
+def measure(
+    batch: NetworkBatch, schedule: Schedule, W: np.ndarray, records: np.ndarray, free_mean: np.ndarray | None
+) -> Measured:
+    """What the states of two walks give, and of a third one, without weights, whose mean is known; if there is one."""
     network, N = batch.ensemble.network, batch.ensemble.network.N
     kept, K = kernels(schedule, records)
-    fine, coarse, free = K.mean(axis=2).swapaxes(1, 2)
+    fine, coarse, *free = K.mean(axis=2).swapaxes(1, 2)
     traces = (
         np.trace(W, axis1=1, axis2=2) / N,
         (W * W.swapaxes(1, 2)).sum(axis=(1, 2)) / N - network.sigma_w**2 / N,
         (W**2).sum(axis=(1, 2)) / N - network.sigma_w**2,
     )
-    known = [free - _free_mean(batch, schedule), *(np.broadcast_to(trace[:, None], free.shape) for trace in traces)]
+    known = [np.broadcast_to(trace[:, None], fine.shape) for trace in traces]
+    if free_mean is not None:
+        known.insert(0, free[0] - free_mean)
     return Measured(
         members=kept.astype(float),
         values=fine,
