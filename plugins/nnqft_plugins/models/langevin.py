@@ -1,18 +1,51 @@
-"""One site without disorder: dx = −Σ_p a_p x^p dt + √noise dB."""
+"""One site without disorder: dx = [−Σ_p a_p x^p + η(t)] dt + √D(x) dB, with a polynomial drift and noise."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from numpy.polynomial import Polynomial
 
-from nnqft import AbstractModel, Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex
-from nnqft_plugins.models.parameters.checks import SLOWEST, coefficients_such_as
+from nnqft import (
+    AbstractModel,
+    Field,
+    InputError,
+    Leg,
+    Parameter,
+    Propagator,
+    Term,
+    Theory,
+    Vertex,
+    finite_number,
+    short,
+)
+from nnqft_plugins.models.network.lines import combine, driven_terms
+from nnqft_plugins.models.parameters.checks import (
+    SLOWEST,
+    coefficients_such_as,
+    input_correlation,
+    one_of,
+)
+
+_POWERS = coefficients_such_as("{0: 2.0, 2: 0.5}")
+
+
+def check_noise(name: str, value: Any) -> float | tuple[tuple[int, float], ...]:
+    """A number ≥ 0, or the (power, coefficient) pairs of a polynomial in x whose constant is ≥ 0."""
+    plain = not isinstance(value, Mapping | tuple | list | np.poly1d) and not hasattr(value, "coef")
+    noise = finite_number(name, value, "2.0") if plain else _POWERS(name, value)
+    assert noise is not None
+    constant = noise if isinstance(noise, float) else dict(noise).get(0, 0.0)
+    if not 0 <= constant <= 1e9:
+        raise InputError(f"{name}={short(value)}: wanted a number from 0 to 1e9 at x = 0, write for example {name}=2.0")
+    return noise
 
 
 class Langevin(AbstractModel):
-    """Langevin equation with a polynomial drift; the linear part is in the lines, each other power is a vertex."""
+    """Langevin equation with polynomial drift and noise; linear drift and constant noise are in the lines."""
 
     name = "langevin"
     summary = "one site, no disorder: dx = −Σ_p drift[p] x^p dt + √noise dB; order counts vertices"
@@ -20,36 +53,99 @@ class Langevin(AbstractModel):
         "drift": Parameter(
             {1: 1.0, 3: 1.0}, "{power: coefficient}, 1/time", check=coefficients_such_as("{1: 1.0, 3: 1.0}")
         ),
-        "noise": Parameter(2.0, "2D, 1/time", low=0.0),
+        "noise": Parameter(
+            2.0, "2D, 1/time: a number, or {power: coefficient} for noise that depends on x", check=check_noise
+        ),
+        "calculus": Parameter(
+            "ito", "how noise that depends on x is meant: ito or stratonovich", check=one_of("ito", "stratonovich")
+        ),
+        "coloured": Parameter(
+            0.0,
+            "noise with a memory: {rate: variance} of Ornstein-Uhlenbeck processes added to the drift, or the"
+            " variance of one that never changes",
+            check=input_correlation,
+        ),
+        "C_0": Parameter(0.0, "from rest: variance of x at the start", low=0.0),
     }
 
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
-        """One local vertex −a_p z̃ x^p for each power but the first."""
-        drift = dict(values["drift"] or ())
+        """One local vertex −a_p z̃ x^p for each power of the drift but the first, ½ d_p z̃² x^p for the noise's."""
+        if start == "stationary" and values["C_0"]:
+            raise InputError(f"C_0={values['C_0']:g} is the variance at the start; write start='rest', or leave it out")
+        noise = values["noise"] if isinstance(values["noise"], tuple) else ((0, values["noise"]),)
+        powers = {p: d for p, d in noise if p}
+        drift = ito_drift(dict(values["drift"] or ()), powers, values["calculus"])
         mu = drift.pop(1, 0.0)
         if mu < SLOWEST:
-            raise InputError(_why_not(dict(values["drift"] or ()), mu))
-        variance = values["noise"] / (2 * mu)
-        terms: tuple[Term, ...] = (Term(variance, mu),)
-        formula = "(noise/2μ) e^{−μ|t−s|}"
-        if start == "rest":
-            terms += (Term(-variance, mu, 2 * mu),)
-            formula = "(noise/2μ) (e^{−μ|t−s|} − e^{−μ(t+s)})"
+            raise InputError(_why_not(drift | {1: mu}, mu))
         return Theory(
             model=self.name,
             start=start,
-            parameters=dict(values),
+            # What was left as it is by default, and changes nothing, would only crowd every heading.
+            parameters={n: v for n, v in values.items() if v and (n != "calculus" or powers)}
+            | {"noise": values["noise"]},
             fields=(Field("h", "x(t)", "position"), Field("z", "x̃(t)", "response field", response=True)),
             propagators=(
-                Propagator("C", "h", "h", formula, terms),
+                _correlator(start, mu, dict(noise).get(0, 0.0), values),
                 Propagator("G", "h", "z", "θ(t−s) e^{−μ(t−s)},  θ(0) = 0", (Term(1.0, mu),)),
             ),
-            vertices=tuple(
-                Vertex(f"z x^{p}", (Leg("z"), *([Leg("h", power=p)] if p else [])), -1, ((f"drift[{p}]", 1),))
-                for p in drift
+            vertices=(
+                *(Vertex(f"z x^{p}", (Leg("z"), *_legs(p)), -1, ((f"drift[{p}]", 1),)) for p in drift),
+                *(
+                    Vertex(f"z^2 x^{p}", (Leg("z", power=2), *_legs(p)), Fraction(1, 2), ((f"noise[{p}]", 1),))
+                    for p in powers
+                ),
             ),
-            couplings={f"drift[{p}]": a for p, a in drift.items()},
+            couplings={f"drift[{p}]": a for p, a in drift.items()} | {f"noise[{p}]": d for p, d in powers.items()},
+            remarks=_remarks(noise, powers, values["calculus"]),
         )
+
+
+def _legs(power: int) -> tuple[Leg, ...]:
+    return (Leg("h", power=power),) if power else ()
+
+
+def ito_drift(drift: dict[int, float], noise: Mapping[int, float], calculus: str) -> dict[int, float]:
+    """The drift of Itô's equation, {power: coefficient}: Stratonovich's less a quarter of D'(x)."""
+    if calculus == "stratonovich":
+        for p, d in noise.items():
+            drift[p - 1] = drift.get(p - 1, 0.0) - p * d / 4
+    return {p: a for p, a in sorted(drift.items()) if a or p == 1}
+
+
+def _correlator(start: str, mu: float, noise: float, values: Mapping[str, Any]) -> Propagator:
+    """C of dx = (−μ x + η) dt + √noise dB."""
+    given = values["coloured"]
+    variance = noise / (2 * mu)
+    terms = [Term(variance, mu), Term(values["C_0"] - variance, mu, 2 * mu)]
+    for rate, weight in given if isinstance(given, tuple) else ((0.0, given),):
+        terms += driven_terms(mu, rate, weight)
+    formula = "(noise/2μ) e^{−μ|t−s|}"
+    if start == "stationary":
+        terms = [term for term in terms if not term.early]
+    else:
+        formula = "(noise/2μ) (e^{−μ|t−s|} − e^{−μ(t+s)})" + " + C_0 e^{−μ(t+s)}" * bool(values["C_0"])
+    return Propagator("C", "h", "h", formula + " + ∬ G G ⟨ηη⟩" * bool(given), combine(terms))
+
+
+def _remarks(noise: tuple[tuple[int, float], ...], powers: Mapping[int, float], calculus: str) -> tuple[str, ...]:
+    """How noise that depends on x is meant, and where it would be negative."""
+    if not powers:
+        return ()
+    quarter = "D(x) = Σ_p noise[p] x^p"
+    said = {
+        "ito": f"√D(x) dB with {quarter} in Itô's sense; calculus='stratonovich' takes D'(x)/4 off the drift[p] x^p",
+        "stratonovich": f"√D(x) dB with {quarter} in Stratonovich's sense: the drift has −D'(x)/4 more in Itô's",
+    }[calculus]
+    form = Polynomial([dict(noise).get(p, 0.0) for p in range(max(powers) + 1)])
+    # Where it is lowest: at a root of its slope, or far out on either side.
+    turns = [complex(root) for root in form.deriv().roots().tolist()]
+    places = [root.real for root in turns if abs(root.imag) <= 1e-9 * (1 + abs(root))]
+    far = 1e3 * (1 + max((abs(root) for root in form.roots().tolist()), default=0.0))
+    negative = [x for x in [0.0, *places, -far, far] if form(x) < -1e-12 * abs(form.coef).max()]
+    if not negative:
+        return (said,)
+    return (said, "the noise is negative for some x: the sum describes a process only if it never comes there")
 
 
 def _why_not(drift: Mapping[int, float], mu: float) -> str:
