@@ -65,6 +65,7 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
         except LedgerError as error:
             # A disk that is full must not cost the estimates.
             notes += (f"how it ended could not be written down: {error}",)
+        notes += ledger.notes()
     return Outcome(run.estimates, converged, reason, failure, notes)
 
 
