@@ -112,7 +112,7 @@ def connect(path: Path, create: bool = True) -> Connection:
     path = ledger_path(path)
     with _opening, sqlite_errors(path):
         if not is_there(path) and create:
-            _check_locks(path)
+            check_locks(path)
             make_empty(path)
             is_there(path)  # another process may have been faster; whose file it is then decides
         elif not create and not is_there(path):
@@ -120,7 +120,7 @@ def connect(path: Path, create: bool = True) -> Connection:
         elif not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
             raise LedgerError(f"ledger {str(path)!r} or its folder cannot be written; check their permissions")
         else:
-            _check_locks(path)
+            check_locks(path)
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, factory=Connection)
         try:
             connection.belongs_to(path)
@@ -176,7 +176,8 @@ def check_pages(connection: sqlite3.Connection, path: Path) -> None:
         raise LedgerError(f"ledger {str(path)!r} is damaged: {cause}; write nnqft repair {word(path)}")
 
 
-def _check_locks(path: Path) -> None:
+def check_locks(path: Path) -> None:
+    """LedgerError if files in the ledger's folder cannot be locked."""
     why = why_no_locks(path.parent)
     if why:
         raise LedgerError(
@@ -256,7 +257,19 @@ def is_there(path: Path) -> bool:
         raise LedgerError(f"{name} is an SQLite file of something else; give another path")
     if user_version != FORMAT:
         raise LedgerError(f"{name} has format {user_version}, this version of nnqft writes {FORMAT}; give another path")
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and not _is_ours(log):
+        raise LedgerError(f"{name} has {log.name!r} of something else beside it, which would be written into it; move"
+                          " that away")  # fmt: skip
     return True
+
+
+def _is_ours(log: Path) -> bool:
+    """Whether a write-ahead log can be that of a ledger: by the size of its pages, and the header in each first one."""
+    data = log.read_bytes()
+    first = (data[at + 24 :][:72] for at in range(32, len(data) - 24, 24 + PAGE) if data[at : at + 4] == b"\0\0\0\1")
+    size = struct.unpack(">I", data[8:12])[0] if len(data) >= 12 else PAGE
+    return size == PAGE and all(page[68:72] == MARK.to_bytes(4, "big") for page in first if len(page) == 72)
 
 
 @contextmanager
@@ -265,7 +278,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        text = one_line(str(error))
+        text = one_line(str(error) if isinstance(error, sqlite3.Error) else error.strerror or str(error))
         damaged = f"it is damaged; write nnqft repair {word(path)}"
         hints = {
             "locked": f"another process has held it for {BUSY_SECONDS:g} s; wait for it, or give another path",

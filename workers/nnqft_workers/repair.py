@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,9 +13,17 @@ from nnqft import InputError, LedgerError
 from nnqft.errors import one_line
 from nnqft.files import mended, read_document
 from nnqft.writing import file_path, write_file
-from nnqft_workers.ledger_file import MARK, connect, is_open_here, ledger_path, make_empty, sqlite_errors
-from nnqft_workers.ledger_list import contents_of
-from nnqft_workers.ledger_rows import TABLES
+from nnqft_workers.ledger_file import (
+    MARK,
+    check_locks,
+    connect,
+    is_open_here,
+    ledger_path,
+    make_empty,
+    sqlite_errors,
+)
+from nnqft_workers.ledger_list import contents_of, reading
+from nnqft_workers.ledger_rows import FORMAT, TABLES
 from nnqft_workers.salvage import Rows, salvage
 
 _SHARED = (0x40000002, 510)
@@ -78,13 +85,19 @@ def repair_ledger(path: Path) -> list[str]:
     path = ledger_path(path)
     if is_open_here(path):
         raise LedgerError(f"ledger {str(path)!r} is in use by this very process; repair it when that is over")
+    writable = os.access(path if path.exists() else path.parent, os.W_OK) and os.access(path.parent, os.W_OK)
+    if writable:
+        check_locks(path)
     cause, dropped = _find_damage(path)
     if not cause:
         return [f"{path}: nothing is damaged"]
+    if not writable:
+        raise LedgerError(f"ledger {str(path)!r} is damaged, and it or its folder cannot be written; copy it first")
     with sqlite_errors(path), _alone(path) as main:
         log = path.with_name(path.name + "-wal")
         rows = salvage(main, log.read_bytes() if log.exists() else b"")
-        marked = main.startswith(b"SQLite format 3\0") and main[68:72] == MARK.to_bytes(4, "big")
+        # One without rows is known by its header alone.
+        marked = main[60:64] + main[68:72] == FORMAT.to_bytes(4, "big") + MARK.to_bytes(4, "big")
         if not any(rows.values()) and not marked:
             raise LedgerError(
                 f"ledger {str(path)!r} cannot be repaired: no row of a ledger of this version is in it; it stays as it"
@@ -115,21 +128,16 @@ def _count(number: int, thing: str) -> str:
 def _find_damage(path: Path) -> tuple[str, list[str]]:
     """What is wrong with a ledger, empty if nothing is, and the rows that are no longer what was written."""
     try:
-        connection = connect(path, create=False)
-    except LedgerError as error:
-        if isinstance(error.__cause__, sqlite3.OperationalError) and "locked" in str(error.__cause__):
-            raise
-        return str(error).partition("; ")[0], []
-    try:
-        with sqlite_errors(path):
+        with reading(path) as connection:
             check = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if check != "ok":
                 return one_line(str(check)), []
             damaged = contents_of(connection).damaged
     except LedgerError as error:
+        missing = not path.exists() and not path.with_name(path.name + "-wal").exists()
+        if missing or "locked" in str(error.__cause__):
+            raise
         return str(error).partition("; ")[0], []
-    finally:
-        connection.close()
     count = Counter(damaged)
     said = [f"{_count(count[name], name.removesuffix('s'))} that did not match the checksum" for name in sorted(count)]
     return ("rows of it were changed or damaged after they were written" if said else ""), said
