@@ -256,7 +256,12 @@ def open_ledger(keep: Keep | None) -> Iterator[AbstractLedger]:
         yield NoLedger()
         return
     path = ledger_path(keep.path)
-    ledger = Ledger(connect(path), path, keep.request)
+    connection = connect(path)
+    try:
+        ledger = Ledger(connection, path, keep.request)
+    except BaseException:
+        connection.close()
+        raise
     try:
         yield ledger
     finally:

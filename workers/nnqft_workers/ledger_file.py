@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -151,12 +152,16 @@ def move_to(path: Path, old: Connection) -> Connection:
         new = connect(path)
     except (LedgerError, OSError) as error:
         raise LedgerError(f"the ledger's file was removed or replaced while it was used: {error}") from None
-    with sqlite_errors(path):
-        new.execute("BEGIN IMMEDIATE")
-        for table in TABLES:
-            rows = (row for row in old.execute(f"SELECT * FROM {table.name}") if table.whole(row))
-            new.executemany(table.replace.replace("REPLACE", "IGNORE"), rows)
-        new.execute("COMMIT")
+    try:
+        with sqlite_errors(path):
+            new.execute("BEGIN IMMEDIATE")
+            for table in TABLES:
+                rows = (row for row in old.execute(f"SELECT * FROM {table.name}") if table.whole(row))
+                new.executemany(table.replace.replace("REPLACE", "IGNORE"), rows)
+            new.execute("COMMIT")
+    except BaseException:
+        new.close()
+        raise
     old.close()
     return new
 
@@ -178,7 +183,10 @@ def check_pages(connection: sqlite3.Connection, path: Path) -> None:
 
 def check_locks(path: Path) -> None:
     """LedgerError if files in the ledger's folder cannot be locked."""
-    why = why_no_locks(path.parent)
+    if not path.parent.is_dir():
+        raise LedgerError(f"ledger {str(path)!r} cannot be made: its folder does not exist")
+    with sqlite_errors(path):
+        why = why_no_locks(path.parent)
     if why:
         raise LedgerError(
             f"ledger {str(path)!r} cannot be locked, and two writers would destroy it ({why}); give a path on a local"
@@ -188,8 +196,6 @@ def check_locks(path: Path) -> None:
 
 def make_empty(path: Path) -> None:
     """A ledger without rows at a path where there is nothing, or an empty file; never over anything else."""
-    if not path.parent.is_dir():
-        raise LedgerError(f"ledger {str(path)!r} cannot be made: its folder does not exist")
     # Made aside and put in place whole, so that no half-made file can ever be met there.
     aside = path.with_name(f".nnqft-{secrets.token_hex(8)}.part")
     try:
@@ -258,16 +264,17 @@ def is_there(path: Path) -> bool:
     if user_version != FORMAT:
         raise LedgerError(f"{name} has format {user_version}, this version of nnqft writes {FORMAT}; give another path")
     log = path.with_name(path.name + "-wal")
-    if log.exists() and not _is_ours(log):
+    if not any(_is_ours(log, pause) for pause in (0.0, 0.05, 0.05)):
         raise LedgerError(f"{name} has {log.name!r} of something else beside it, which would be written into it; move"
                           " that away")  # fmt: skip
     return True
 
 
-def _is_ours(log: Path) -> bool:
+def _is_ours(log: Path, pause: float) -> bool:
     """Whether a write-ahead log can be that of a ledger: by the size of its pages, and the header in each first one."""
-    data = log.read_bytes()
-    first = (data[at + 24 :][:72] for at in range(32, len(data) - 24, 24 + PAGE) if data[at : at + 4] == b"\0\0\0\1")
+    time.sleep(pause)  # somebody may have been in the middle of writing a page
+    data = log.read_bytes() if log.exists() else b""
+    first = (data[at + 24 : at + 96] for at in range(32, len(data) - 24, 24 + PAGE) if data[at : at + 4] == b"\0\0\0\1")
     size = struct.unpack(">I", data[8:12])[0] if len(data) >= 12 else PAGE
     return size == PAGE and all(page[68:72] == MARK.to_bytes(4, "big") for page in first if len(page) == 72)
 

@@ -24,12 +24,10 @@ except OSError:
 def why_no_locks(folder: Path) -> str:
     """Why locks cannot be relied on in a folder; empty if they work.
 
-    A file of its own is locked as SQLite locks, and then by a second owner, who must not get it.
+    A file of its own is locked as SQLite locks, and then by a second owner, who must not get it. OSError if no file can
+    be made there.
     """
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=".nnqft-", suffix=".lock", dir=folder)
-    except OSError as error:
-        return f"no file can be made there: {error.strerror}"
+    descriptor, name = tempfile.mkstemp(prefix=".nnqft-", suffix=".lock", dir=folder)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _second_gets_it(name):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -104,9 +106,13 @@ def repair_ledger(path: Path) -> list[str]:
                 f" is ({cause})"
             )
         kept = _free_name(path)
-        aside = path.with_name(kept.name + ".part")
+        aside = path.with_name(f".nnqft-{secrets.token_hex(8)}.part")
         try:
             _write(aside, rows)
+            if path.exists():
+                shutil.copymode(path, aside)
+                with suppress(OSError):
+                    os.chown(aside, path.stat().st_uid, path.stat().st_gid)
             _move(path, kept)
             os.replace(aside, path)
         finally:
