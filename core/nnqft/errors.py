@@ -132,7 +132,7 @@ class LedgerError(NnqftError):
     >>> nnqft.compute(theory, "two_point", order=1, ledger="no such folder/run.ledger")
     Traceback (most recent call last):
         ...
-    nnqft.errors.LedgerError: ledger 'no such folder/run.ledger' cannot be made: its folder does not exist
+    nnqft.errors.LedgerError: ledger '.../no such folder/run.ledger' cannot be made: its folder does not exist
     """
 
 

@@ -419,7 +419,7 @@ def test_save_load_table_and_plot(tmp_path):
     assert result.plot().get_ylabel() == "two_point"
     assert result.N == 5
     (tmp_path / "s.json").write_text('{"kind": "simulation", "mean": [1]}')
-    with pytest.raises(nnqft.InputError, match="is damaged"):
+    with pytest.warns(UserWarning, match="unchecked"), pytest.raises(nnqft.InputError, match="is damaged"):
         load(tmp_path / "s.json")
     (tmp_path / "s.json").write_text("{}")
     with pytest.raises(nnqft.InputError, match="holds no simulation"):

@@ -220,7 +220,10 @@ def test_a_damaged_file(tmp_path, key):
     data = json.loads(path.read_text())
     del data[key]
     path.write_text(json.dumps(data))
-    with pytest.raises(nnqft.InputError, match="is damaged"):
+    with pytest.raises(nnqft.InputError, match="changed or damaged after"):
+        nnqft.load(path)
+    path.write_text(json.dumps(data | {"checksum": None}))
+    with pytest.warns(UserWarning, match="unchecked"), pytest.raises(nnqft.InputError, match="is damaged"):
         nnqft.load(path)
 
 

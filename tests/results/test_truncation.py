@@ -382,8 +382,11 @@ def test_older_files(tmp_path):
     for name in ("truncation", "by_degree", "beyond"):
         del data[name]
     path = tmp_path / "old.json"
-    path.write_text(json.dumps(data))
-    assert_array_equal(nnqft.load(path).truncation, result.truncation)
+    path.write_text(json.dumps(data | {"format": 1}))
+    with pytest.warns(UserWarning, match="earlier version"):
+        loaded = nnqft.load(path)
+    assert_array_equal(loaded.truncation, result.truncation)
+    assert "without a checksum" in loaded.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -394,8 +397,8 @@ def test_older_files(tmp_path):
 def test_a_damaged_file(wrong, tmp_path):
     data = exact(bare_theory("linear"), order=1, tau=[0.0, 1.0]).to_data() | {"beyond": wrong}
     path = tmp_path / "damaged.json"
-    path.write_text(json.dumps(data))
-    with pytest.raises(nnqft.InputError, match="damaged"):
+    path.write_text(json.dumps(data | {"checksum": None}))
+    with pytest.warns(UserWarning, match="unchecked"), pytest.raises(nnqft.InputError, match="is damaged"):
         nnqft.load(path)
 
 
@@ -437,8 +440,9 @@ def test_derived_numbers_that_are_none(tmp_path):
     assert_array_equal(nnqft.load(tmp_path / "d.json").truncation, found.truncation)
     data = found.to_data()
     del data["truncation"]
-    (tmp_path / "old.json").write_text(json.dumps(data))
-    assert np.isnan(nnqft.load(tmp_path / "old.json").truncation).all()
+    (tmp_path / "old.json").write_text(json.dumps(data | {"format": 1}))
+    with pytest.warns(UserWarning, match="earlier version"):
+        assert np.isnan(nnqft.load(tmp_path / "old.json").truncation).all()
 
 
 def test_derived_from_all_orders():

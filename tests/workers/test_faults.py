@@ -22,7 +22,7 @@ import nnqft
 from nnqft.host import open_executor
 from nnqft_workers import PoolExecutor
 from nnqft_workers.dispatcher import MAX_LOSSES, Dispatcher, Item, map_in_order
-from nnqft_workers.ledger_file import count_records
+from nnqft_workers.ledger_list import contents
 from nnqft_workers.local import LocalPool
 from nnqft_workers.pool import Failed, Lost, Parcel, run_parcel
 
@@ -372,7 +372,7 @@ def test_five_kills_of_the_driver(tmp_path, undisturbed):
 
     def finished() -> int:
         with contextlib.suppress(nnqft.LedgerError):  # while it is being made
-            return count_records(ledger).get("chunk", (0, 0))[0]
+            return contents(ledger).records.get("chunk", (0, 0))[0]
         return 0
 
     for _ in range(5):

@@ -85,4 +85,5 @@ def nnqft_commands() -> Mapping[str, str]:
     return {
         "resume": "nnqft_workers.command:resume",
         "ledger": "nnqft_workers.command:ledger",
+        "repair": "nnqft_workers.command:repair",
     }

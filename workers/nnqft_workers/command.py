@@ -1,4 +1,4 @@
-"""``nnqft resume`` and ``nnqft ledger``."""
+"""``nnqft resume``, ``nnqft ledger`` and ``nnqft repair``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ import nnqft
 from nnqft import InputError, Request
 from nnqft.cli.options import OUTPUT, QUESTION, WHOLE, Output, Place, TimeLimit
 from nnqft.cli.output import STDOUT, check_outputs, finish
-from nnqft_workers.ledger_file import count_records, list_requests
+from nnqft.errors import one_line
+from nnqft.show.page import printable
+from nnqft_workers.ledger_file import word
+from nnqft_workers.ledger_list import Contents, contents
+from nnqft_workers.repair import repair as mend
 
 Number = Annotated[
     int | None,
@@ -41,7 +45,8 @@ def resume(
         nnqft resume run.ledger --request 1 --time-limit 60
     """
     check_outputs(output)
-    chosen = _choose(path, list_requests(path), request)
+    held = contents(path)
+    chosen = _choose(path, held, request)
     wanted = Request.from_json(chosen["request"])
     theory = nnqft.theory(wanted.model, start=wanted.start, **dict(wanted.parameters))
     print(f"request {chosen['number']}: {describe(wanted)}", file=sys.stderr if output.json == STDOUT else sys.stdout)
@@ -64,19 +69,41 @@ def ledger(
 
         nnqft ledger run.ledger --json
     """
-    rows, records = list_requests(path), count_records(path)
+    held = contents(path)
     if json:
-        requests = [{**row, "request": jsonlib.loads(row["request"])} for row in rows]
-        kinds = {kind: {"records": count, "samples": samples} for kind, (count, samples) in records.items()}
-        print(jsonlib.dumps({"requests": requests, "records": kinds}, indent=1))
+        requests = [{**row, "request": jsonlib.loads(row["request"])} for row in held.requests]
+        kinds = {kind: {"records": count, "samples": samples} for kind, (count, samples) in held.records.items()}
+        print(jsonlib.dumps({"requests": requests, "records": kinds, "damaged": held.damaged}, indent=1))
         return 0
-    for row in rows:
+    for row in held.requests:
         changed = datetime.fromtimestamp(row["changed"]).isoformat(" ", "minutes")
-        print(f"{row['number']:>3}  {row['status']:<4}  {changed}  {row['samples']:>15,} samples  {row['reason']}")
+        line = f"{row['number']:>3}  {row['status']:<4}  {changed}  {row['samples']:>15,} samples  {row['reason']}"
+        print(printable(line))
         print(f"     {describe(Request.from_json(row['request']))}")
     names = {"chunk": "chunks", "map": "maps", "exact": "exact integrals"}
-    parts = [f"{count:,} {names.get(kind, kind)}" for kind, (count, _) in sorted(records.items())]
-    print(f"{path!s}: {len(rows)} request{'s' * (len(rows) != 1)}, {', '.join(parts) or 'nothing finished yet'}")
+    parts = [f"{count:,} {names.get(kind, one_line(kind))}" for kind, (count, _) in held.records.items()]
+    count = len(held.requests)
+    print(f"{one_line(str(path))}: {count} request{'s' * (count != 1)}, {', '.join(parts) or 'nothing finished yet'}")
+    if held.damaged:
+        lost = " and ".join(f"{count:,} of its {name}" for name, count in sorted(held.damaged.items()))
+        print(f"{lost} changed or damaged after they were written; write nnqft repair {word(path)}")
+    return 0
+
+
+def repair(path: Annotated[Path, Parameter(group=QUESTION, help="A ledger, or a .json file that was saved.")]) -> int:
+    """Mend a damaged ledger or result: keep what is whole, and say what is dropped.
+
+    The damaged file is kept beside the new one. A ledger loses the rows that do not match their checksums, and the next
+    run computes them again; a result is restored if one bit of it was flipped.
+
+    Examples:
+
+        nnqft repair run.ledger
+
+        nnqft repair result.json
+    """
+    for line in mend(path):
+        print(one_line(line))
     return 0
 
 
@@ -87,22 +114,25 @@ def describe(request: Request) -> str:
     wanted = ", ".join(f"{name}={value:g}" for name, value in targets.items() if value is not None)
     width = "" if request.width_order is None else f", width order ≤ {request.width_order}"
     count = len(request.times)
-    return (
+    return printable(
         f"{request.observable} of {request.model} ({request.start}; {values}), order ≤ {request.order}{width},"
         f" {count} time{'s' * (count > 1)}, {request.integrator}, seed {request.seed}{', ' + wanted if wanted else ''}"
     )
 
 
-def _choose(path: Path, rows: list[Any], number: int | None) -> Any:
+def _choose(path: Path, held: Contents, number: int | None) -> Any:
+    lost = held.damaged.get("requests", 0)
+    more = f"; {lost} of its requests changed or damaged, write nnqft repair {word(path)}" if lost else ""
     if number is not None:
-        for row in rows:
+        for row in held.requests:
             if row["number"] == number:
                 return row
-        raise InputError(f"--request {number}: {str(path)!r} has {[row['number'] for row in rows]}")
-    unfinished = [row for row in rows if row["status"] != "done"]
+        raise InputError(f"--request {number}: {str(path)!r} has {[row['number'] for row in held.requests]}{more}")
+    unfinished = [row for row in held.requests if row["status"] != "done"]
     if len(unfinished) == 1:
         return unfinished[0]
     if not unfinished:
-        raise InputError(f"{str(path)!r} has nothing unfinished; write --request N to see a finished result again")
+        wanted = "write --request N to see a finished result again"
+        raise InputError(f"{str(path)!r} has nothing unfinished{more or '; ' + wanted}")
     numbers = ", ".join(str(row["number"]) for row in unfinished)
     raise InputError(f"{str(path)!r} has {len(unfinished)} unfinished requests; write --request with one of {numbers}")

@@ -9,10 +9,8 @@ share all of it.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import struct
 import time
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import Estimate, Keep, LedgerError, Work
+from nnqft import Estimate, Keep, Work
 from nnqft_workers.fingerprint import Fingerprints
-from nnqft_workers.ledger_file import connect, sqlite_errors
+from nnqft_workers.ledger_file import Connection, connect, ledger_path, move_to, sqlite_errors
+from nnqft_workers.ledger_rows import RECORDS, REQUESTS
 from nnqft_workers.tasks import Chunk
 
 _HEAD = struct.Struct("<qqdqdqq")
@@ -61,7 +60,7 @@ class AbstractLedger(ABC):
     @property
     @abstractmethod
     def notes(self) -> tuple[str, ...]:
-        """What of the request is not kept, and why, one line each."""
+        """What of the request is not kept and why, and what happened to the file, one line each."""
 
     @abstractmethod
     def finish(self, converged: bool, reason: str, samples: int) -> None:
@@ -104,23 +103,18 @@ class NoLedger(AbstractLedger):
 class Ledger(AbstractLedger):
     """A ledger on disk, and the request that it is open for.
 
-    Every method that adds commits before it returns, with the file synced to disk.
+    Every method that adds commits before it returns, with the file synced to disk. A record that is not what was
+    written counts as unknown: what it stood for is computed and written again, and the notes say so. A file that is
+    removed meanwhile is written anew.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, request: str) -> None:
-        self._connection, self._path = connection, path
+    def __init__(self, connection: Connection, path: Path, request: str) -> None:
+        self._connection, self._path, self._request = connection, path, request
         self._prints = Fingerprints()
-        now = time.time()
+        self._damaged: set[bytes] = set()
+        self._moved = False
         with self._writing():
-            self._connection.execute(
-                "INSERT INTO requests (request, began, changed, status, reason, samples, version)"
-                " VALUES (?, ?, ?, 'open', 'not finished', 0, ?)"
-                " ON CONFLICT (request) DO UPDATE SET changed = excluded.changed, status = 'open',"
-                " reason = 'not finished'",
-                (request, now, now, version("nnqft")),
-            )
-        row = self._connection.execute("SELECT number FROM requests WHERE request = ?", (request,)).fetchone()
-        self.number = int(row[0])
+            self._change(status="open", reason="not finished")
 
     def settled(self, work: Work) -> Estimate | None:
         """The exact value of an integral, None if it is not on disk."""
@@ -161,8 +155,14 @@ class Ledger(AbstractLedger):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of the request is not kept, and why, one line each."""
-        return self._prints.notes
+        """What of the request is not kept and why, and what happened to the file, one line each."""
+        count = len(self._damaged)
+        damaged = (
+            f"{count} record{'s' * (count > 1)} of ledger {str(self._path)!r} did not match the checksum and"
+            f" {'were' if count > 1 else 'was'} computed again"
+        )
+        moved = f"ledger {str(self._path)!r} was removed while it was used; what was in it was written there again"
+        return (*self._prints.notes, *[damaged] * bool(count), *[moved] * self._moved)
 
     def finish(self, converged: bool, reason: str, samples: int) -> None:
         """Write how the request ended."""
@@ -170,37 +170,47 @@ class Ledger(AbstractLedger):
 
     def _update(self, status: str, reason: str, samples: int) -> None:
         with self._writing():
-            self._connection.execute(
-                "UPDATE requests SET status = ?, reason = ?, samples = ?, changed = ? WHERE number = ?",
-                (status, reason, samples, time.time(), self.number),
-            )
+            self._change(status=status, reason=reason, samples=samples)
+
+    def _change(self, more: int = 0, **changes: Any) -> None:
+        """Write the request's own row, with so many more samples; begun afresh if it is not there or not whole."""
+        now = time.time()
+        found = self._connection.execute("SELECT * FROM requests WHERE request = ?", (self._request,)).fetchone()
+        values = REQUESTS.whole(found)
+        if values is None:
+            numbers = [row[0] for row in self._connection.execute("SELECT number FROM requests")]
+            number = 1 + max((each for each in numbers if isinstance(each, int)), default=0)
+            values = (self._request, number, now, now, "open", "not finished", 0, version("nnqft"))
+        row = dict(zip(REQUESTS.columns, values, strict=True))
+        row |= {"samples": row["samples"] + more, "changed": now, **changes}
+        self._connection.execute(REQUESTS.replace, REQUESTS.sealed(tuple(row.values())))
 
     def _insert(self, rows: Iterable[tuple[bytes | None, str, int, bytes]]) -> None:
-        complete = [(*row, zlib.crc32(row[3])) for row in rows if row[0] is not None]
+        complete = [(key, *row) for key, *row in rows if key is not None]
         if not complete:
             return
         with self._writing():
-            self._connection.executemany("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?)", complete)
-            self._connection.execute(
-                "UPDATE requests SET samples = samples + ?, changed = ? WHERE number = ?",
-                (sum(row[2] for row in complete), time.time(), self.number),
-            )
+            self._connection.executemany(RECORDS.replace, [RECORDS.sealed(row) for row in complete])
+            self._change(more=sum(row[2] for row in complete))
 
     def _find(self, key: bytes | None) -> bytes | None:
         if key is None:
             return None
         with sqlite_errors(self._path):
-            row = self._connection.execute("SELECT body, crc FROM records WHERE key = ?", (key,)).fetchone()
-        if row is None:
+            row = self._connection.execute("SELECT * FROM records WHERE key = ?", (key,)).fetchone()
+        values = RECORDS.whole(row)
+        if values is None:
+            if row is not None:
+                self._damaged.add(key)
             return None
-        if zlib.crc32(row[0]) != row[1]:
-            raise LedgerError(f"ledger {str(self._path)!r} is damaged: a record does not match its checksum")
-        return bytes(row[0])
+        return bytes(values[3])
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """A transaction: all of it is on disk afterwards, or nothing."""
         with sqlite_errors(self._path):
+            if not self._connection.is_at(self._path):
+                self._connection, self._moved = move_to(self._path, self._connection), True
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -209,6 +219,10 @@ class Ledger(AbstractLedger):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
 
     def _chunk_digest(self, chunk: Chunk) -> bytes | None:
         words = (chunk.seed, chunk.work.seed_words, chunk.work.state_words, chunk.number, chunk.samples)
@@ -235,17 +249,23 @@ def open_ledger(keep: Keep | None) -> Iterator[AbstractLedger]:
     Raises
     ------
     LedgerError
-        If the file is damaged, is something else, belongs to another version, cannot be written, or is locked.
+        If the file is damaged, is something else, belongs to another version, cannot be written or locked, or is
+        locked by somebody else.
     """
     if keep is None:
         yield NoLedger()
         return
-    path = Path(keep.path)
+    path = ledger_path(keep.path)
     connection = connect(path)
     try:
-        yield Ledger(connection, path, keep.request)
-    finally:
+        ledger = Ledger(connection, path, keep.request)
+    except BaseException:
         connection.close()
+        raise
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def _pack(estimate: Estimate) -> bytes:

@@ -65,6 +65,7 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
         except LedgerError as error:
             # A disk that is full must not cost the estimates.
             notes += (f"how it ended could not be written down: {error}",)
+        notes += ledger.notes
     return Outcome(run.estimates, converged, reason, failure, notes)
 
 
@@ -106,7 +107,7 @@ class _Run:
             f"{count} parcel{'s' * (count > 1)} of work lost and done again: {reason}"
             for reason, count in self.dispatcher.lost.items()
         ]
-        return (*self.devices.notes(), *self.ledger.notes, *lost)
+        return (*self.devices.notes(), *lost)
 
     def _check_size(self, count: int) -> None:
         """Refuse what cannot be done well before anything is computed."""

@@ -5,10 +5,14 @@ Exit status: 0 done · 2 bad input, one line on stderr · 3 target not reached, 
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pkgutil import resolve_name
+from typing import TextIO
 
 from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
 
@@ -18,6 +22,8 @@ from nnqft.cli.summaries import summary
 from nnqft.errors import NnqftError, PluginError, one_line, raised
 
 _HELP = ("-h", "--help")
+_NOT_PRINTED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""What a full device, a full quota or a lost terminal answers to whoever prints."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_error=False,
             result_action="return_value",
         )
+        if sys.stdout is not None:
+            sys.stdout.flush()  # while there is somebody to be told that it went wrong
     except (UnusedCliTokensError, UnknownOptionError) as error:
         return _fail(_with_hint(error), 2)
     except (CycloptsError, NnqftError) as error:
@@ -41,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in _NOT_PRINTED:
+            _discard(sys.stdout)
+            return _fail(f"cannot write to standard output: {error.strerror}", 2)
         if (theirs := _of_plugin(words)) is None:
             raise
         return _fail(f"{theirs} raised {raised(error)}", 2)
@@ -103,9 +114,19 @@ def _with_hint(error: CycloptsError) -> str:
 
 
 def _fail(error: object, status: int) -> int:
-    line = " ".join(str(error).split())
-    print(f"nnqft: {line}", file=sys.stderr)
+    try:
+        print(f"nnqft: {one_line(str(error))}", file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr)
     return status
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what could not be printed nowhere, as the interpreter would try once more when it ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nnqft.cli.options import Output
-from nnqft.errors import InputError, IntegrationError, short
+from nnqft.errors import InputError, IntegrationError, one_line, short
+from nnqft.files import sealed
+from nnqft.writing import check_writable, file_path, is_stream, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,20 +44,11 @@ def check_outputs(output: Output) -> None:
     """Refuse an output path before an hour of work, not after."""
     for path in (output.json, output.plot):
         if path not in (None, STDOUT):
-            check_path(path)
-    if output.json not in (None, STDOUT) and output.json.suffix.lower() != ".json":
+            check_writable(file_path("path", path))
+    if output.json not in (None, STDOUT) and output.json.suffix.lower() != ".json" and not is_stream(output.json):
         raise InputError(f"--json {short(str(output.json))}: wanted a name that ends in .json, or - for stdout")
     if output.plot is not None:
         _check_plot(output.plot)
-
-
-def check_path(path: Path) -> None:
-    """InputError unless a file of that name can be written, or written anew."""
-    folder = path.absolute().parent
-    if path.is_dir() or not folder.is_dir():
-        raise InputError(f"cannot write {str(path)!r}: wanted a file in a folder that exists")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise InputError(f"cannot write {str(path)!r}: permission denied; wanted a file in a folder of yours")
 
 
 def _check_plot(path: Path) -> None:
@@ -77,24 +69,52 @@ def finish(compute: Callable[[], Any], output: Output) -> int:
             return 3
         result = error.result
     several = result if isinstance(result, dict) else {"": result}
+    failures: list[Exception] = []
     if output.json == STDOUT:
-        data = {name: each.to_data() for name, each in several.items()}
-        print(json.dumps(data.get("", data), allow_nan=False))
+        data = {name: sealed(each.to_data()) for name, each in several.items()}
+        _attempt(lambda: _print_json(data.get("", data)), failures)
     for name, each in several.items():
-        show(each, named(output, name))
+        _attempt(lambda each=each, name=name: show(each, named(output, name)), failures)  # type: ignore[misc]
+    if failures:
+        raise failures[0]
     return 0 if all(each.converged for each in several.values()) else 3
 
 
+def _attempt(action: Callable[[], None], failures: list[Exception]) -> bool:
+    """Do it, and say whether it was done; what the system or a path did against it is told when all else is written."""
+    try:
+        action()
+    except (InputError, OSError) as error:
+        failures.append(error)
+        return False
+    return True
+
+
+def _print_json(data: Mapping[str, Any]) -> None:
+    if sys.stdout is None:
+        raise InputError("--json -: standard output is closed; wanted a pipe or a file")
+    print(json.dumps(data, allow_nan=False), flush=True)
+
+
 def show(result: Shown, output: Output) -> None:
-    """Print a result, and write and plot it where paths are given."""
+    """Print a result, and write and plot it where paths are given.
+
+    The file comes first, so that whatever happens to the printing, or while it is drawn, what was printed is kept, too;
+    if it cannot be written the table is printed all the same.
+    """
     to = sys.stderr if output.json == STDOUT else sys.stdout
-    print(result.table(), file=to)
-    if output.json not in (None, STDOUT):
-        result.save(output.json)
-        print(f"wrote {output.json}", file=to)
-    if output.plot is not None:
-        save_plot(result.plot(), output.plot)
-        print(f"wrote {output.plot}", file=to)
+    failures: list[Exception] = []
+    written: list[Path] = []
+    json_path, plot_path = output.json, output.plot
+    if json_path not in (None, STDOUT) and _attempt(lambda: result.save(Path(json_path)), failures):
+        written.append(json_path)
+    _attempt(lambda: print(result.table(), file=to, flush=True), failures)
+    if plot_path is not None and _attempt(lambda: save_plot(result.plot(), plot_path), failures):
+        written.append(plot_path)
+    for path in map(str, written):
+        _attempt(lambda path=path: print(f"wrote {one_line(path)}", file=to, flush=True), failures)  # type: ignore[misc]
+    if failures:
+        raise failures[0]
 
 
 def named(output: Output, name: str) -> Output:
@@ -103,12 +123,9 @@ def named(output: Output, name: str) -> Output:
 
 
 def _named(path: Path | None, name: str) -> Path | None:
-    return path if path in (None, STDOUT) or not name else path.with_stem(f"{path.stem}_{name}")
+    return path if path in (None, STDOUT) or not name or is_stream(path) else path.with_stem(f"{path.stem}_{name}")
 
 
 def save_plot(axes: Axes, path: Path) -> None:
     """Write the figure of some axes to a file."""
-    try:
-        axes.figure.savefig(path, dpi=150)  # type: ignore[union-attr]
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write the plot {str(path)!r}: {error}") from None
+    write_figure(path, axes.figure, dpi=150)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TypeVar, overload
 
+import numpy as np
+
 from nnqft.checks import one_line_keywords
 from nnqft.errors import InputError, one_line, short
 from nnqft.files import FORMAT, parse_json
@@ -27,14 +29,15 @@ def load(path: str | os.PathLike[str], kind: type[Kind] | None = None) -> Saved 
     Parameters
     ----------
     path
-        Of a JSON file. Nothing in it is run.
+        Of a JSON file. Nothing in it is run. Its checksum is compared; a file that has none, as earlier versions wrote
+        it, or where somebody made it null to edit it, is read with a warning and a note.
     kind
         The class that is wanted, for type checkers and as a check; any of the three if not given.
 
     Raises
     ------
     InputError
-        If the file cannot be read or is not such a file.
+        If the file cannot be read, was changed or damaged after it was written, or is not such a file.
 
     Examples
     --------
@@ -49,11 +52,12 @@ def load(path: str | os.PathLike[str], kind: type[Kind] | None = None) -> Saved 
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"path={short(path)}: wanted the path of a file, write nnqft.load('result.json')")
     data = parse_json(path, "result")
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
+    if data.get("format") not in (1, FORMAT):
         raise InputError(f"{str(path)!r} is not a result of this version; write one with Result.save(path)")
     try:
         made = _read(data)
-    except (ArithmeticError, AttributeError, InputError, LookupError, TypeError, ValueError) as error:
+        made.table()  # parts that contradict each other show here at the latest
+    except Exception as error:  # which one depends on what is wrong where
         cause = one_line(f"{type(error).__name__} {error}")[:200]
         raise InputError(f"{str(path)!r} is damaged: {cause}") from None
     if kind is not None and not isinstance(made, kind):
@@ -64,4 +68,12 @@ def load(path: str | os.PathLike[str], kind: type[Kind] | None = None) -> Saved 
 def _read(data: dict[str, object]) -> Saved:
     if data.get("kind") == "dyson":
         return Dyson.from_data(data)
-    return Derived.from_data(data) if "derived" in data else Result.from_data(data)
+    if "derived" in data:
+        return Derived.from_data(data)
+    result = Result.from_data(data)
+    # Written for other readers, and made of the series: somebody who edits a copy must hear that it counts for nothing.
+    size = 1e-12 * sum(np.abs(part.mean) for part in result.series.values())
+    for name in ("mean", "sdev"):
+        if name in data and not np.allclose(np.array(data[name], float), getattr(result, name), 1e-9, size):
+            raise ValueError(f"{name} is not that of the series, of which it is made")
+    return result

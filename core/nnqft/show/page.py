@@ -62,7 +62,12 @@ class Page:
             console.print(block if isinstance(block, str) else _rich(block), markup=False)
         if self.last:
             console.print(self.last, markup=False)
-        return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+        return "\n".join(printable(line.rstrip()) for line in file.getvalue().splitlines())
+
+
+def printable(line: str) -> str:
+    """The line with control characters escaped: text from a file must not steer a terminal."""
+    return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def outcome_line(converged: bool, reason: str, seconds: float, seed: int) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from nnqft import InputError
 from nnqft.checks import one_line_keywords
+from nnqft.errors import one_line
 from nnqft.files import read_json, to_plain, write_json
 from nnqft.show.chart import Chart, Curve
 from nnqft.show.numbers import parameter_line, parameter_title, spread, value_with_error
@@ -168,6 +169,7 @@ def load(path: str | os.PathLike[str]) -> Simulation:
     """
     data = read_json(path, "simulation")
     del data["kind"]
+    data.pop("format", None)
     arrays = ("times", "mean", "cov", "discretisation", "kernel", "kernel_error")
     try:
         data |= {name: np.array(data[name], dtype=float) for name in arrays}
@@ -176,8 +178,10 @@ def load(path: str | os.PathLike[str]) -> Simulation:
         simulation = Simulation(**data)
         if simulation.times.shape != (len(simulation.mean), 2) or simulation.cov.shape != (len(simulation.mean),) * 2:
             raise ValueError("arrays of different lengths")
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{str(path)!r} is damaged: {type(error).__name__} {error}") from None
+        simulation.table()  # parts that contradict each other show here at the latest
+    except Exception as error:  # which one depends on what is wrong where
+        cause = one_line(f"{type(error).__name__} {error}")[:200]
+        raise InputError(f"{str(path)!r} is damaged: {cause}") from None
     return simulation
 
 

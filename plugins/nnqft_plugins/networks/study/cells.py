@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import nnqft
-from nnqft.files import write_json
+from nnqft import InputError
+from nnqft.files import read_document, write_json
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,8 @@ def run_and_store(item: tuple[Cell, str]) -> dict[str, Any]:
 class Store:
     """A folder of finished cells.
 
-    A cell counts as finished if its file holds the very settings that are asked for now; a file with others is
-    replaced.
+    A cell counts as finished if its file holds the very settings that are asked for now and matches its checksum; any
+    other file is replaced.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -160,10 +161,11 @@ class Store:
     def get(self, cell: Cell) -> dict[str, Any] | None:
         """What a cell's file says, None if there is none."""
         try:
-            data = json.loads(self.path(cell).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            data, doubt = read_document(self.path(cell), "cell")
+        except InputError:
             return None
-        return data if isinstance(data, dict) and data.get("cell") == described(cell) else None
+        data.pop("format", None)
+        return data if not doubt and data.get("cell") == described(cell) else None
 
     def put(self, cell: Cell, data: Mapping[str, Any]) -> None:
         """Write what a cell has to say to its file, whole or not at all."""

@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 
 from nnqft import InputError
 from nnqft.cli.options import ACCURACY, OUTPUT, QUESTION, WHOLE, ManyPlaces, Place, Seed, parse_numbers
+from nnqft.writing import file_path, write_file
 from nnqft_plugins.networks.study.cells import Cell, Store, run_all
 from nnqft_plugins.networks.study.plan import Settings, all_cells
 
@@ -60,6 +61,7 @@ def run_test_it(
         tanh_kappa=_positive("tanh-kappa", tanh_kappa), rtol=_positive("rtol", rtol), networks=networks,
         horizon=_positive("horizon", horizon), seed=seed,
     )  # fmt: skip
+    out = file_path("out", out)
     _make_folder(out)
     try:
         data = _run(settings, out, place)
@@ -80,7 +82,7 @@ def write_report(settings: Settings, data: Mapping[Cell, Mapping[str, Any]], out
     rows = make_rows(settings, data)
     out.mkdir(parents=True, exist_ok=True)
     text = markdown(settings, rows, make_sizes(rows), draw_all(settings, data, rows, out))
-    (out / "study.md").write_text(text, encoding="utf-8")
+    write_file(out / "study.md", text.encode())
     return text
 
 

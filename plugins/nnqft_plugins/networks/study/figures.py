@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnqft.writing import write_figure
 from nnqft_plugins.networks.published.forms import published
 from nnqft_plugins.networks.study.cells import Cell
 from nnqft_plugins.networks.study.plan import CURVE, Kind, Settings, kinds, series_cells, shown, simulation_cell
@@ -25,7 +26,7 @@ def draw_all(settings: Settings, data: Data, rows: Sequence[Row], folder: Path) 
     """Write the pictures, and return their names."""
     pictures = {"xi.png": draw_lengths(settings, rows), "correlators.png": draw_correlators(settings, data)}
     for name, figure in pictures.items():
-        figure.savefig(folder / name, dpi=90)
+        write_figure(folder / name, figure, dpi=90)
     return list(pictures)
 
 
