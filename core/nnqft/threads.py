@@ -1,4 +1,4 @@
-"""One thread for linear algebra, so that its bits do not depend on a machine's cores."""
+"""What libraries keep once for all threads of a process, set for a while and put back: cores, and digits."""
 
 from __future__ import annotations
 
@@ -36,6 +36,27 @@ def one_thread() -> Iterator[None]:
             _LIMIT.leave(scope)
         finally:
             _LIMIT.leave(scope)
+
+
+@contextmanager
+def digits(count: int) -> Iterator[None]:
+    """Give a context in which mpmath computes with so many digits, to one thread at a time.
+
+    Examples
+    --------
+    >>> import mpmath
+    >>> from nnqft.threads import digits
+    >>> with digits(30):
+    ...     mpmath.mp.dps
+    30
+    """
+    import mpmath  # slow to import
+
+    with _DIGITS, mpmath.workdps(count):
+        yield
+
+
+_DIGITS = RLock()
 
 
 class _Limit:

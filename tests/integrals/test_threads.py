@@ -1,4 +1,4 @@
-"""Linear algebra has as many threads after a computation as before, whatever runs beside it and however it ends."""
+"""Libraries are left as they were: linear algebra has as many threads after a computation as before, whatever runs beside it and however it ends."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import mpmath
 import pytest
 from theories import bare_theory
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import nnqft
 import nnqft.threads
-from nnqft.threads import one_thread
+from nnqft.threads import digits, one_thread
 
 THEORY = nnqft.theory("linear", N=3, sigma_w=0.6)
 REQUEST = {"order": 1, "tau": [0.0, 0.7], "integrator": "vegas", "neval": 20_000}
@@ -120,3 +121,26 @@ def test_a_fork_has_the_scopes_of_its_own_thread_alone():
     over.set()
     thread.join()
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_digits_that_two_threads_want_at_once():
+    before, inside, release = mpmath.mp.dps, threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with digits(40):
+            inside.set()
+            release.wait()
+            assert mpmath.mp.dps == 40
+
+    def precision() -> int:
+        with digits(60):
+            return mpmath.mp.dps
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(hold)
+        inside.wait()
+        second = threads.submit(precision)
+        release.set()
+        first.result()
+        assert second.result() == 60
+    assert mpmath.mp.dps == before

@@ -381,7 +381,7 @@ def collect(pool: ProcessPool, count: int) -> dict[int, list[object] | Lost]:
 def pool():
     one = ProcessPool(2)
     yield one
-    processes = {process._process.pid for process in one._processes}
+    processes = {process._process.pid for process in one._crew._processes}
     one.close()
     for pid in processes:
         assert not Path(f"/proc/{pid}").exists()
