@@ -1,4 +1,4 @@
-"""Libraries are left as they were: linear algebra has as many threads after a computation as before, whatever runs beside it and however it ends."""
+"""Libraries are left as they were, in threads and digits, whatever runs beside a computation and however it ends."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nnqft.cli.options import Output
 from nnqft.errors import InputError, IntegrationError, short
+from nnqft.interrupts import kept_back
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,19 +71,26 @@ def _check_plot(path: Path) -> None:
 def finish(compute: Callable[[], Any], output: Output) -> int:
     """Compute a result, or several by name, print and write them; the exit status is returned."""
     try:
-        result = compute()
+        result, whole = compute(), True
     except IntegrationError as error:
         print(f"nnqft: {error}", file=sys.stderr)
         if error.result is None:
             return 3
-        result = error.result
+        result, whole = error.result, False
+    with kept_back():  # what is printed is written, too, whatever comes meanwhile
+        met = _show_all(result, output)
+    return 0 if whole and met else 3
+
+
+def _show_all(result: Any, output: Output) -> bool:
+    """Print and write a result, or several by name; whether all met their targets is returned."""
     several = result if isinstance(result, dict) else {"": result}
     if output.json == STDOUT:
         data = {name: each.to_data() for name, each in several.items()}
         print(json.dumps(data.get("", data), allow_nan=False))
     for name, each in several.items():
         show(each, named(output, name))
-    return 0 if all(each.converged for each in several.values()) else 3
+    return all(each.converged for each in several.values())
 
 
 def show(result: Shown, output: Output) -> None:
