@@ -7,7 +7,7 @@ nohup has it, stay ignored.
 
 from __future__ import annotations
 
-import _thread
+import atexit
 import os
 import signal
 import sys
@@ -50,6 +50,8 @@ class Answers:
         for number in _ENDS:
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 signal.signal(number, self._answer)
+                # Python takes its handlers back before it has ended: the status would then be that of the signal.
+                atexit.register(signal.signal, number, signal.SIG_IGN)
 
     def start(self) -> None:
         """From now on signals end what is computed."""
@@ -79,7 +81,9 @@ class Answers:
     def _try_again(self, number: int) -> None:
         import threading
 
-        timer = threading.Timer(_AGAIN, _thread.interrupt_main, (number,))
+        main = threading.main_thread().ident
+        assert main is not None  # it has begun
+        timer = threading.Timer(_AGAIN, signal.pthread_kill, (main, number))
         timer.daemon = True
         timer.start()
 
