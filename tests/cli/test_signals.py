@@ -73,7 +73,8 @@ sys.exit(main())
 
 
 @pytest.mark.parametrize(
-    ("module", "number"), [("cyclopts", signal.SIGINT), ("cyclopts", signal.SIGHUP), ("nnqft.pipeline.compute", signal.SIGTERM)]
+    ("module", "number"),
+    [("cyclopts", signal.SIGINT), ("cyclopts", signal.SIGHUP), ("nnqft.pipeline.compute", signal.SIGTERM)],
 )
 def test_a_signal_during_imports_is_one_line(module, number):
     command = [sys.executable, "-c", STRUCK, module, str(int(number))]

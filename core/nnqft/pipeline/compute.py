@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Literal, Unpack, overload
 
 from numpy.typing import ArrayLike
@@ -169,14 +170,21 @@ def compute(
         made.update(compute_derived(theory, derived, effort, **question))
     for name in names:
         if name not in made:
-            try:
+            with _keeping(made, names):
                 made[name] = run(theory, make_request(theory, name, effort, **question), effort)
-            except KeyboardInterrupt:
-                if not made:
-                    raise
-                missing = ", ".join(other for other in names if other not in made)
-                raise IntegrationError(f"interrupted before {missing} was computed", made) from None
     return made[names[0]] if isinstance(observable, str) else {name: made[name] for name in names}
+
+
+@contextmanager
+def _keeping(made: Mapping[str, object], names: Sequence[str]) -> Iterator[None]:
+    """Turn Ctrl-C into an IntegrationError with what was made before, if anything was."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not made:
+            raise
+        missing = ", ".join(name for name in names if name not in made)
+        raise IntegrationError(f"interrupted before {missing} was computed", made) from None
 
 
 def names_of(observable: object) -> list[str]:
