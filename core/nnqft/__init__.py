@@ -9,53 +9,52 @@ The shortest use::
     print(result)
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from nnqft.checks import finite_number, whole_number
-from nnqft.errors import (
-    ExecutorError,
-    InputError,
-    IntegrationError,
-    LedgerError,
-    NnqftError,
-    PluginError,
-    TheoryError,
-    UnknownNameError,
-    WorkError,
-    short,
-)
-from nnqft.graphs.diagram import Diagram
-from nnqft.graphs.diagram_set import DiagramSet
-from nnqft.graphs.parts import Line, Point
-from nnqft.hookspecs import hookimpl
-from nnqft.integrals.closed_form import ClosedForm
-from nnqft.integrals.estimate import Estimate
-from nnqft.integrals.forest import time_integral
-from nnqft.integrals.integral import TimeIntegral
-from nnqft.interfaces.activation import Activation
-from nnqft.interfaces.executor import AbstractExecutor, Keep, Outcome, Target, Work
-from nnqft.interfaces.integrator import AbstractIntegrator
-from nnqft.interfaces.model import AbstractModel
-from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable, Need
-from nnqft.interfaces.parameter import Parameter
-from nnqft.rules.parts import Field, Leg, Memory, Propagator, Vertex
-from nnqft.rules.term import Term
-from nnqft.rules.theory import Theory
-from nnqft.stages.generation import diagrams
-from nnqft.stages.request import Request
-from nnqft.stages.theories import theory
-
+TYPE_CHECKING = False  # for type checkers it is True; the module typing takes longer to import than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
+    from nnqft.checks import finite_number, whole_number
+    from nnqft.errors import (
+        ExecutorError,
+        InputError,
+        IntegrationError,
+        LedgerError,
+        NnqftError,
+        PluginError,
+        TheoryError,
+        UnknownNameError,
+        WorkError,
+        short,
+    )
+    from nnqft.graphs.diagram import Diagram
+    from nnqft.graphs.diagram_set import DiagramSet
+    from nnqft.graphs.parts import Line, Point
+    from nnqft.hookspecs import hookimpl
+    from nnqft.integrals.closed_form import ClosedForm
+    from nnqft.integrals.estimate import Estimate
+    from nnqft.integrals.forest import time_integral
+    from nnqft.integrals.integral import TimeIntegral
+    from nnqft.interfaces.activation import Activation
+    from nnqft.interfaces.executor import AbstractExecutor, Keep, Outcome, Target, Work
+    from nnqft.interfaces.integrator import AbstractIntegrator
+    from nnqft.interfaces.model import AbstractModel
+    from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable, Need
+    from nnqft.interfaces.parameter import Parameter
     from nnqft.pipeline.compute import compute
     from nnqft.results.derived import Derived
     from nnqft.results.load import load
     from nnqft.results.result import Result
     from nnqft.results.rows import DiagramRow
     from nnqft.results.series import Series, Singularity
+    from nnqft.rules.parts import Field, Leg, Memory, Propagator, Vertex
+    from nnqft.rules.term import Term
+    from nnqft.rules.theory import Theory
     from nnqft.self_energies.equation import dyson
     from nnqft.self_energies.self_energy import SelfEnergy
     from nnqft.self_energies.solution import Dyson
+    from nnqft.stages.generation import diagrams
+    from nnqft.stages.request import Request
+    from nnqft.stages.theories import theory
 
 __all__ = [
     "AbstractDerivedObservable",
@@ -113,28 +112,64 @@ __all__ = [
     "whole_number",
 ]
 
-_LATE = {
-    "compute": "nnqft.pipeline.compute",
-    "Derived": "nnqft.results.derived",
-    "load": "nnqft.results.load",
-    "Result": "nnqft.results.result",
-    "DiagramRow": "nnqft.results.rows",
-    "Series": "nnqft.results.series",
-    "Singularity": "nnqft.results.series",
-    "dyson": "nnqft.self_energies.equation",
-    "SelfEnergy": "nnqft.self_energies.self_energy",
-    "Dyson": "nnqft.self_energies.solution",
+_HOMES = {
+    "nnqft.checks": ("finite_number", "whole_number"),
+    "nnqft.errors": (
+        "ExecutorError",
+        "InputError",
+        "IntegrationError",
+        "LedgerError",
+        "NnqftError",
+        "PluginError",
+        "TheoryError",
+        "UnknownNameError",
+        "WorkError",
+        "short",
+    ),
+    "nnqft.graphs.diagram": ("Diagram",),
+    "nnqft.graphs.diagram_set": ("DiagramSet",),
+    "nnqft.graphs.parts": ("Line", "Point"),
+    "nnqft.hookspecs": ("hookimpl",),
+    "nnqft.integrals.closed_form": ("ClosedForm",),
+    "nnqft.integrals.estimate": ("Estimate",),
+    "nnqft.integrals.forest": ("time_integral",),
+    "nnqft.integrals.integral": ("TimeIntegral",),
+    "nnqft.interfaces.activation": ("Activation",),
+    "nnqft.interfaces.executor": ("AbstractExecutor", "Keep", "Outcome", "Target", "Work"),
+    "nnqft.interfaces.integrator": ("AbstractIntegrator",),
+    "nnqft.interfaces.model": ("AbstractModel",),
+    "nnqft.interfaces.observable": ("AbstractDerivedObservable", "AbstractObservable", "Need"),
+    "nnqft.interfaces.parameter": ("Parameter",),
+    "nnqft.pipeline.compute": ("compute",),
+    "nnqft.results.derived": ("Derived",),
+    "nnqft.results.load": ("load",),
+    "nnqft.results.result": ("Result",),
+    "nnqft.results.rows": ("DiagramRow",),
+    "nnqft.results.series": ("Series", "Singularity"),
+    "nnqft.rules.parts": ("Field", "Leg", "Memory", "Propagator", "Vertex"),
+    "nnqft.rules.term": ("Term",),
+    "nnqft.rules.theory": ("Theory",),
+    "nnqft.self_energies.equation": ("dyson",),
+    "nnqft.self_energies.self_energy": ("SelfEnergy",),
+    "nnqft.self_energies.solution": ("Dyson",),
+    "nnqft.stages.generation": ("diagrams",),
+    "nnqft.stages.request": ("Request",),
+    "nnqft.stages.theories": ("theory",),
 }
-"""Public name → its module, for rooms that are imported when they are first used.
+"""Module → the public names that live there.
 
-They take a third of the time of all core, and workers, plugins and most commands of the command line need none of them.
+Each is imported when one of its names is first used: a program that is ended by a signal as it starts, or asked for
+its help, needs none, and workers and plugins few.
 """
+_LATE = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    """A public name of a room that was not used yet."""
+def __getattr__(name: str) -> "Any":
+    """A public name whose module was not used yet."""
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     thing = getattr(import_module(_LATE[name]), name)
     globals()[name] = thing
     return thing

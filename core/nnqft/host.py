@@ -20,7 +20,7 @@ from typing import Any
 
 import pluggy
 
-from nnqft import hookspecs
+from nnqft import hookspecs, interrupts
 from nnqft.checks import whole_number
 from nnqft.errors import InputError, NnqftError, PluginError, UnknownNameError, one_line, raised, short
 from nnqft.graphs.diagram import Diagram
@@ -265,6 +265,7 @@ def open_executor(executor: object, workers: object = None, address: object = No
         workers = whole_number("workers", workers, 1)
     if address is not None and (not isinstance(address, str) or not address.strip()):
         raise InputError(f"address={short(address)}: wanted text, write for example address='auto'")
+    interrupts.work_begins()
     with plugin_errors(f"executor {executor!r}"):
         return factory(workers=workers, address=address)
 

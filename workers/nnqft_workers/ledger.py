@@ -186,7 +186,7 @@ class Ledger(AbstractLedger):
         self._connection.execute(REQUESTS.replace, REQUESTS.sealed(tuple(row.values())))
 
     def _insert(self, rows: Iterable[tuple[bytes | None, str, int, bytes]]) -> None:
-        complete = [(key, *row) for key, *row in rows if key is not None]
+        complete = [row for row in rows if row[0] is not None]
         if not complete:
             return
         with self._writing():

@@ -12,9 +12,11 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from nnqft import Estimate, InputError, LedgerError, Outcome, Target, Work
+from nnqft.interrupts import kept_back
 from nnqft_workers.devices import Devices
 from nnqft_workers.dispatcher import Dispatcher, Item
 from nnqft_workers.ledger import AbstractLedger, open_ledger
@@ -43,7 +45,7 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
     LedgerError
         If the ledger cannot be opened.
     """
-    with open_ledger(target.keep) as ledger:
+    with ExitStack() as ending, open_ledger(target.keep) as ledger:
         run = _Run(work, target, pool, progress, ledger)
         failure: Exception | None = None
         try:
@@ -58,6 +60,7 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
         except Exception as error:
             converged, reason, failure = False, "failed", error  # what is finished is handed over all the same
         finally:
+            ending.enter_context(kept_back())
             run.dispatcher.close()
         notes = run.notes()
         try:

@@ -7,6 +7,7 @@ the caller is imported but what a letter names, least of all its main module.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import pickle
 import select
@@ -17,6 +18,7 @@ import time
 import traceback
 from multiprocessing.connection import Connection
 
+_PR_SET_PDEATHSIG = 1
 _LOOK_AGAIN = 1.0
 """Seconds after which a worker makes sure that its parent lives, whoever else may hold the socket's other end."""
 _MOMENT = 0.1
@@ -27,6 +29,7 @@ _GRACE = 1.0
 def main() -> int:
     """Take the caller's search path, say so with an empty letter, then answer until the caller is gone."""
     caller = Connection(int(sys.argv[1]))
+    _die_with_the_caller()
     watch = threading.Thread(target=_end_with_the_caller, args=(caller.fileno(), int(sys.argv[2])), daemon=True)
     watch.start()
     try:
@@ -44,6 +47,16 @@ def main() -> int:
     except BaseException:
         traceback.print_exc()
         return 1
+
+
+def _die_with_the_caller() -> None:
+    """Have Linux kill this process as soon as its parent dies, even one that is stopped or holds Python's lock.
+
+    It acts when the very thread ends that has started this process, which in a pool lives longer. Who came too late for
+    it, or is on another system, is left to `_end_with_the_caller`.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with_the_caller(socket: int, parent: int) -> None:
@@ -65,6 +78,8 @@ def _end(number: int, frame: object) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
+    # Interrupts and hangups, blocked by who has started this process, are the caller's; it asks for the end by SIGTERM.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     result = main()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # What libraries do at the end, but not the tenth of a second in which all modules are taken apart.

@@ -1,6 +1,7 @@
 """The command line: ``nnqft COMMAND …``, the commands of plugins among them.
 
-Exit status: 0 done · 2 bad input, one line on stderr · 3 target not reached, result written and marked so.
+Exit status: 0 done · 2 bad input, one line on stderr · 3 target not reached, or ended by a signal: result written and
+marked so · 128 + its number, if there was no result yet.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_with_hint(error), 2)
     except (CycloptsError, NnqftError) as error:
         return _fail(error, 2)
-    except KeyboardInterrupt:
-        return _fail("interrupted before anything was computed", 130)
+    except KeyboardInterrupt as error:
+        return _fail(str(error) or "interrupted before anything was computed", getattr(error, "status", 130))
     except BrokenPipeError:
         sys.stderr.close()
         return 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nnqft.cli.options import Output
 from nnqft.errors import InputError, IntegrationError, one_line, short
 from nnqft.files import sealed
+from nnqft.interrupts import kept_back
 from nnqft.writing import check_writable, file_path, is_stream, write_figure
 
 if TYPE_CHECKING:
@@ -62,12 +63,23 @@ def _check_plot(path: Path) -> None:
 def finish(compute: Callable[[], Any], output: Output) -> int:
     """Compute a result, or several by name, print and write them; the exit status is returned."""
     try:
-        result = compute()
+        result, whole = compute(), True
     except IntegrationError as error:
         print(f"nnqft: {error}", file=sys.stderr)
         if error.result is None:
             return 3
-        result = error.result
+        result, whole = error.result, False
+    with kept_back():  # what is printed is written, too, whatever comes meanwhile
+        met, failures = _show_all(result, output)
+    if failures and whole:
+        raise failures[0]
+    if failures:  # its line would hide why the result is not whole; a terminal that is gone shows neither
+        print(f"nnqft: {failures[0]}", file=sys.stderr)
+    return 0 if whole and met else 3
+
+
+def _show_all(result: Any, output: Output) -> tuple[bool, list[Exception]]:
+    """Print and write a result, or several by name: whether all met their targets, and what could not be written."""
     several = result if isinstance(result, dict) else {"": result}
     failures: list[Exception] = []
     if output.json == STDOUT:
@@ -75,9 +87,7 @@ def finish(compute: Callable[[], Any], output: Output) -> int:
         _attempt(lambda: _print_json(data.get("", data)), failures)
     for name, each in several.items():
         _attempt(lambda each=each, name=name: show(each, named(output, name)), failures)  # type: ignore[misc]
-    if failures:
-        raise failures[0]
-    return 0 if all(each.converged for each in several.values()) else 3
+    return all(each.converged for each in several.values()), failures
 
 
 def _attempt(action: Callable[[], None], failures: list[Exception]) -> bool:

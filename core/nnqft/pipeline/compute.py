@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Literal, Unpack, overload
 
 from numpy.typing import ArrayLike
 
+from nnqft import interrupts
 from nnqft.checks import one_line_keywords
-from nnqft.errors import InputError, short
+from nnqft.errors import InputError, IntegrationError, short
 from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.host import default_host
 from nnqft.interfaces.executor import AbstractExecutor
@@ -135,7 +137,7 @@ def compute(
     LedgerError
         If the ledger cannot be opened; it stays as it was.
     IntegrationError
-        If an integral failed; its `result` holds what was finished.
+        If an integral failed, or Ctrl-C came before the last of several names; its `result` holds what was finished.
 
     Examples
     --------
@@ -145,6 +147,7 @@ def compute(
     >>> round(float(result.mean[0]), 6)
     0.577778
     """
+    interrupts.forget()
     theory, names = as_theory(theory), names_of(observable)
     effort = Effort(
         integrator=integrator,
@@ -167,8 +170,21 @@ def compute(
         made.update(compute_derived(theory, derived, effort, **question))
     for name in names:
         if name not in made:
-            made[name] = run(theory, make_request(theory, name, effort, **question), effort)
+            with _keeping(made, names):
+                made[name] = run(theory, make_request(theory, name, effort, **question), effort)
     return made[names[0]] if isinstance(observable, str) else {name: made[name] for name in names}
+
+
+@contextmanager
+def _keeping(made: Mapping[str, object], names: Sequence[str]) -> Iterator[None]:
+    """Turn Ctrl-C into an IntegrationError with what was made before, if anything was."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not made:
+            raise
+        missing = ", ".join(name for name in names if name not in made)
+        raise IntegrationError(f"interrupted before {missing} was computed", made) from None
 
 
 def names_of(observable: object) -> list[str]:

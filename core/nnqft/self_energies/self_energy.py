@@ -155,6 +155,8 @@ def _integrate(
     effort = effort_of_size(job, diagrams, times, effort)
     with progress_bar(effort.progress) as report:
         outcome = executor.evaluate(job.work, effort.target(), report)
+    if outcome.reason == "interrupted":
+        raise KeyboardInterrupt  # a part of a self-energy is no result
     estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
     if outcome.failure is not None or len(estimates) < len(job.work):
         raise IntegrationError(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from nnqft.interrupts import work_begins
+
 
 @contextmanager
 def progress_bar(
@@ -19,6 +21,7 @@ def progress_bar(
     if not show:
         yield lambda state: None
         return
+    work_begins()  # a bar hides the cursor, and gives it back in the end
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 import vegas
-from threadpoolctl import ThreadpoolController
 
 from nnqft import AbstractIntegrator, Estimate, TimeIntegral
+from nnqft.threads import one_thread
 from nnqft_plugins.integrators.strata import strata_of
 
 _TRAINING_TIMES = 8
@@ -90,7 +89,7 @@ class VegasIntegrator(AbstractIntegrator):
         grid, pairs = vegas.AdaptiveMap(list(state)), math.prod(strata)
         total, cov = np.zeros(times), np.zeros((times, times))
         # One thread: the bits of a matrix product depend on how many share it.
-        with _threads().limit(limits=1):
+        with one_thread():
             block = max(1, min(_BLOCK, _GRID_VALUES // times))
             for first in range(0, pairs, block):
                 y = _stratified(rng, strata, range(first, min(first + block, pairs)))
@@ -121,12 +120,6 @@ def _safest(integral: TimeIntegral, adapted: np.ndarray, y: np.ndarray) -> np.nd
         scale = np.abs(values).mean(axis=0)
         variances.append(float((((values[:half] - values[half:]) / np.where(scale > 0, scale, 1.0)) ** 2).mean()))
     return mixed if variances[0] < _WORTH_IT * variances[1] else uniform
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    """The thread pools of this process; finding them takes a millisecond, so it is done once."""
-    return ThreadpoolController()
 
 
 def _stratified(rng: np.random.Generator, strata: list[int], chosen: range) -> np.ndarray:

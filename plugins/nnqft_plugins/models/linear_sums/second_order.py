@@ -19,6 +19,8 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 
+from nnqft.threads import digits
+
 Poly = list[Any]
 """Coefficients of 1, s, s², … as mpmath numbers."""
 
@@ -61,7 +63,7 @@ def stationary_two_point(
         return np.zeros_like(tau), np.zeros_like(tau)
     # Residues at poles a distance σ or σ² apart cancel to something of order σ⁴; those near the edge grow like m^{−9}.
     lost = 32 * max(0.0, -math.log10(sigma / gamma)) - 16 * math.log10(1 - sigma / gamma)
-    with mp.workdps(40 + int(lost)):
+    with digits(40 + int(lost)):
         terms = _terms(mp.mpf(gamma), mp.mpf(sigma))
         values = np.empty(len(tau))
         for n, lag in enumerate(map(mp.mpf, tau.tolist())):

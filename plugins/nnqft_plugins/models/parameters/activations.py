@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import erf, expit, ndtr
 
 from nnqft import Activation, InputError, UnknownNameError
+from nnqft.threads import digits
 
 _ROOT = math.sqrt(2 / math.pi)
 _SELU, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -230,6 +231,6 @@ def taylor_coefficients(activation: str, degree: int) -> dict[int, float]:
             f"activation={activation!r} is {why}, so it has no Taylor series at 0 to expand in; write"
             " expansion='saddle', averages='activation', or give a polynomial instead, coefficients={1: 1.0, 3: -0.3}"
         )
-    with mp.workdps(60):
+    with digits(60):
         series = mp.taylor(known[activation], 0, degree)
         return {p: float(c) for p, c in enumerate(series) if abs(c) > mp.mpf(10) ** -25}

@@ -14,13 +14,13 @@ from scipy.optimize import brentq
 
 from nnqft import Activation, InputError, Theory, finite_number, short
 from nnqft.checks import one_line_keywords
+from nnqft.threads import one_thread
 from nnqft_plugins.networks.meanfield.driven import solve_driven
 from nnqft_plugins.networks.meanfield.gaussian import average_of_square, jumps, slope_square
 from nnqft_plugins.networks.meanfield.layers import equivalent, fixed_layers
 from nnqft_plugins.networks.meanfield.lyapunov import largest_exponent
 from nnqft_plugins.networks.meanfield.stationary import fixed_point, solve_static
 from nnqft_plugins.networks.network import Network, network_of
-from nnqft_plugins.networks.threads import one_thread
 
 _LARGEST = 200.0
 """σ_w/γ beyond which no edge is looked for."""

@@ -17,9 +17,9 @@ from nnqft.host import running
 from nnqft.show.chart import new_axes
 from nnqft.show.page import Page, Table
 from nnqft.show.progress import progress_bar
+from nnqft.threads import one_thread
 from nnqft_plugins.networks.meanfield.edge import Edge, axis, edge_at, exponent, layer_depth, none_found
 from nnqft_plugins.networks.network import Network, network_of
-from nnqft_plugins.networks.threads import one_thread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

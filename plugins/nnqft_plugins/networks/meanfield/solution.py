@@ -16,11 +16,11 @@ from nnqft.files import to_plain, write_json
 from nnqft.show import chart
 from nnqft.show.numbers import parameter_line, parameter_title, spread
 from nnqft.show.page import Page, Table
+from nnqft.threads import one_thread
 from nnqft_plugins.networks.meanfield.layers import Layers, fixed_layers, layered_exponent
 from nnqft_plugins.networks.meanfield.lyapunov import largest_exponent
 from nnqft_plugins.networks.meanfield.stationary import Curve
 from nnqft_plugins.networks.network import Network
-from nnqft_plugins.networks.threads import one_thread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

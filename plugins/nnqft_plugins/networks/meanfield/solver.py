@@ -9,6 +9,7 @@ import numpy as np
 
 from nnqft import Activation, InputError, Theory, finite_number, short
 from nnqft.checks import one_line_keywords
+from nnqft.threads import one_thread
 from nnqft_plugins.networks.meanfield.adapting import solve_adapting
 from nnqft_plugins.networks.meanfield.driven import solve_driven
 from nnqft_plugins.networks.meanfield.layers import layered_curve, variance_from_start
@@ -16,7 +17,6 @@ from nnqft_plugins.networks.meanfield.rest import solve_rest
 from nnqft_plugins.networks.meanfield.solution import MeanField
 from nnqft_plugins.networks.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.networks.network import Network, network_of
-from nnqft_plugins.networks.threads import one_thread
 
 STATIONARY, MOVING_INPUT, FROM_REST = 1e-9, 1e-7, 1e-4
 """Default accuracies."""

@@ -15,6 +15,7 @@ from nnqft.checks import one_line_keywords
 from nnqft.host import running
 from nnqft.show.progress import progress_bar
 from nnqft.stages.times import check_times
+from nnqft.threads import one_thread
 from nnqft_plugins.networks.network import network_of
 from nnqft_plugins.networks.simulation.adapting import adapting_batch
 from nnqft_plugins.networks.simulation.choices import choose
@@ -26,7 +27,6 @@ from nnqft_plugins.networks.simulation.paths import ORDER, path_batch
 from nnqft_plugins.networks.simulation.result import Simulation
 from nnqft_plugins.networks.simulation.schedule import Schedule
 from nnqft_plugins.networks.simulation.statistics import Summary, summarise
-from nnqft_plugins.networks.threads import one_thread
 
 _FIRST = 64
 """Units before the first look at the error, at least."""

@@ -111,6 +111,7 @@ def _series(cell: SeriesCell) -> dict[str, Any]:
         theory, "two_point", order=cell.order, width_order=cell.width_order, times=cell.times,
         integrator=cell.integrator, neval=cell.neval, seed=cell.seed, max_diagrams=1_000_000,
     )  # fmt: skip
+    _check_whole(result.reason)
     parts = [
         {"order": n, "width": k, "mean": part.mean.tolist(), "sdev": part.sdev.tolist(), "diagrams": result.count(n, k)}
         for (n, k), part in result.series.items()
@@ -118,11 +119,18 @@ def _series(cell: SeriesCell) -> dict[str, Any]:
     return {"parts": parts, "exact": not result.sdev.any()}
 
 
+def _check_whole(reason: str) -> None:
+    """Go on being interrupted: an estimate so far is not what a cell keeps."""
+    if reason == "interrupted":
+        raise KeyboardInterrupt
+
+
 def _simulation(cell: SimulationCell) -> dict[str, Any]:
     from nnqft_plugins.networks.simulation import simulate
 
     theory = nnqft.theory(cell.model, start=cell.start, expansion="bare", **dict(cell.parameters))
     simulation = simulate(theory, times=cell.times, rtol=cell.rtol, networks=cell.networks, seed=cell.seed)
+    _check_whole(simulation.reason)
     return {
         "mean": simulation.mean.tolist(),
         "cov": simulation.cov.tolist(),
