@@ -9,7 +9,8 @@ from types import ModuleType
 import numpy as np
 
 from nnqft.errors import PluginError, raised
-from nnqft.integrals.shape import BranchShape, LineShape, Shape
+from nnqft.integrals.between import place_between
+from nnqft.integrals.shape import BranchShape, LineShape, Part, Shape
 from nnqft.rules.parts import Array, Propagator
 
 Wire = int | Array
@@ -24,8 +25,8 @@ class Evaluation:
 
     Parameters
     ----------
-    shape, wires
-        See `TimeIntegral.shape_and_wires`; wires may be traced, so that one compiled integrand serves all integrals of
+    shape, wires, slopes
+        See `TimeIntegral.parts`; wires and slopes may be traced, so that one compiled integrand serves all integrals of
         a shape.
     times : (M, E) array
     u : (n, dim) array
@@ -34,8 +35,10 @@ class Evaluation:
         values yet.
     """
 
-    def __init__(self, shape: Shape, wires: Sequence[Wire], times: Array, u: Array, xp: ModuleType) -> None:
-        self.shape, self.u, self.xp = shape, u, xp
+    def __init__(
+        self, shape: Shape, wires: Sequence[Wire], times: Array, u: Array, xp: ModuleType, slopes: Array = None
+    ) -> None:
+        self.shape, self.u, self.xp, self.slopes, self.row = shape, u, xp, slopes, 0
         self.wires: Iterator[Wire] = iter(wires)
         self.propagators = shape.propagator_named
         self.grid = xp.asarray(times)
@@ -65,6 +68,9 @@ class Evaluation:
 
     def _place(self, branch: BranchShape, u: Array) -> None:
         """Give the next internal point its time, and the integrand the weight of that choice."""
+        if branch.anchors:
+            self._place_between(branch, u)
+            return
         parents, below = self._wires(1 + branch.others), self._wires(branch.below)
         rank, root = self._wires(2)
         if branch.free:
@@ -116,6 +122,41 @@ class Evaluation:
         delay = -xp.log1p(-u * reach) / rate
         self.factor = self.factor * reach / (rate * xp.exp(-rate * delay))
         self._append(None, latest - delay)
+
+    def _place_between(self, branch: BranchShape, u: Array) -> None:
+        """Between all the points placed before to which lines lead from here; all lines stay in the integrand.
+
+        A response with a delay of its own places the point itself where it is no more than one decay time before its
+        parent: that delay may know of a singularity. Each place is then sampled in one of the two ways.
+        """
+        xp = self.xp
+        parent, *anchors = self._wires(1 + branch.anchors)
+        (root,) = self._wires(1)
+        response = self.propagators[branch.propagator]
+        first, self.row = self.row, self.row + (1 << branch.anchors)
+        when = self.time if branch.rooted else lambda point: self._pick(self.offset, point)
+        heavy, own = response.kernel is not None, response.delay is not None
+        inside = 2.0 * u - (u >= 0.5) if own else u
+        floor = None if self.shape.stationary else 0.0
+        time, weight = place_between([when(a) for a in anchors], self._slope(first), inside, floor, heavy, xp)
+        if own:
+            start = when(parent)
+            near = 1.0 / self.slopes[first]  # row 0 holds the response's own rate
+            delay, density = self._sampled_delay(response, inside, None if floor is None else start)
+            by_delay, by_place = xp.where(delay < near, 2.0 / density, 0.0), xp.where(start - time < near, 0.0, 2 * weight)
+            time, weight = xp.where(u < 0.5, start - delay, time), xp.where(u < 0.5, by_delay, by_place)
+        self.factor = self.factor * weight
+        self._append(None if branch.rooted else root, time)
+
+    def _slope(self, first: int) -> Callable[[Array], Array]:
+        """Slopes by sets of anchors, from the rows that begin at `first`."""
+        slopes, xp = self.slopes, self.xp
+        columns = xp.arange(slopes.shape[1])
+
+        def of(mask: Array) -> Array:
+            return slopes[first + mask][None, :] if isinstance(mask, int) else slopes[first + mask, columns]
+
+        return of
 
     def _latest(self, parents: list[Wire]) -> Array:
         """The latest time that a point's parents leave it."""
@@ -217,6 +258,18 @@ class Evaluation:
         if xp is np and ((delay < 0) | (delay > room * (1 + 1e-9)) | (density <= 0)).any():
             raise PluginError(f"{what} returned a delay outside (0, room) or a density that is not positive")
         return delay, density
+
+
+def values_of(parts: Sequence[Part], times: Array, u: Array, xp: ModuleType) -> Array:
+    """The integrand at points u for all external times, (n, M), of parts that may place their points differently."""
+    if len(parts) == 1:
+        (part,) = parts
+        return Evaluation(part.shape, part.wires, times, u, xp, part.slopes).value()
+    values = [
+        Evaluation(part.shape, part.wires, times[np.array(part.columns)], u, xp, part.slopes).value() for part in parts
+    ]
+    back = np.argsort(np.concatenate([part.columns for part in parts]))
+    return xp.concatenate(values, axis=1)[:, back]
 
 
 def call_kernel(what: str, call: Callable[[], Array], shape: tuple[int, ...], xp: ModuleType) -> Array:

@@ -6,9 +6,11 @@ for a diagram.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from nnqft.rules.parts import Propagator, Vertex
 
@@ -17,7 +19,7 @@ class BranchShape(NamedTuple):
     """A point of the forest: the line to its parent, how many more parents and external z̃ below confine it.
 
     `rooted`: its time is its own; else it is an offset from that of an external point. `free`: it has no parent, and
-    its time runs over the horizon.
+    its time runs over the horizon. `anchors`: between how many points it is placed; 0 if by its response.
     """
 
     propagator: str
@@ -25,6 +27,7 @@ class BranchShape(NamedTuple):
     below: int
     rooted: bool
     free: bool
+    anchors: int = 0
 
 
 class LineShape(NamedTuple):
@@ -74,6 +77,32 @@ class Shape:
     horizon: float
 
     @property
+    def far(self) -> bool:
+        """Are its points placed between several others, for external times that are far apart?"""
+        return any(branch.anchors for branch in self.branches)
+
+    @property
     def propagator_named(self) -> Mapping[str, Propagator]:
         """The lines by name."""
         return {propagator.name: propagator for propagator in self.propagators}
+
+
+class Part(NamedTuple):
+    """Columns of the external times whose points are placed alike.
+
+    Attributes
+    ----------
+    columns : tuple of int
+        Empty for all of them.
+    shape : Shape
+    wires : tuple of int
+        See `Evaluation`.
+    slopes : (R, M) or (R, 1) array
+        Of the densities of points that are placed between others (`nnqft.integrals.cuts`), a row for each set of
+        anchors of each point.
+    """
+
+    columns: tuple[int, ...]
+    shape: Shape
+    wires: Sequence[Any]
+    slopes: np.ndarray

@@ -7,7 +7,7 @@ compiled once for a shape of integrals (`nnqft.integrals.shape`) and number of t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -18,8 +18,8 @@ import numpy as np
 
 from nnqft import AbstractIntegrator, Estimate, ExecutorError, TimeIntegral
 from nnqft.host import default_host
-from nnqft.integrals.integrand import Evaluation
-from nnqft.integrals.shape import Shape
+from nnqft.integrals.integrand import values_of
+from nnqft.integrals.shape import Part, Shape
 from nnqft_plugins.integrators.strata import strata_of
 
 _BLOCK = 1 << 9
@@ -49,7 +49,7 @@ class JaxIntegrator(AbstractIntegrator):
         if find_spec("jax") is None:
             return "JAX is not installed; pip install 'nnqft[gpu]'"
         try:
-            hash(integral.shape_and_wires[0])
+            hash(_statics(integral.parts))
         except TypeError:
             return "the parameters of a line or factor cannot be hashed; make them tuples"
         return True
@@ -68,18 +68,26 @@ class JaxIntegrator(AbstractIntegrator):
         jax = _jax()
         strata = strata_of(neval, integral.dim)
         pairs = int(np.prod(strata))
-        shape, wires = integral.shape_and_wires
         # The caller's own precision stays as it is.
         with jax.enable_x64(True):
             most = _VALUES["cpu" if jax.default_backend() == "cpu" else "gpu"] // (2 * _BLOCK * len(integral.times))
             # Small samples would pay for a large block that is mostly empty.
             at_once = max(1, most) if pairs > 64 * _BLOCK else 1
-            sampler = _compiled(shape, len(integral.times), at_once)
+            sampler = _compiled(_statics(integral.parts), len(integral.times), at_once)
             words = seed.generate_state(2, np.uint32)
-            total, cov = sampler(np.array(wires, np.int32), integral.times, state, np.array(strata), pairs, words)
+            data = [(np.array(part.wires, np.int32), part.slopes) for part in integral.parts]
+            total, cov = sampler(data, integral.times, state, np.array(strata), pairs, words)
             mean, cov = np.array(total) / (2 * pairs), np.array(cov) / pairs**2
         cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
         return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began)
+
+
+Statics = tuple[tuple[tuple[int, ...], Shape], ...]
+"""Of each part of an integral what code is compiled for: its columns of the times, and its shape."""
+
+
+def _statics(parts: Sequence[Part]) -> Statics:
+    return tuple((part.columns, part.shape) for part in parts)
 
 
 @cache
@@ -96,14 +104,14 @@ def _jax() -> ModuleType:
 
 
 @lru_cache(maxsize=_COMPILED)
-def _compiled(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
-    """Sums over all strata of an integral of this shape: of the values, (M,), and of products of half differences.
+def _compiled(statics: Statics, times: int, at_once: int) -> Callable[..., Any]:
+    """Sums over all strata of an integral of these shapes: of the values, (M,), and of products of half differences.
 
     `at_once` blocks of strata are computed together.
     """
     jax = _jax()
     xp, lax = jax.numpy, jax.lax
-    dim = len(shape.branches)
+    dim = len(statics[0][1].branches)
 
     def block(number: Any, strata: Any, words: Any) -> Any:
         """Two uniform points in each of the block's strata, (2, strata, dim), and the numbers of these strata."""
@@ -113,7 +121,7 @@ def _compiled(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
         corner = xp.stack(xp.unravel_index(which, [strata[axis] for axis in range(dim)]), axis=1)
         return (corner + inside) / strata, which
 
-    def values(u: Any, grid: Any, wires: Any, grid_of_times: Any) -> Any:
+    def values(u: Any, grid: Any, data: Any, grid_of_times: Any) -> Any:
         """Integrand × Jacobian at points of the map, (n, M)."""
         increments = grid.shape[1] - 1
         position = u * increments
@@ -122,14 +130,17 @@ def _compiled(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
         width = grid[axis, left + 1] - grid[axis, left]
         x = xp.clip(grid[axis, left] + (position - left) * width, np.finfo(float).tiny, _BELOW_ONE)
         jacobian = xp.prod(width * increments, axis=1)
-        wire = [wires[n] for n in range(wires.shape[0])]
-        return Evaluation(shape, wire, grid_of_times, x, xp).value() * jacobian[:, None]
+        parts = [
+            Part(columns, shape, [wires[n] for n in range(wires.shape[0])], slopes)
+            for (columns, shape), (wires, slopes) in zip(statics, data, strict=True)
+        ]
+        return values_of(parts, grid_of_times, x, xp) * jacobian[:, None]
 
-    def sums(wires: Any, grid_of_times: Any, grid: Any, strata: Any, pairs: Any, words: Any) -> Any:
+    def sums(data: Any, grid_of_times: Any, grid: Any, strata: Any, pairs: Any, words: Any) -> Any:
         def step(n: Any, so_far: Any) -> Any:
             numbers = n * at_once + xp.arange(at_once)
             u, which = jax.vmap(lambda number: block(number, strata, words))(numbers)
-            weighted = values(u.reshape(-1, dim), grid, wires, grid_of_times).reshape(at_once, 2, _BLOCK, times)
+            weighted = values(u.reshape(-1, dim), grid, data, grid_of_times).reshape(at_once, 2, _BLOCK, times)
             # The last block may hold more strata than there are.
             weighted = xp.where((which < pairs)[:, None, :, None], weighted, 0.0)
             gap = ((weighted[:, 0] - weighted[:, 1]) / 2).reshape(-1, times)
