@@ -246,7 +246,8 @@ def _pack(estimate: Estimate) -> bytes:
     head = _HEAD.pack(
         estimate.samples, estimate.chunks, estimate.chi2_sum, estimate.dof, estimate.seconds, times, len(rounding)
     )
-    arrays = [estimate.mean, rounding] + ([estimate.cov.ravel()] if estimate.samples else [])
+    sampled = [estimate.cov.ravel(), np.broadcast_to(estimate.peak, times)] if estimate.samples else []
+    arrays = [estimate.mean, rounding, *sampled]
     return head + np.concatenate(arrays).astype("<f8").tobytes()
 
 
@@ -254,5 +255,6 @@ def _unpack(body: bytes) -> Estimate:
     samples, chunks, chi2_sum, dof, seconds, times, bounds = _HEAD.unpack_from(body)
     numbers = np.frombuffer(body, "<f8", offset=_HEAD.size).astype(float)
     mean, rounding, rest = numbers[:times], numbers[times : times + bounds], numbers[times + bounds :]
-    cov = rest.reshape(times, times) if samples else np.broadcast_to(0.0, (times, times))
-    return Estimate(mean, cov, samples, chunks, chi2_sum, dof, seconds, rounding)
+    cov = rest[: times * times].reshape(times, times) if samples else np.broadcast_to(0.0, (times, times))
+    peak = rest[times * times :] if samples else np.zeros(1)
+    return Estimate(mean, cov, samples, chunks, chi2_sum, dof, seconds, rounding, peak)

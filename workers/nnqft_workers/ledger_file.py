@@ -14,7 +14,7 @@ from nnqft.errors import one_line
 
 MARK = 0x6E6E7166
 """SQLite's application_id of our files, "nnqf"."""
-FORMAT = 1
+FORMAT = 2
 BUSY_SECONDS = 20.0
 """How long to wait for another process that is writing."""
 

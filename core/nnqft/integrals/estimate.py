@@ -14,6 +14,11 @@ from nnqft.checks import finite_number, whole_number
 from nnqft.files import array_from, to_plain
 from nnqft.show.numbers import value_with_error
 
+_PAIRS = 20
+"""Fewest pairs of samples that a variance must rest on."""
+_CONTRADICTION = 10.0
+"""Standard deviations by which the χ² of the merges may exceed its number."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
@@ -34,6 +39,9 @@ class Estimate:
         Processor time spent.
     rounding : (M,) array
         Bound of the rounding error of an exact value; 0 where sampling dominates it by far.
+    peak : (M,) array
+        Variance that one pair of samples brings, averaged with those variances as weights: Σ d⁴ / Σ d² for the pairs'
+        differences d, in the unit of `cov`. One number 0 if the integrator does not say.
 
     Examples
     --------
@@ -54,6 +62,7 @@ class Estimate:
     dof: int = 0
     seconds: float = 0.0
     rounding: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    peak: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     def __repr__(self) -> str:
         more = f" and {len(self.mean) - 1} more" if len(self.mean) > 1 else ""
@@ -61,9 +70,11 @@ class Estimate:
         return f"Estimate({first}{more}, {f'{self.samples:,} samples' if self.samples else 'exact'})"
 
     @classmethod
-    def of_chunk(cls, samples: int, mean: np.ndarray, cov: np.ndarray, seconds: float = 0.0) -> Estimate:
-        """One chunk: the mean of `samples` evaluations, and the covariance of that mean."""
-        return cls(mean, cov, samples, 1, seconds=seconds)
+    def of_chunk(
+        cls, samples: int, mean: np.ndarray, cov: np.ndarray, seconds: float = 0.0, peak: np.ndarray | None = None
+    ) -> Estimate:
+        """One chunk: the mean of `samples` evaluations, the covariance of that mean, and its `peak` if it is known."""
+        return cls(mean, cov, samples, 1, seconds=seconds, peak=np.zeros(1) if peak is None else peak)
 
     @classmethod
     def exact(cls, value: np.ndarray, seconds: float = 0.0, rounding: np.ndarray | None = None) -> Estimate:
@@ -90,6 +101,25 @@ class Estimate:
         return np.diagonal(self.cov) * self.samples
 
     @property
+    def trusted(self) -> np.ndarray:
+        """(M,) is the error worth its name? Not where fewer than twenty pairs of samples make up the variance.
+
+        A few large values then decide, and larger ones may not have come yet. Nor where the value is so small that its
+        square is 0 in floating point, nor anywhere if the chunks contradict each other.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nnqft import Estimate
+        >>> Estimate.of_chunk(1000, np.ones(2), np.diag([1e-4, 1e-2]), peak=np.array([1e-6, 9e-3])).trusted.tolist()
+        [True, False]
+        """
+        variance = np.diagonal(self.cov)
+        lost = (variance <= 0) & (self.mean != 0) & (self.samples > 0)
+        agree = self.chi2_sum <= self.dof + _CONTRADICTION * math.sqrt(2 * self.dof + 1)
+        return np.asarray((_PAIRS * self.peak <= variance) & ~lost & agree)
+
+    @property
     def chi2(self) -> float:
         """χ² per degree of freedom of the chunks against each other, averaged over times; nan for a single chunk."""
         return self.chi2_sum / self.dof if self.dof else math.nan
@@ -108,14 +138,17 @@ class Estimate:
         variance = np.diagonal(self.cov) + np.diagonal(other.cov)
         known = variance > 0
         gap = (self.mean - other.mean)[known] ** 2 / variance[known]
+        one = replace(self, cov=a * a * self.cov, peak=a * a * self.peak)
+        two = replace(other, cov=b * b * other.cov, peak=b * b * other.peak)
         return Estimate(
             mean=a * self.mean + b * other.mean,
-            cov=a * a * self.cov + b * b * other.cov,
+            cov=one.cov + two.cov,
             samples=samples,
             chunks=self.chunks + other.chunks,
             chi2_sum=self.chi2_sum + other.chi2_sum + (float(gap.mean()) if known.any() else 0.0),
             dof=self.dof + other.dof + bool(known.any()),
             seconds=self.seconds + other.seconds,
+            peak=_peak([one, two]),
         )
 
     def scaled(self, weight: float) -> Estimate:
@@ -129,7 +162,9 @@ class Estimate:
         [1.5]
         """
         cov = weight**2 * self.cov if self.samples else self.cov
-        return replace(self, mean=weight * self.mean, cov=cov, rounding=abs(weight) * self.rounding)
+        return replace(
+            self, mean=weight * self.mean, cov=cov, rounding=abs(weight) * self.rounding, peak=weight**2 * self.peak
+        )
 
 
 def estimate_from(data: Mapping[str, Any], times: int) -> Estimate:
@@ -143,6 +178,8 @@ def estimate_from(data: Mapping[str, Any], times: int) -> Estimate:
         dof=whole_number("dof", data["dof"], 0),
         seconds=finite_number("seconds", data["seconds"]),
         rounding=array_from(data["rounding"], (len(data["rounding"]),)),
+        # Results written before this field existed do not say.
+        peak=array_from(data["peak"], (len(data["peak"]),)) if "peak" in data else np.zeros(1),
     )
 
 
@@ -187,7 +224,18 @@ def add_all(estimates: Iterable[Estimate]) -> Estimate:
         dof=sum(e.dof for e in parts),
         seconds=sum(e.seconds for e in parts),
         rounding=sum((e.rounding for e in parts), np.zeros(1)),
+        peak=_peak(parts),
     )
+
+
+def _peak(parts: Sequence[Estimate]) -> np.ndarray:
+    """The peak of a sum of independent estimates: that of each in proportion to the variance it brings."""
+    sampled = [part for part in parts if part.samples and part.peak.any()]
+    if not sampled:
+        return np.zeros(1)
+    whole = np.sum([np.diagonal(part.cov) for part in parts], axis=0)
+    share = [np.divide(np.diagonal(part.cov), whole, out=np.zeros(len(whole)), where=whole > 0) for part in sampled]
+    return np.sum([part.peak * each for part, each in zip(sampled, share, strict=True)], axis=0)
 
 
 def collect(

@@ -26,7 +26,7 @@ def parts_of(integral: TimeIntegral) -> tuple[Part, ...]:
     """
     times = integral.times
     far = np.zeros(len(times), bool)
-    if integral.branches and not all(line.response for line in integral.lines):
+    if integral.branches and any(not line.response and line.start != line.end for line in integral.lines):
         latest = float(times.max())
         far = distances(times) * _slowest(integral, float(distances(times).max()), latest) > FAR
     if not far.any():

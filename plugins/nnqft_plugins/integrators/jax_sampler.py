@@ -20,7 +20,7 @@ from nnqft import AbstractIntegrator, Estimate, ExecutorError, TimeIntegral
 from nnqft.host import default_host
 from nnqft.integrals.integrand import values_of
 from nnqft.integrals.shape import Part, Shape
-from nnqft_plugins.integrators.strata import strata_of
+from nnqft_plugins.integrators.strata import peak_of, strata_of
 
 _BLOCK = 1 << 9
 """Strata that share one key of random numbers: these depend on it, and not on the device."""
@@ -76,10 +76,10 @@ class JaxIntegrator(AbstractIntegrator):
             sampler = _compiled(_statics(integral.parts), len(integral.times), at_once)
             words = seed.generate_state(2, np.uint32)
             data = [(np.array(part.wires, np.int32), part.slopes) for part in integral.parts]
-            total, cov = sampler(data, integral.times, state, np.array(strata), pairs, words)
-            mean, cov = np.array(total) / (2 * pairs), np.array(cov) / pairs**2
+            total, cov, peak = sampler(data, integral.times, state, np.array(strata), pairs, words)
+            mean, cov, peak = np.array(total) / (2 * pairs), np.array(cov) / pairs**2, np.array(peak) / pairs**2
         cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
-        return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began)
+        return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began, peak)
 
 
 Statics = tuple[tuple[tuple[int, ...], Shape], ...]
@@ -105,7 +105,7 @@ def _jax() -> ModuleType:
 
 @lru_cache(maxsize=_COMPILED)
 def _compiled(statics: Statics, times: int, at_once: int) -> Callable[..., Any]:
-    """Sums over all strata of an integral of these shapes: of the values, (M,), and of products of half differences.
+    """Sums over all strata of an integral of these shapes: of the values, (M,), of products of half differences, and their peak.
 
     `at_once` blocks of strata are computed together.
     """
@@ -144,11 +144,12 @@ def _compiled(statics: Statics, times: int, at_once: int) -> Callable[..., Any]:
             # The last block may hold more strata than there are.
             weighted = xp.where((which < pairs)[:, None, :, None], weighted, 0.0)
             gap = ((weighted[:, 0] - weighted[:, 1]) / 2).reshape(-1, times)
-            total, cov = so_far
-            return total + weighted.sum(axis=(0, 1, 2)), cov + xp.matmul(gap.T, gap, precision="highest")
+            total, cov, peak = so_far
+            peak = peak_of(peak, xp.diagonal(cov), gap, xp)
+            return total + weighted.sum(axis=(0, 1, 2)), cov + xp.matmul(gap.T, gap, precision="highest"), peak
 
         steps = (pairs + at_once * _BLOCK - 1) // (at_once * _BLOCK)
-        return lax.fori_loop(0, steps, step, (xp.zeros(times), xp.zeros((times, times))))
+        return lax.fori_loop(0, steps, step, (xp.zeros(times), xp.zeros((times, times)), xp.zeros(times)))
 
     compiled: Callable[..., Any] = jax.jit(sums)
     return compiled
