@@ -62,7 +62,7 @@ def decay_rate(line: Propagator, reach: float, latest: float, stationary: bool) 
     With it an exponential lies above the line over all of the distance, up to a factor. For one exponential it is that
     one's rate, for a sum or a function the slope of the chord. From rest all starts s ≥ 0 that end before `latest` count.
     """
-    if line.kernel is None and len({term.rate for term in line.terms}) == 1:
+    if line.single:
         return line.terms[0].rate
     lags = np.concatenate([[1e-9 * reach], reach * np.linspace(1 / 8, 1.0, _STEPS)])[:, None]
     starts = np.zeros((1, 1)) if stationary else np.linspace(0.02, 1.0, _STEPS) * np.maximum(latest - lags, 0.0)
@@ -115,29 +115,56 @@ def anchored(lines: Sequence[Line], rates: Mapping[str, np.ndarray], externals: 
     return placed
 
 
+def growth(
+    lines: Sequence[Line], drawn: Sequence[Line], rates: Mapping[str, np.ndarray], externals: int, points: int
+) -> np.ndarray:
+    """(2^E, B) how fast the relative variance of the forest grows with the distance, in 1/time.
+
+    For the external points of a bit set above a gap in time and the others below it. Where points are placed by the
+    lines `drawn`, with weight w = e^{−(all − drawn)}, the mean of w² over the square of that of w is e^{2 least(all) −
+    least(2 all − drawn)}, with the least costs of the gap by either measure. 0 where no cut is possible.
+    """
+    fixed, free = list(range(externals)), list(range(externals, points))
+    once = _least(lines, dict.fromkeys(range(len(lines)), 1.0), rates, fixed, free)
+    own = [1.0 if line in drawn else 2.0 for line in lines]
+    twice = _least(lines, dict(enumerate(own)), rates, fixed, free)
+    with np.errstate(invalid="ignore"):
+        found = 2 * once - twice
+    return np.where(np.isfinite(found), np.maximum(found, 0.0), 0.0)
+
+
 def _slopes(
     lines: Sequence[Line], rates: Mapping[str, np.ndarray], anchors: list[int], inside: list[int], count: int
 ) -> Anchored:
     """Least cuts for all sets of anchors above the level, with the point (the first of `inside`) below and above it."""
-    k, both = len(anchors), len(anchors) + len(inside)
-    bit = {w: n for n, w in enumerate(anchors + inside)}
-    sets = np.arange(1 << both)
-    above = {w: (sets >> n & 1).astype(bool) for w, n in bit.items()}
-    bottom = (sets & ((1 << k) - 1)) == (1 << k) - 1
-    cuts = np.zeros((1 << both, count))
     own = set(inside)
-    for line in lines:
-        if line.start == line.end or not own & {line.start, line.end}:
-            continue
+    near = [line for line in lines if line.start != line.end and own & {line.start, line.end}]
+    weights = dict.fromkeys(range(len(near)), 1.0)
+    least = _least(near, weights, rates, [*anchors, inside[0]], inside[1:])
+    # Below all anchors, the last set of them.
+    tail = {n: 1.0 if line.response else _TAIL for n, line in enumerate(near)}
+    bottom = _least(near, tail, rates, [*anchors, inside[0]], inside[1:])
+    below, above = least.reshape(2, 1 << len(anchors), count)
+    below[-1], above[-1] = bottom.reshape(2, 1 << len(anchors), count)[:, -1]
+    with np.errstate(invalid="ignore"):
+        slopes = below - above
+    return Anchored(tuple(anchors), np.where(np.isfinite(slopes), slopes, np.nan))
+
+
+def _least(
+    lines: Sequence[Line], weights: Mapping[int, float], rates: Mapping[str, np.ndarray], fixed: list[int],
+    free: list[int],
+) -> np.ndarray:  # fmt: skip
+    """(2^F, B) the least summed rate, over all places of the free points, that crosses a level with a set of the
+    fixed ones above it; a line counts by its weight, and a response that would run backwards is not possible, ∞."""
+    bit = {w: n for n, w in enumerate(fixed + free)}
+    sets = np.arange(1 << len(bit))
+    above = {w: (sets >> n & 1).astype(bool) for w, n in bit.items()}
+    cuts = np.zeros((len(sets), len(next(iter(rates.values())))))
+    for n, line in enumerate(lines):
         start, end = above[line.start], above[line.end]
+        crossed = (end & ~start) if line.response else (start ^ end)
+        cuts[crossed] += weights[n] * rates[line.propagator]
         if line.response:
             cuts[start & ~end] = np.inf
-            cuts[end & ~start] += rates[line.propagator]
-        else:
-            crossed = start ^ end
-            cuts[crossed] += rates[line.propagator] * np.where(bottom[crossed], _TAIL, 1.0)[:, None]
-    # Bits from high to low: what is placed later, the point, the anchors.
-    least = cuts.reshape(1 << (len(inside) - 1), 2, 1 << k, count).min(axis=0)
-    with np.errstate(invalid="ignore"):
-        slopes = least[0] - least[1]
-    return Anchored(tuple(anchors), np.where(np.isfinite(slopes), slopes, np.nan))
+    return np.asarray(cuts.reshape(1 << len(free), 1 << len(fixed), -1).min(axis=0))

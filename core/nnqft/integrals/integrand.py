@@ -9,9 +9,13 @@ from types import ModuleType
 import numpy as np
 
 from nnqft.errors import PluginError, raised
-from nnqft.integrals.between import place_between
+from nnqft.integrals.between import Ramps
 from nnqft.integrals.shape import BranchShape, LineShape, Part, Shape
 from nnqft.rules.parts import Array, Propagator
+
+_CLOSE = 0.8
+"""Below this quantile of a response's own delay a point is close to its parent."""
+_BELOW_ONE = 1.0 - 2.0**-53
 
 Wire = int | Array
 """The number of a point, or a traced integer where the integrand is compiled."""
@@ -124,29 +128,44 @@ class Evaluation:
         self._append(None, latest - delay)
 
     def _place_between(self, branch: BranchShape, u: Array) -> None:
-        """Between all the points placed before to which lines lead from here; all lines stay in the integrand.
-
-        A response with a delay of its own places the point itself where it is no more than one decay time before its
-        parent: that delay may know of a singularity. Each place is then sampled in one of the two ways.
-        """
+        """Between all the points placed before to which lines lead from here; all lines stay in the integrand."""
         xp = self.xp
         parent, *anchors = self._wires(1 + branch.anchors)
         (root,) = self._wires(1)
         response = self.propagators[branch.propagator]
         first, self.row = self.row, self.row + (1 << branch.anchors)
         when = self.time if branch.rooted else lambda point: self._pick(self.offset, point)
-        heavy, own = response.kernel is not None, response.delay is not None
-        inside = 2.0 * u - (u >= 0.5) if own else u
         floor = None if self.shape.stationary else 0.0
-        time, weight = place_between([when(a) for a in anchors], self._slope(first), inside, floor, heavy, xp)
-        if own:
-            start = when(parent)
-            near = 1.0 / self.slopes[first]  # row 0 holds the response's own rate
-            delay, density = self._sampled_delay(response, inside, None if floor is None else start)
-            by_delay, by_place = xp.where(delay < near, 2.0 / density, 0.0), xp.where(start - time < near, 0.0, 2 * weight)
-            time, weight = xp.where(u < 0.5, start - delay, time), xp.where(u < 0.5, by_delay, by_place)
+        heavy = response.kernel is not None
+        ramps = Ramps.between([when(a) for a in anchors], self._slope(first), floor, heavy, xp)
+        if response.delay is None:
+            time, weight, _ = ramps.draw(u)
+        else:
+            time, weight = self._place_by_both(response, ramps, when(parent), u)
         self.factor = self.factor * weight
         self._append(None if branch.rooted else root, time)
+
+    def _place_by_both(self, response: Propagator, ramps: Ramps, start: Array, u: Array) -> tuple[Array, Array]:
+        """Close to its parent a point is placed by the response's own delay, which may know of a singularity there.
+
+        The delay gets the share of the samples that the ramps have in that place; where the response is a function,
+        which no ramp need resemble, it gets half of them at least.
+        """
+        xp = self.xp
+        room = None if self.shape.stationary else start
+        reach, _ = self._sampled_delay(response, _CLOSE + 0.0 * u, room)
+        # Times in which the parent is the latest anchor or a later one forbids some: the ramps know.
+        total = sum(ramps.masses())
+        inside = sum(ramps.masses(start - reach)) / xp.where(total > 0, total, 1.0)
+        share = xp.maximum(inside, 0.5) if ramps.heavy else inside
+        close = u < share
+        delay, density = self._sampled_delay(response, xp.where(close, u / share * _CLOSE, 0.5), room)
+        rest = xp.where(close, 1.0, 1.0 - share)
+        below = inside + (u - share) * (1.0 - inside) / xp.where(rest > 0, rest, 1.0)
+        time, weight, _ = ramps.draw(xp.clip(below, 0.0, _BELOW_ONE))
+        time = xp.minimum(time, start - reach)
+        weight = weight * (1.0 - inside) / xp.where(rest > 0, rest, 1.0)
+        return xp.where(close, start - delay, time), xp.where(close, _CLOSE / (density * share), weight)
 
     def _slope(self, first: int) -> Callable[[Array], Array]:
         """Slopes by sets of anchors, from the rows that begin at `first`."""

@@ -8,27 +8,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnqft.graphs.parts import Line
-from nnqft.integrals.cuts import anchored, buckets, decay_rate, distances, rates_of
+from nnqft.integrals.cuts import anchored, buckets, decay_rate, distances, growth, rates_of
 from nnqft.integrals.shape import BranchShape, FactorShape, LineShape, Part, Shape
 
 if TYPE_CHECKING:
     from nnqft.integrals.integral import TimeIntegral
 
 FAR = 3.0
-"""External times further apart than this, in decay times of the slowest response, are far."""
+"""External times are far if the relative variance of the forest grows by more than the exponential of this."""
+FAR_OF_DELAYS = 6.0
+"""The same where a response has a delay of its own, which knows its shape better than exponentials do."""
 
 
 def parts_of(integral: TimeIntegral) -> tuple[Part, ...]:
     """The integral's near and its far times, each with its shape, wires and slopes.
 
-    Near each other, or without a correlator, points are placed by their responses alone (the forest), far apart
-    between several points, see `nnqft.integrals.cuts`.
+    At near ones points are placed by their responses alone (the forest), at far ones between several points, see
+    `nnqft.integrals.cuts`.
     """
-    times = integral.times
-    far = np.zeros(len(times), bool)
-    if integral.branches and any(not line.response and line.start != line.end for line in integral.lines):
-        latest = float(times.max())
-        far = distances(times) * _slowest(integral, float(distances(times).max()), latest) > FAR
+    far = _far(integral)
     if not far.any():
         return (_forest_part(integral, ()),)
     if far.all():
@@ -37,15 +35,46 @@ def parts_of(integral: TimeIntegral) -> tuple[Part, ...]:
     return _forest_part(integral, near), _far_part(integral, apart)
 
 
-def _slowest(integral: TimeIntegral, reach: float, latest: float) -> float:
-    """The least rate of the responses that place points, over distances up to `reach`."""
-    if reach <= 0.0:
-        return 0.0
-    names = {branch.propagator for branch in integral.branches if not branch.free}
-    stationary = integral.theory.stationary
-    return min(
-        (decay_rate(integral.propagators[name], reach, latest, stationary) for name in sorted(names)), default=0.0
-    )
+def _far(integral: TimeIntegral) -> np.ndarray:
+    """(M,) which external times are far from each other, for this integral."""
+    times = integral.times
+    far = np.zeros(len(times), bool)
+    reach = distances(times)
+    responses = [integral.propagators[b.propagator] for b in integral.branches if not b.free]
+    if not responses or all(line.response or line.start == line.end for line in integral.lines) or not reach.any():
+        return far
+    least = FAR_OF_DELAYS if any(line.delay is not None for line in responses) else FAR
+    where = float(reach.max()), float(times.max()), integral.theory.stationary
+    # Nothing grows faster than the lines fall: most times need no more than this look.
+    asked = np.flatnonzero(reach * min(decay_rate(line, *where) for line in responses) > least)
+    # A chord hides what a sum of exponentials has beside its slowest one.
+    if not len(asked) or not all(integral.propagators[line.propagator].single for line in integral.lines):
+        far[asked] = True
+        return far
+    rates, number = _rates(integral, times[asked])
+    lines = all_lines(integral)
+    below = {n for n, branch in enumerate(integral.branches, times.shape[1]) if branch.below}
+    drawn = [line for line in lines if line.response and line.start not in below]
+    speed = growth(lines, drawn, rates, times.shape[1], times.shape[1] + integral.dim)
+    order = np.argsort(-times[asked], axis=1)
+    gaps = -np.diff(np.take_along_axis(times[asked], order, axis=1), axis=1)
+    sets = np.cumsum(1 << order, axis=1)[:, :-1]
+    far[asked] = (speed[sets, number[:, None]] * gaps).sum(axis=1) > least
+    return far
+
+
+def _rates(integral: TimeIntegral, times: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Rates of all lines, (B,) each, and for each of the (M,) external times which of these are theirs."""
+    lines = all_lines(integral)
+    reach, number = buckets(distances(times))
+    used = {line.propagator for line in lines}
+    propagators = {name: line for name, line in integral.propagators.items() if name in used}
+    responses = {line.propagator for line in lines if line.response}
+    rates = rates_of(propagators, responses, reach.tolist(), float(times.max()), integral.theory.stationary)
+    # Where no rate depends on the distance one column serves all times, and points that hang together stay so.
+    if all((rate == rate[0]).all() for rate in rates.values()):
+        return {name: rate[:1] for name, rate in rates.items()}, np.zeros(len(times), int)
+    return rates, number
 
 
 def _forest_part(integral: TimeIntegral, columns: tuple[int, ...]) -> Part:
@@ -72,15 +101,9 @@ def _far_part(integral: TimeIntegral, columns: tuple[int, ...]) -> Part:
     """Points placed between several: for each branch the wires are its parent, its anchors and its root."""
     theory, externals = integral.theory, integral.times.shape[1]
     times = integral.times[list(columns)] if columns else integral.times
-    lines = _all_lines(integral)
-    reach, number = buckets(distances(times))
-    used = {line.propagator for line in lines}
-    responses = {line.propagator for line in lines if line.response}
-    propagators = {name: line for name, line in integral.propagators.items() if name in used}
-    rates = rates_of(propagators, responses, reach.tolist(), float(times.max()), theory.stationary)
-    # Where no rate depends on the distance one column serves all times, and points that hang together stay so.
-    if one := all((rate == rate[0]).all() for rate in rates.values()):
-        rates, number = {name: rate[:1] for name, rate in rates.items()}, np.zeros(1, int)
+    lines = all_lines(integral)
+    rates, number = _rates(integral, times)
+    one = len(next(iter(rates.values()))) == 1
     branches: list[BranchShape] = []
     wires: list[int] = []
     slopes: list[np.ndarray] = []
@@ -98,10 +121,11 @@ def _far_part(integral: TimeIntegral, columns: tuple[int, ...]) -> Part:
         wires += [branch.parent, *point.anchors, root[-1]]
         # No point lies above all of its anchors: the row of that set holds the response's own rate.
         slopes += [rates[branch.propagator][None, :], point.slopes[1:]]
-    return _part(integral, columns, branches, lines, root, wires, np.concatenate(slopes)[:, number])
+    table = np.concatenate(slopes)
+    return _part(integral, columns, branches, lines, root, wires, table if one else table[:, number])
 
 
-def _all_lines(integral: TimeIntegral) -> list[Line]:
+def all_lines(integral: TimeIntegral) -> list[Line]:
     """The lines of the integrand, and those that place a point by their delay and are then no part of it."""
     placing = [
         Line(branch.propagator, branch.parent, number, True)

@@ -145,6 +145,11 @@ class Propagator:
         return total
 
     @property
+    def single(self) -> bool:
+        """Is it one exponential, or several of one rate that differ by their memory of the start?"""
+        return self.kernel is None and len({term.rate for term in self.terms}) == 1
+
+    @property
     def exponential_rate(self) -> float | None:
         """Rate of the delay when it is sampled exponentially, else None."""
         if self.delay is not None:
