@@ -42,9 +42,7 @@ class Ramps:
     xp: ModuleType
 
     @classmethod
-    def between(
-        cls, anchors: Sequence[Array], slope: Slope, floor: float | None, heavy: bool, xp: ModuleType
-    ) -> Ramps:
+    def between(cls, anchors: Sequence[Array], slope: Slope, floor: float | None, heavy: bool, xp: ModuleType) -> Ramps:
         """The density with these anchors, times that broadcast to (n, M)."""
         order, edges = _sorted(anchors, xp)
         log, logs, slopes, allowed = 0.0 * edges[0], [], [], []

@@ -60,7 +60,8 @@ def decay_rate(line: Propagator, reach: float, latest: float, stationary: bool) 
     """The slowest rate, in 1/time, at which a line falls from its largest value over distances up to `reach`.
 
     With it an exponential lies above the line over all of the distance, up to a factor. For one exponential it is that
-    one's rate, for a sum or a function the slope of the chord. From rest all starts s ≥ 0 that end before `latest` count.
+    one's rate, for a sum or a function the slope of the chord. From rest all starts s ≥ 0 that end before `latest`
+    count.
     """
     if line.single:
         return line.terms[0].rate
@@ -83,14 +84,13 @@ def rates_of(
     lines: Mapping[str, Propagator], responses: set[str], reach: Sequence[float], latest: float, stationary: bool
 ) -> dict[str, np.ndarray]:
     """(B,) rates of each line for each of the distances."""
-    found = {
-        name: np.array([decay_rate(line, x, latest, stationary) for x in reach]) for name, line in lines.items()
-    }
+    found = {name: np.array([decay_rate(line, x, latest, stationary) for x in reach]) for name, line in lines.items()}
     fastest = np.max([found[name] for name in sorted(responses)], axis=0)
     slow = 1e-3 * np.maximum(fastest, 1.0 / np.asarray(reach))
-    for name in found:
-        found[name] = np.maximum(found[name], slow) if name in responses else np.minimum(found[name], _FASTEST * fastest)
-    return found
+    return {
+        name: np.maximum(rate, slow) if name in responses else np.minimum(rate, _FASTEST * fastest)
+        for name, rate in found.items()
+    }
 
 
 def anchored(lines: Sequence[Line], rates: Mapping[str, np.ndarray], externals: int, points: int) -> list[Anchored]:
@@ -155,8 +155,11 @@ def _least(
     lines: Sequence[Line], weights: Mapping[int, float], rates: Mapping[str, np.ndarray], fixed: list[int],
     free: list[int],
 ) -> np.ndarray:  # fmt: skip
-    """(2^F, B) the least summed rate, over all places of the free points, that crosses a level with a set of the
-    fixed ones above it; a line counts by its weight, and a response that would run backwards is not possible, ∞."""
+    """(2^F, B) the least summed rate that crosses a level, over all places of the free points, by sets of fixed ones.
+
+    The fixed points of the set lie above the level. A line counts by its weight, and a response that would run
+    backwards is not possible, ∞.
+    """
     bit = {w: n for n, w in enumerate(fixed + free)}
     sets = np.arange(1 << len(bit))
     above = {w: (sets >> n & 1).astype(bool) for w, n in bit.items()}

@@ -12,39 +12,15 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
-from typing import NamedTuple
 
 import numpy as np
 
 from nnqft.graphs.parts import Line
 from nnqft.integrals.integrand import values_of
 from nnqft.integrals.parts import parts_of
-from nnqft.integrals.shape import Part
+from nnqft.integrals.shape import FREE, Branch, Factor, Part
 from nnqft.rules.parts import Array, Memory, Propagator, Vertex
 from nnqft.rules.theory import Theory
-
-FREE = -1
-"""The parent of a point that has none."""
-
-
-class Branch(NamedTuple):
-    """One internal point of the forest: its parent, the line to it, and what else confines it.
-
-    `others` are further points that a response leads to from here, and that it must stay earlier than; `below` lists
-    the external z̃ points it must stay later than, `rank` counts the trunk points from it down. A point whose response
-    is closed on itself has no parent (`FREE`): its time runs over the theory's horizon.
-    """
-
-    parent: int
-    propagator: str
-    others: tuple[int, ...] = ()
-    below: tuple[int, ...] = ()
-    rank: int = 0
-
-    @property
-    def free(self) -> bool:
-        """Has it no parent?"""
-        return self.parent == FREE
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -134,10 +110,6 @@ class TimeIntegral:
     def parts(self) -> tuple[Part, ...]:
         """The times near each other and those far apart, for which points are placed in different ways."""
         return parts_of(self)
-
-
-Factor = tuple[str, tuple[int, ...]]
-"""A vertex with a kernel, and its points in the vertex's own order."""
 
 
 def memories_of(vertex: Vertex) -> list[tuple[str, Memory]]:

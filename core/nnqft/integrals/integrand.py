@@ -8,8 +8,9 @@ from types import ModuleType
 
 import numpy as np
 
-from nnqft.errors import PluginError, raised
+from nnqft.errors import PluginError
 from nnqft.integrals.between import Ramps
+from nnqft.integrals.kernels import call_kernel
 from nnqft.integrals.shape import BranchShape, LineShape, Part, Shape
 from nnqft.rules.parts import Array, Propagator
 
@@ -134,14 +135,13 @@ class Evaluation:
         (root,) = self._wires(1)
         response = self.propagators[branch.propagator]
         first, self.row = self.row, self.row + (1 << branch.anchors)
-        when = self.time if branch.rooted else lambda point: self._pick(self.offset, point)
         floor = None if self.shape.stationary else 0.0
         heavy = response.kernel is not None
-        ramps = Ramps.between([when(a) for a in anchors], self._slope(first), floor, heavy, xp)
+        ramps = Ramps.between([self._time_or_offset(a, branch) for a in anchors], self._slope(first), floor, heavy, xp)
         if response.delay is None:
             time, weight, _ = ramps.draw(u)
         else:
-            time, weight = self._place_by_both(response, ramps, when(parent), u)
+            time, weight = self._place_by_both(response, ramps, self._time_or_offset(parent, branch), u)
         self.factor = self.factor * weight
         self._append(None if branch.rooted else root, time)
 
@@ -154,7 +154,6 @@ class Evaluation:
         xp = self.xp
         room = None if self.shape.stationary else start
         reach, _ = self._sampled_delay(response, _CLOSE + 0.0 * u, room)
-        # Times in which the parent is the latest anchor or a later one forbids some: the ramps know.
         total = sum(ramps.masses())
         inside = sum(ramps.masses(start - reach)) / xp.where(total > 0, total, 1.0)
         share = xp.maximum(inside, 0.5) if ramps.heavy else inside
@@ -166,6 +165,10 @@ class Evaluation:
         time = xp.minimum(time, start - reach)
         weight = weight * (1.0 - inside) / xp.where(rest > 0, rest, 1.0)
         return xp.where(close, start - delay, time), xp.where(close, _CLOSE / (density * share), weight)
+
+    def _time_or_offset(self, point: Wire, branch: BranchShape) -> Array:
+        """The time of a point, for a point that hangs from none; else its offset from the root of both."""
+        return self.time(point) if branch.rooted else self._pick(self.offset, point)
 
     def _slope(self, first: int) -> Callable[[Array], Array]:
         """Slopes by sets of anchors, from the rows that begin at `first`."""
@@ -289,16 +292,3 @@ def values_of(parts: Sequence[Part], times: Array, u: Array, xp: ModuleType) -> 
     ]
     back = np.argsort(np.concatenate([part.columns for part in parts]))
     return xp.concatenate(values, axis=1)[:, back]
-
-
-def call_kernel(what: str, call: Callable[[], Array], shape: tuple[int, ...], xp: ModuleType) -> Array:
-    """The kernel's value, or PluginError if it raises, has another shape than its times, or is not finite."""
-    try:
-        value = xp.asarray(call())
-    except Exception as error:  # a plugin's code may raise anything
-        raise PluginError(f"{what} raised {raised(error)}") from error
-    if value.shape not in ((), shape):
-        raise PluginError(f"{what} returned shape {tuple(value.shape)} for times of shape {shape}")
-    if xp is np and not np.isfinite(value).all():
-        raise PluginError(f"{what} returned a value that is not finite")
-    return value

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nnqft.graphs.parts import Line
 from nnqft.integrals.cuts import anchored, buckets, decay_rate, distances, growth, rates_of
-from nnqft.integrals.shape import BranchShape, FactorShape, LineShape, Part, Shape
-
-if TYPE_CHECKING:
-    from nnqft.integrals.integral import TimeIntegral
+from nnqft.integrals.shape import BranchShape, FactorShape, Forest, LineShape, Part, Shape
 
 FAR = 3.0
 """External times are far if the relative variance of the forest grows by more than the exponential of this."""
@@ -20,7 +16,7 @@ FAR_OF_DELAYS = 6.0
 """The same where a response has a delay of its own, which knows its shape better than exponentials do."""
 
 
-def parts_of(integral: TimeIntegral) -> tuple[Part, ...]:
+def parts_of(integral: Forest) -> tuple[Part, ...]:
     """The integral's near and its far times, each with its shape, wires and slopes.
 
     At near ones points are placed by their responses alone (the forest), at far ones between several points, see
@@ -35,7 +31,7 @@ def parts_of(integral: TimeIntegral) -> tuple[Part, ...]:
     return _forest_part(integral, near), _far_part(integral, apart)
 
 
-def _far(integral: TimeIntegral) -> np.ndarray:
+def _far(integral: Forest) -> np.ndarray:
     """(M,) which external times are far from each other, for this integral."""
     times = integral.times
     far = np.zeros(len(times), bool)
@@ -55,7 +51,7 @@ def _far(integral: TimeIntegral) -> np.ndarray:
     lines = all_lines(integral)
     below = {n for n, branch in enumerate(integral.branches, times.shape[1]) if branch.below}
     drawn = [line for line in lines if line.response and line.start not in below]
-    speed = growth(lines, drawn, rates, times.shape[1], times.shape[1] + integral.dim)
+    speed = growth(lines, drawn, rates, times.shape[1], times.shape[1] + len(integral.branches))
     order = np.argsort(-times[asked], axis=1)
     gaps = -np.diff(np.take_along_axis(times[asked], order, axis=1), axis=1)
     sets = np.cumsum(1 << order, axis=1)[:, :-1]
@@ -63,7 +59,7 @@ def _far(integral: TimeIntegral) -> np.ndarray:
     return far
 
 
-def _rates(integral: TimeIntegral, times: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _rates(integral: Forest, times: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Rates of all lines, (B,) each, and for each of the (M,) external times which of these are theirs."""
     lines = all_lines(integral)
     reach, number = buckets(distances(times))
@@ -77,7 +73,7 @@ def _rates(integral: TimeIntegral, times: np.ndarray) -> tuple[dict[str, np.ndar
     return rates, number
 
 
-def _forest_part(integral: TimeIntegral, columns: tuple[int, ...]) -> Part:
+def _forest_part(integral: Forest, columns: tuple[int, ...]) -> Part:
     """Points placed by their responses. The wires are, for each branch, its parent, the other parents, the external
     points below it, its rank and its root; for each line its end and its start; for each factor its points.
 
@@ -97,7 +93,7 @@ def _forest_part(integral: TimeIntegral, columns: tuple[int, ...]) -> Part:
     return _part(integral, columns, branches, list(integral.lines), root, wires, np.zeros((0, 1)))
 
 
-def _far_part(integral: TimeIntegral, columns: tuple[int, ...]) -> Part:
+def _far_part(integral: Forest, columns: tuple[int, ...]) -> Part:
     """Points placed between several: for each branch the wires are its parent, its anchors and its root."""
     theory, externals = integral.theory, integral.times.shape[1]
     times = integral.times[list(columns)] if columns else integral.times
@@ -108,7 +104,7 @@ def _far_part(integral: TimeIntegral, columns: tuple[int, ...]) -> Part:
     wires: list[int] = []
     slopes: list[np.ndarray] = []
     root = list(range(externals))
-    placed = anchored(lines, rates, externals, externals + integral.dim)
+    placed = anchored(lines, rates, externals, externals + len(integral.branches))
     for n, (branch, point) in enumerate(zip(integral.branches, placed, strict=True), externals):
         roots = {root[anchor] for anchor in point.anchors}
         rooted = branch.free or not theory.stationary or not one or len(roots) > 1
@@ -125,7 +121,7 @@ def _far_part(integral: TimeIntegral, columns: tuple[int, ...]) -> Part:
     return _part(integral, columns, branches, lines, root, wires, table if one else table[:, number])
 
 
-def all_lines(integral: TimeIntegral) -> list[Line]:
+def all_lines(integral: Forest) -> list[Line]:
     """The lines of the integrand, and those that place a point by their delay and are then no part of it."""
     placing = [
         Line(branch.propagator, branch.parent, number, True)
@@ -136,7 +132,7 @@ def all_lines(integral: TimeIntegral) -> list[Line]:
 
 
 def _part(
-    integral: TimeIntegral, columns: tuple[int, ...], branches: list[BranchShape], lines: list[Line], root: list[int],
+    integral: Forest, columns: tuple[int, ...], branches: list[BranchShape], lines: list[Line], root: list[int],
     wires: list[int], slopes: np.ndarray,
 ) -> Part:  # fmt: skip
     """The part with these branches, their wires, and these lines in the integrand."""

@@ -8,11 +8,72 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from nnqft.graphs.parts import Line
 from nnqft.rules.parts import Propagator, Vertex
+from nnqft.rules.theory import Theory
+
+FREE = -1
+"""The parent of a point that has none."""
+
+
+class Branch(NamedTuple):
+    """One internal point of the forest: its parent, the line to it, and what else confines it.
+
+    `others` are further points that a response leads to from here, and that it must stay earlier than; `below` lists
+    the external z̃ points it must stay later than, `rank` counts the trunk points from it down. A point whose response
+    is closed on itself has no parent (`FREE`): its time runs over the theory's horizon.
+    """
+
+    parent: int
+    propagator: str
+    others: tuple[int, ...] = ()
+    below: tuple[int, ...] = ()
+    rank: int = 0
+
+    @property
+    def free(self) -> bool:
+        """Has it no parent?"""
+        return self.parent == FREE
+
+
+Factor = tuple[str, tuple[int, ...]]
+"""A vertex with a kernel, and its points in the vertex's own order."""
+
+
+class Forest(Protocol):
+    """What a time integral is made of; see the attributes of `TimeIntegral`."""
+
+    @property
+    def theory(self) -> Theory:
+        """Whose lines and vertices these are."""
+
+    @property
+    def times(self) -> np.ndarray:
+        """(M, E) external times."""
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """Internal points, each after its parent."""
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """All lines but those that place a point."""
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """Vertices with a kernel over their times."""
+
+    @property
+    def scale(self) -> float:
+        """A number that multiplies it."""
+
+    @property
+    def propagators(self) -> Mapping[str, Propagator]:
+        """Lines by name, and the memories of vertices."""
 
 
 class BranchShape(NamedTuple):

@@ -105,7 +105,9 @@ def _jax() -> ModuleType:
 
 @lru_cache(maxsize=_COMPILED)
 def _compiled(statics: Statics, times: int, at_once: int) -> Callable[..., Any]:
-    """Sums over all strata of an integral of these shapes: of the values, (M,), of products of half differences, and their peak.
+    """Sums over all strata of an integral of these shapes: of the values, (M,), and of products of half differences.
+
+    The third is the peak of these differences (`peak_of`).
 
     `at_once` blocks of strata are computed together.
     """
