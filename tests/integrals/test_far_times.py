@@ -110,12 +110,12 @@ def test_the_error_of_a_sum_is_normal_at_every_lag():
     taus = [tau for tau, _ in PAIRS]
     exact = nnqft.compute(theory, "two_point", order=1, tau=taus, integrator="exact").mean
     pulls = []
-    for seed in range(40):
+    for seed in range(32):
         result = nnqft.compute(theory, "two_point", order=1, tau=taus, integrator="vegas", neval=2000, seed=seed)
         pulls.append((result.mean - exact) / result.sdev)
     pulls = np.array(pulls)
-    assert (np.abs(pulls.mean(axis=0)) < 3.5 / np.sqrt(40)).all()
-    assert (np.abs((pulls**2).mean(axis=0) - 1) < 3.5 * np.sqrt(2 / 40)).all()
+    assert (np.abs(pulls.mean(axis=0)) < 3.5 / np.sqrt(32)).all()
+    assert (np.abs((pulls**2).mean(axis=0) - 1) < 3.5 * np.sqrt(2 / 32)).all()
 
 
 def test_a_target_at_a_long_lag_is_met_by_the_right_number():
@@ -135,7 +135,7 @@ def test_an_error_that_a_few_samples_make_up_meets_no_target(monkeypatch):
     ask = {"order": 2, "tau": [25.0], "integrator": "vegas", "neval": 100_000}
     for seed in range(3):
         result = nnqft.compute(theory, "two_point", rtol=0.9, seed=seed, **ask)
-        assert not result.converged
+        assert not result.converged, seed
         assert any("do not trust the error at τ = 25" in note for note in result.notes)
     # With a budget alone there is no target to miss, but the note stays.
     assert any("do not trust" in note for note in nnqft.compute(theory, "two_point", **ask).notes)

@@ -84,15 +84,17 @@ def test_the_integrand_is_the_same_function_point_by_point(name):
 
         def integrand(data, times, u, statics=statics):
             parts = [
-                Part(columns, shape, [wires[n] for n in range(len(wires))], slopes)
-                for (columns, shape), (wires, slopes) in zip(statics, data, strict=True)
+                Part(columns, shape, [wires[n] for n in range(len(wires))], slopes, buckets)
+                for (columns, shape), (wires, slopes, buckets) in zip(statics, data, strict=True)
             ]
             return values_of(parts, times, u, jax.numpy)
 
         u = rng.random((40, integral.dim))
         with jax.enable_x64(True):
             run = compiled.setdefault(statics, jax.jit(integrand))
-            found = np.array(run([(np.array(part.wires), part.slopes) for part in integral.parts], integral.times, u))
+            found = np.array(
+                run([(np.array(part.wires), part.slopes, part.buckets) for part in integral.parts], integral.times, u)
+            )
         # A density of far times is the exponential of a sum of large numbers.
         rtol = 1e-9 if "far" in name else 1e-11
         assert_allclose(found, integral(u), rtol=rtol, atol=1e-300)

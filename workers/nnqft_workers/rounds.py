@@ -159,16 +159,20 @@ def _sum_of(work: Sequence[Work], variances: np.ndarray, estimates: Sequence[Est
     weights = np.array([w.weight for w in work])[:, None]
     # Sums along an axis, not matrix products: the bits of those depend on how many threads share them.
     variance = variances.sum(axis=0)
-    share = np.divide(variances, variance, out=np.zeros_like(variances), where=variance > 0)
-    peaks = weights**2 * np.array([np.broadcast_to(e.peak, len(e.mean)) for e in estimates])
+    # As in the sum of a result: parts count by the variance that they bring.
+    samples = sum(e.samples for e in estimates)
+    ratios = np.array([e.samples / e.effective for e in estimates])
+    shares = np.divide(variances, variance, out=np.zeros_like(variances), where=variance > 0)
+    size = (np.abs(weights) * np.array([np.broadcast_to(e.size, len(e.mean)) for e in estimates])).sum(axis=0)
     return Estimate(
         mean=(weights * np.array([e.mean for e in estimates])).sum(axis=0),
         cov=np.diag(variance),
-        samples=sum(e.samples for e in estimates),
+        samples=samples,
         chunks=sum(e.chunks for e in estimates),
         chi2_sum=sum(e.chi2_sum for e in estimates),
         dof=sum(e.dof for e in estimates),
-        peak=(peaks * share).sum(axis=0),
+        size=size,
+        square=(ratios * shares).sum(axis=0) * size**2 / max(1, samples),
     )
 
 

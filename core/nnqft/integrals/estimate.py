@@ -14,8 +14,6 @@ from nnqft.checks import finite_number, whole_number
 from nnqft.files import array_from, to_plain
 from nnqft.show.numbers import value_with_error
 
-_PAIRS = 20
-"""Fewest pairs of samples that a variance must rest on."""
 _CONTRADICTION = 10.0
 """Standard deviations by which the χ² of the merges may exceed its number."""
 
@@ -39,9 +37,9 @@ class Estimate:
         Processor time spent.
     rounding : (M,) array
         Bound of the rounding error of an exact value; 0 where sampling dominates it by far.
-    peak : (M,) array
-        Variance that one pair of samples brings, averaged with those variances as weights: Σ d⁴ / Σ d² for the pairs'
-        differences d, in the unit of `cov`. One number 0 if the integrator does not say.
+    size, square : (M,) arrays
+        Mean of the absolute values that were averaged, and Σ of their squares over the squared number of samples: two
+        moments of their distribution, whatever strata they come from. One number 0 if the integrator does not say.
 
     Examples
     --------
@@ -62,7 +60,8 @@ class Estimate:
     dof: int = 0
     seconds: float = 0.0
     rounding: np.ndarray = field(default_factory=lambda: np.zeros(1))
-    peak: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    size: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    square: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     def __repr__(self) -> str:
         more = f" and {len(self.mean) - 1} more" if len(self.mean) > 1 else ""
@@ -71,10 +70,13 @@ class Estimate:
 
     @classmethod
     def of_chunk(
-        cls, samples: int, mean: np.ndarray, cov: np.ndarray, seconds: float = 0.0, peak: np.ndarray | None = None
-    ) -> Estimate:
-        """One chunk: the mean of `samples` evaluations, the covariance of that mean, and its `peak` if it is known."""
-        return cls(mean, cov, samples, 1, seconds=seconds, peak=np.zeros(1) if peak is None else peak)
+        cls, samples: int, mean: np.ndarray, cov: np.ndarray, seconds: float = 0.0,
+        size: np.ndarray | None = None, square: np.ndarray | None = None,
+    ) -> Estimate:  # fmt: skip
+        """One chunk: the mean of `samples` evaluations, the covariance of that mean, moments if they are known."""
+        none = np.zeros(1)
+        size, square = (none if each is None else each for each in (size, square))
+        return cls(mean, cov, samples, 1, seconds=seconds, size=size, square=square)
 
     @classmethod
     def exact(cls, value: np.ndarray, seconds: float = 0.0, rounding: np.ndarray | None = None) -> Estimate:
@@ -101,23 +103,34 @@ class Estimate:
         return np.diagonal(self.cov) * self.samples
 
     @property
-    def trusted(self) -> np.ndarray:
-        """(M,) is the error worth its name? Not where fewer than twenty pairs of samples make up the variance.
+    def effective(self) -> np.ndarray:
+        """(M,) the number of samples that carry the mean, (Σ|v|)² / Σv² of the values v; inf where it is not known.
 
-        A few large values then decide, and larger ones may not have come yet. Nor where the value is so small that its
-        square is 0 in floating point, nor anywhere if the chunks contradict each other.
+        L. Kish, Survey Sampling (1965): of n equal values it is n, of values with one far larger than all others 1.
+        """
+        none = np.full(np.broadcast_shapes(self.size.shape, self.mean.shape), math.inf)
+        return np.divide(self.size**2, self.square, out=none, where=(self.square > 0) & (self.samples > 0))
+
+    @property
+    def trusted(self) -> np.ndarray:
+        """(M,) is the error worth its name?
+
+        Not where few of n samples carry the mean, less than 2 n^⅔ and n/20: then their distribution may fall like a
+        power too slow for a variance, and larger values may not have come yet. Nor where the value is so small that
+        its square is 0 in floating point, nor anywhere if the chunks contradict each other.
 
         Examples
         --------
         >>> import numpy as np
         >>> from nnqft import Estimate
-        >>> Estimate.of_chunk(1000, np.ones(2), np.diag([1e-4, 1e-2]), peak=np.array([1e-6, 9e-3])).trusted.tolist()
+        >>> mean, cov = np.ones(2), np.diag([1e-4, 1e-2])
+        >>> Estimate.of_chunk(1000, mean, cov, size=np.ones(2), square=np.array([2e-3, 0.1])).trusted.tolist()
         [True, False]
         """
-        variance = np.diagonal(self.cov)
-        lost = (variance <= 0) & (self.mean != 0) & (self.samples > 0)
+        lost = (np.diagonal(self.cov) <= 0) & (self.mean != 0) & (self.samples > 0)
         agree = self.chi2_sum <= self.dof + _CONTRADICTION * math.sqrt(2 * self.dof + 1)
-        return np.asarray((_PAIRS * self.peak <= variance) & ~lost & agree)
+        enough = min(2.0 * self.samples ** (2 / 3), self.samples / 20)
+        return np.asarray((self.effective >= enough) & ~lost & agree)
 
     @property
     def chi2(self) -> float:
@@ -138,17 +151,16 @@ class Estimate:
         variance = np.diagonal(self.cov) + np.diagonal(other.cov)
         known = variance > 0
         gap = (self.mean - other.mean)[known] ** 2 / variance[known]
-        one = replace(self, cov=a * a * self.cov, peak=a * a * self.peak)
-        two = replace(other, cov=b * b * other.cov, peak=b * b * other.peak)
         return Estimate(
             mean=a * self.mean + b * other.mean,
-            cov=one.cov + two.cov,
+            cov=a * a * self.cov + b * b * other.cov,
             samples=samples,
             chunks=self.chunks + other.chunks,
             chi2_sum=self.chi2_sum + other.chi2_sum + (float(gap.mean()) if known.any() else 0.0),
             dof=self.dof + other.dof + bool(known.any()),
             seconds=self.seconds + other.seconds,
-            peak=_peak([one, two]),
+            size=a * self.size + b * other.size,
+            square=a * a * self.square + b * b * other.square,
         )
 
     def scaled(self, weight: float) -> Estimate:
@@ -163,12 +175,18 @@ class Estimate:
         """
         cov = weight**2 * self.cov if self.samples else self.cov
         return replace(
-            self, mean=weight * self.mean, cov=cov, rounding=abs(weight) * self.rounding, peak=weight**2 * self.peak
+            self,
+            mean=weight * self.mean,
+            cov=cov,
+            rounding=abs(weight) * self.rounding,
+            size=abs(weight) * self.size,
+            square=weight**2 * self.square,
         )
 
 
 def estimate_from(data: Mapping[str, Any], times: int) -> Estimate:
     """The estimate at so many times whose fields, as JSON values, these are; ValueError if they are not."""
+    size, square = data.get("size", [0.0]), data.get("square", [0.0])
     return Estimate(
         mean=array_from(data["mean"], (times,)),
         cov=array_from(data["cov"], (times, times)),
@@ -178,8 +196,9 @@ def estimate_from(data: Mapping[str, Any], times: int) -> Estimate:
         dof=whole_number("dof", data["dof"], 0),
         seconds=finite_number("seconds", data["seconds"]),
         rounding=array_from(data["rounding"], (len(data["rounding"]),)),
-        # Results written before this field existed do not say.
-        peak=array_from(data["peak"], (len(data["peak"]),)) if "peak" in data else np.zeros(1),
+        # Results written before these fields existed do not say.
+        size=array_from(size, (len(size),)),
+        square=array_from(square, (len(square),)),
     )
 
 
@@ -224,18 +243,24 @@ def add_all(estimates: Iterable[Estimate]) -> Estimate:
         dof=sum(e.dof for e in parts),
         seconds=sum(e.seconds for e in parts),
         rounding=sum((e.rounding for e in parts), np.zeros(1)),
-        peak=_peak(parts),
+        **_moments(parts),
     )
 
 
-def _peak(parts: Sequence[Estimate]) -> np.ndarray:
-    """The peak of a sum of independent estimates: that of each in proportion to the variance it brings."""
-    sampled = [part for part in parts if part.samples and part.peak.any()]
+def _moments(parts: Sequence[Estimate]) -> dict[str, np.ndarray]:
+    """`size` and `square` of a sum: samples for each that carries its mean, averaged by the variance that parts bring.
+
+    A part without variance is known, however few samples it has.
+    """
+    sampled = [part for part in parts if part.samples and part.square.any()]
     if not sampled:
-        return np.zeros(1)
-    whole = np.sum([np.diagonal(part.cov) for part in parts], axis=0)
-    share = [np.divide(np.diagonal(part.cov), whole, out=np.zeros(len(whole)), where=whole > 0) for part in sampled]
-    return np.sum([part.peak * each for part, each in zip(sampled, share, strict=True)], axis=0)
+        return {}
+    size = np.sum([part.size for part in sampled], axis=0)
+    variances = np.array([np.diagonal(part.cov) for part in sampled])
+    ratios = np.array([part.samples / part.effective for part in sampled])
+    ratio = np.divide((variances * ratios).sum(axis=0), variances.sum(axis=0), out=np.ones(len(size)),
+                      where=variances.sum(axis=0) > 0)  # fmt: skip
+    return {"size": size, "square": ratio * size**2 / sum(part.samples for part in parts)}
 
 
 def collect(

@@ -84,7 +84,8 @@ class TimeIntegral:
         grid = times if not self.theory.stationary or any(branch.below for branch in self.branches) else 1
         lines = sum(4 * (times if line.start < self.times.shape[1] or line.end < self.times.shape[1] else grid)
                     for line in self.lines)  # fmt: skip
-        return float(8 + 10 * self.dim + 8 * grid * self.dim + lines + 8 * times)
+        far = sum(len(part.columns) or times for part in self.parts if part.shape.far)
+        return float(8 + 10 * self.dim + 8 * grid * self.dim + lines + 8 * times + 40 * far * self.dim)
 
     @cached_property
     def key(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from nnqft.errors import PluginError
 from nnqft.integrals.between import Ramps
 from nnqft.integrals.kernels import call_kernel
-from nnqft.integrals.shape import BranchShape, LineShape, Part, Shape
+from nnqft.integrals.shape import BranchShape, LineShape, Part
 from nnqft.rules.parts import Array, Propagator
 
 _CLOSE = 0.8
@@ -30,9 +30,9 @@ class Evaluation:
 
     Parameters
     ----------
-    shape, wires, slopes
-        See `TimeIntegral.parts`; wires and slopes may be traced, so that one compiled integrand serves all integrals of
-        a shape.
+    part
+        See `TimeIntegral.parts`; all of it but its shape and columns may be traced, so that one compiled integrand
+        serves all integrals of a shape.
     times : (M, E) array
     u : (n, dim) array
     xp
@@ -40,18 +40,16 @@ class Evaluation:
         values yet.
     """
 
-    def __init__(
-        self, shape: Shape, wires: Sequence[Wire], times: Array, u: Array, xp: ModuleType, slopes: Array = None
-    ) -> None:
-        self.shape, self.u, self.xp, self.slopes, self.row = shape, u, xp, slopes, 0
-        self.wires: Iterator[Wire] = iter(wires)
-        self.propagators = shape.propagator_named
+    def __init__(self, part: Part, times: Array, u: Array, xp: ModuleType) -> None:
+        self.part, self.shape, self.u, self.xp, self.row = part, part.shape, u, xp, 0
+        self.wires: Iterator[Wire] = iter(part.wires)
+        self.propagators = part.shape.propagator_named
         self.grid = xp.asarray(times)
-        self.base: list[Array] = [self.grid[None, :, e] for e in range(shape.externals)]
-        self.root: list[Wire] = list(range(shape.externals))
-        self.offset: list[Array] = [0.0] * shape.externals
+        self.base: list[Array] = [self.grid[None, :, e] for e in range(part.shape.externals)]
+        self.root: list[Wire] = list(range(part.shape.externals))
+        self.offset: list[Array] = [0.0] * part.shape.externals
         self._stacks: dict[int, Array] = {}
-        self.factor: Array = shape.scale
+        self.factor: Array = part.shape.scale
         self.exponent: Array = 0.0
         self.grid_exponent: Array = 0.0
 
@@ -172,11 +170,10 @@ class Evaluation:
 
     def _slope(self, first: int) -> Callable[[Array], Array]:
         """Slopes by sets of anchors, from the rows that begin at `first`."""
-        slopes, xp = self.slopes, self.xp
-        columns = xp.arange(slopes.shape[1])
+        slopes, buckets = self.part.slopes, self.part.buckets
 
         def of(mask: Array) -> Array:
-            return slopes[first + mask][None, :] if isinstance(mask, int) else slopes[first + mask, columns]
+            return slopes[first + mask, buckets] + self.xp.zeros((1, 1))
 
         return of
 
@@ -286,9 +283,7 @@ def values_of(parts: Sequence[Part], times: Array, u: Array, xp: ModuleType) -> 
     """The integrand at points u for all external times, (n, M), of parts that may place their points differently."""
     if len(parts) == 1:
         (part,) = parts
-        return Evaluation(part.shape, part.wires, times, u, xp, part.slopes).value()
-    values = [
-        Evaluation(part.shape, part.wires, times[np.array(part.columns)], u, xp, part.slopes).value() for part in parts
-    ]
+        return Evaluation(part, times, u, xp).value()
+    values = [Evaluation(part, times[np.array(part.columns)], u, xp).value() for part in parts]
     back = np.argsort(np.concatenate([part.columns for part in parts]))
     return xp.concatenate(values, axis=1)[:, back]

@@ -90,7 +90,7 @@ def _forest_part(integral: Forest, columns: tuple[int, ...]) -> Part:
         root.append(number if rooted else root[branch.parent])
         branches.append(BranchShape(branch.propagator, len(branch.others), len(branch.below), rooted, branch.free))
         wires += [branch.parent, *branch.others, *branch.below, branch.rank, root[-1]]
-    return _part(integral, columns, branches, list(integral.lines), root, wires, np.zeros((0, 1)))
+    return _part(integral, columns, branches, list(integral.lines), root, wires, (np.zeros((0, 1)), np.zeros(1, int)))
 
 
 def _far_part(integral: Forest, columns: tuple[int, ...]) -> Part:
@@ -117,8 +117,7 @@ def _far_part(integral: Forest, columns: tuple[int, ...]) -> Part:
         wires += [branch.parent, *point.anchors, root[-1]]
         # No point lies above all of its anchors: the row of that set holds the response's own rate.
         slopes += [rates[branch.propagator][None, :], point.slopes[1:]]
-    table = np.concatenate(slopes)
-    return _part(integral, columns, branches, lines, root, wires, table if one else table[:, number])
+    return _part(integral, columns, branches, lines, root, wires, (np.concatenate(slopes), number))
 
 
 def all_lines(integral: Forest) -> list[Line]:
@@ -133,7 +132,7 @@ def all_lines(integral: Forest) -> list[Line]:
 
 def _part(
     integral: Forest, columns: tuple[int, ...], branches: list[BranchShape], lines: list[Line], root: list[int],
-    wires: list[int], slopes: np.ndarray,
+    wires: list[int], slopes: tuple[np.ndarray, np.ndarray],
 ) -> Part:  # fmt: skip
     """The part with these branches, their wires, and these lines in the integrand."""
     theory = integral.theory
@@ -162,4 +161,4 @@ def _part(
         integral.scale,
         theory.horizon if any(branch.free for branch in branches) else math.inf,
     )
-    return Part(columns, shape, tuple(wires), slopes)
+    return Part(columns, shape, tuple(wires), *slopes)

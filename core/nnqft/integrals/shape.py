@@ -158,12 +158,15 @@ class Part(NamedTuple):
     shape : Shape
     wires : tuple of int
         See `Evaluation`.
-    slopes : (R, M) or (R, 1) array
+    slopes : (R, B) array
         Of the densities of points that are placed between others (`nnqft.integrals.cuts`), a row for each set of
-        anchors of each point.
+        anchors of each point, a column for each distance on which rates depend.
+    buckets : (M,) or (1,) array of int
+        Which of these columns is that of each of the times, or of all.
     """
 
     columns: tuple[int, ...]
     shape: Shape
     wires: Sequence[Any]
     slopes: np.ndarray
+    buckets: np.ndarray

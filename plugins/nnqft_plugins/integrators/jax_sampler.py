@@ -20,7 +20,7 @@ from nnqft import AbstractIntegrator, Estimate, ExecutorError, TimeIntegral
 from nnqft.host import default_host
 from nnqft.integrals.integrand import values_of
 from nnqft.integrals.shape import Part, Shape
-from nnqft_plugins.integrators.strata import peak_of, strata_of
+from nnqft_plugins.integrators.strata import strata_of
 
 _BLOCK = 1 << 9
 """Strata that share one key of random numbers: these depend on it, and not on the device."""
@@ -75,11 +75,12 @@ class JaxIntegrator(AbstractIntegrator):
             at_once = max(1, most) if pairs > 64 * _BLOCK else 1
             sampler = _compiled(_statics(integral.parts), len(integral.times), at_once)
             words = seed.generate_state(2, np.uint32)
-            data = [(np.array(part.wires, np.int32), part.slopes) for part in integral.parts]
-            total, cov, peak = sampler(data, integral.times, state, np.array(strata), pairs, words)
-            mean, cov, peak = np.array(total) / (2 * pairs), np.array(cov) / pairs**2, np.array(peak) / pairs**2
+            data = [(np.array(part.wires, np.int32), part.slopes, part.buckets) for part in integral.parts]
+            (total, size, square), cov = sampler(data, integral.times, state, np.array(strata), pairs, words)
+            mean, cov = np.array(total) / (2 * pairs), np.array(cov) / pairs**2
+            size, square = np.array(size) / (2 * pairs), np.array(square) / (2 * pairs) ** 2
         cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
-        return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began, peak)
+        return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began, size, square)
 
 
 Statics = tuple[tuple[tuple[int, ...], Shape], ...]
@@ -105,9 +106,7 @@ def _jax() -> ModuleType:
 
 @lru_cache(maxsize=_COMPILED)
 def _compiled(statics: Statics, times: int, at_once: int) -> Callable[..., Any]:
-    """Sums over all strata of an integral of these shapes: of the values, (M,), and of products of half differences.
-
-    The third is the peak of these differences (`peak_of`).
+    """Sums over strata of integrals of these shapes: (3, M) values, sizes, squares; (M, M) of half differences.
 
     `at_once` blocks of strata are computed together.
     """
@@ -133,8 +132,8 @@ def _compiled(statics: Statics, times: int, at_once: int) -> Callable[..., Any]:
         x = xp.clip(grid[axis, left] + (position - left) * width, np.finfo(float).tiny, _BELOW_ONE)
         jacobian = xp.prod(width * increments, axis=1)
         parts = [
-            Part(columns, shape, [wires[n] for n in range(wires.shape[0])], slopes)
-            for (columns, shape), (wires, slopes) in zip(statics, data, strict=True)
+            Part(columns, shape, [wires[n] for n in range(wires.shape[0])], slopes, buckets)
+            for (columns, shape), (wires, slopes, buckets) in zip(statics, data, strict=True)
         ]
         return values_of(parts, grid_of_times, x, xp) * jacobian[:, None]
 
@@ -146,12 +145,12 @@ def _compiled(statics: Statics, times: int, at_once: int) -> Callable[..., Any]:
             # The last block may hold more strata than there are.
             weighted = xp.where((which < pairs)[:, None, :, None], weighted, 0.0)
             gap = ((weighted[:, 0] - weighted[:, 1]) / 2).reshape(-1, times)
-            total, cov, peak = so_far
-            peak = peak_of(peak, xp.diagonal(cov), gap, xp)
-            return total + weighted.sum(axis=(0, 1, 2)), cov + xp.matmul(gap.T, gap, precision="highest"), peak
+            moments, cov = so_far
+            these = xp.stack([each.sum(axis=(0, 1, 2)) for each in (weighted, xp.abs(weighted), weighted**2)])
+            return moments + these, cov + xp.matmul(gap.T, gap, precision="highest")
 
         steps = (pairs + at_once * _BLOCK - 1) // (at_once * _BLOCK)
-        return lax.fori_loop(0, steps, step, (xp.zeros(times), xp.zeros((times, times)), xp.zeros(times)))
+        return lax.fori_loop(0, steps, step, (xp.zeros((3, times)), xp.zeros((times, times))))
 
     compiled: Callable[..., Any] = jax.jit(sums)
     return compiled

@@ -16,7 +16,7 @@ import vegas
 from threadpoolctl import ThreadpoolController
 
 from nnqft import AbstractIntegrator, Estimate, TimeIntegral
-from nnqft_plugins.integrators.strata import peak_of, strata_of
+from nnqft_plugins.integrators.strata import strata_of
 
 _TRAINING_TIMES = 8
 _ROUNDING = 1e-12
@@ -88,7 +88,7 @@ class VegasIntegrator(AbstractIntegrator):
         times = len(integral.times)
         strata = strata_of(neval, integral.dim)
         grid, pairs = vegas.AdaptiveMap(list(state)), math.prod(strata)
-        total, cov, peak = np.zeros(times), np.zeros((times, times)), np.zeros(times)
+        total, size, square, cov = *np.zeros((3, times)), np.zeros((times, times))
         # One thread: the bits of a matrix product depend on how many share it.
         with _threads().limit(limits=1):
             block = max(1, min(_BLOCK, _GRID_VALUES // times))
@@ -98,12 +98,14 @@ class VegasIntegrator(AbstractIntegrator):
                 half = len(values) // 2
                 gap = (values[:half] - values[half:]) / 2
                 total += values.sum(axis=0)
-                peak = peak_of(peak, np.diagonal(cov), gap, np)
+                size += np.abs(values).sum(axis=0)
+                square += np.einsum("nm,nm->m", values, values)
                 cov += gap.T @ gap
-        mean, cov, peak = total / (2 * pairs), cov / pairs**2, peak / pairs**2
+        mean, cov = total / (2 * pairs), cov / pairs**2
         # Where the forest removes all variance, rounding is what is left.
         cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
-        return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began, peak)
+        seconds, size, square = time.process_time() - began, size / (2 * pairs), square / (2 * pairs) ** 2
+        return Estimate.of_chunk(2 * pairs, mean, cov, seconds, size, square)
 
 
 def _safest(integral: TimeIntegral, adapted: np.ndarray, y: np.ndarray) -> np.ndarray:
