@@ -252,15 +252,15 @@ def _moments(parts: Sequence[Estimate]) -> dict[str, np.ndarray]:
 
     A part without variance is known, however few samples it has.
     """
-    sampled = [part for part in parts if part.samples and part.square.any()]
-    if not sampled:
+    sampled = [part for part in parts if part.samples]
+    if not any(part.square.any() for part in sampled):
         return {}
-    size = np.sum([part.size for part in sampled], axis=0)
+    size = np.sum([np.broadcast_to(part.size, len(part.mean)) for part in sampled], axis=0)
     variances = np.array([np.diagonal(part.cov) for part in sampled])
-    ratios = np.array([part.samples / part.effective for part in sampled])
-    ratio = np.divide((variances * ratios).sum(axis=0), variances.sum(axis=0), out=np.ones(len(size)),
-                      where=variances.sum(axis=0) > 0)  # fmt: skip
-    return {"size": size, "square": ratio * size**2 / sum(part.samples for part in parts)}
+    whole = variances.sum(axis=0)
+    ratio = (variances * np.array([part.samples / part.effective for part in sampled])).sum(axis=0)
+    ratio = np.divide(ratio, whole, out=np.ones(len(size)), where=whole > 0)
+    return {"size": size, "square": ratio * size**2 / sum(part.samples for part in sampled)}
 
 
 def collect(
