@@ -107,6 +107,15 @@ class Estimate:
         """(M,) the number of samples that carry the mean, (Σ|v|)² / Σv² of the values v; inf where it is not known.
 
         L. Kish, Survey Sampling (1965): of n equal values it is n, of values with one far larger than all others 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nnqft import Estimate
+        >>> values = np.array([1.0, 1.0, 1.0, 5.0])
+        >>> size, square = np.array([values.mean()]), np.array([np.sum(values**2) / 16])
+        >>> Estimate.of_chunk(4, size, np.array([[1.0]]), size=size, square=square).effective.round(2).tolist()
+        [2.29]
         """
         none = np.full(np.broadcast_shapes(self.size.shape, self.mean.shape), math.inf)
         return np.divide(self.size**2, self.square, out=none, where=(self.square > 0) & (self.samples > 0))
