@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from nnqft import Estimate, Series
-from nnqft.integrals.estimate import add_all, collect, merge_all
+from nnqft.integrals.estimate import add_all, collect, merge_all, parts_from, parts_to_data
 
 TIMES = 3
 numbers = st.floats(-1e6, 1e6, allow_subnormal=False)
@@ -221,3 +221,56 @@ def test_chi2_sees_dishonest_errors(error, wanted):
     rng = np.random.default_rng(6)
     merged = [reduce(Estimate.merge, gaussian_chunks(rng, [100, 300, 1000], error)) for _ in range(1500)]
     assert np.mean([e.chi2 for e in merged]) == pytest.approx(wanted, rel=0.1)
+
+
+def from_values(rng, sizes) -> list[Estimate]:
+    """Chunks of values with a tail, moments included."""
+    chunks = []
+    for size in sizes:
+        v = rng.pareto(3.0, (size, 2)) * np.array([1.0, 1e-87])
+        cov = np.cov(v.T) / size
+        moments = {"size": np.abs(v).mean(axis=0), "square": (v**2).sum(axis=0) / size**2}
+        chunks.append((v, Estimate.of_chunk(size, v.mean(axis=0), cov, **moments)))
+    return chunks
+
+
+def test_moments_of_merged_chunks_are_those_of_all_values():
+    chunks = from_values(np.random.default_rng(1), (100, 700, 50))
+    merged = merge_all(estimate for _, estimate in chunks)
+    v = np.concatenate([values for values, _ in chunks])
+    assert_allclose(merged.effective, v.sum(axis=0) ** 2 / (v**2).sum(axis=0), rtol=1e-12)
+    assert_allclose(merged.scaled(-3.0).effective, merged.effective, rtol=1e-12)
+    assert_allclose(merged.scaled(-3.0).size, 3.0 * merged.size)
+
+
+def test_one_value_that_carries_all_is_not_trusted():
+    good, bad = np.ones(10_000), np.ones(10_000)
+    bad[17] = 1e4
+    moments = [np.array([m(good), m(bad)]) for m in (np.mean, lambda v: (v**2).sum() / v.size**2)]
+    estimate = Estimate.of_chunk(10_000, np.array([1.0, 2.0]), np.diag([1e-4, 1.0]), 0.0, *moments)
+    assert estimate.trusted.tolist() == [True, False]
+    # In a sum it counts by the variance that it brings.
+    constant = Estimate.of_chunk(
+        64, np.array([5.0, 5.0]), np.zeros((2, 2)), 0.0, np.full(2, 5.0), np.full(2, 25.0 / 64)
+    )
+    assert add_all([estimate, constant]).trusted.tolist() == [True, False]
+    assert add_all([estimate.scaled(1e-4), chunk(10**4, [1.0, 1.0], [1.0, 1.0])]).trusted.all()
+
+
+def test_errors_that_vanish_in_floating_point_or_contradict_each_other_are_not_trusted():
+    tiny = Estimate.of_chunk(1000, np.array([1e-170, 0.0]), np.zeros((2, 2)))
+    assert tiny.trusted.tolist() == [False, True]
+    apart = merge_all(chunk(100, [float(n % 2)], [0.01]) for n in range(20))
+    assert not apart.trusted.any()
+    assert Estimate.exact(np.array([1.0])).trusted.all()
+
+
+def test_moments_survive_json():
+    (_, estimate), *_ = from_values(np.random.default_rng(2), (100,))
+    data = parts_to_data({(1, 0): estimate})
+    again = parts_from(data, 2)[1, 0]
+    assert_array_equal(again.square, estimate.square)
+    assert_array_equal(again.size, estimate.size)
+    for each in data:
+        del each["size"], each["square"]  # written before there were any
+    assert parts_from(data, 2)[1, 0].trusted.all()

@@ -197,10 +197,14 @@ def test_estimates_survive_the_file(times, data, samples, seconds):
     numbers = st.floats(allow_nan=False, allow_infinity=False)
     mean = data.draw(hnp.arrays(float, times, elements=numbers))
     cov = data.draw(hnp.arrays(float, (times, times), elements=numbers))
-    estimate = nnqft.Estimate(mean, cov if samples else 0 * mean[:, None] * mean, samples, 3, 1.5, 2, seconds)
+    moments = {"size": np.abs(mean), "square": np.abs(mean) / 7} if samples else {}
+    cov = cov if samples else 0 * mean[:, None] * mean
+    estimate = nnqft.Estimate(mean, cov, samples, 3, 1.5, 2, seconds, **moments)
     back = _unpack(_pack(estimate))
     assert_array_equal(back.mean, mean)
-    assert_array_equal(back.cov, cov if samples else np.zeros((times, times)))
+    assert_array_equal(back.cov, cov)
+    assert_array_equal(back.size, estimate.size)
+    assert_array_equal(back.square, estimate.square)
     assert (back.samples, back.chunks, back.chi2_sum, back.dof, back.seconds) == (samples, 3, 1.5, 2, seconds)
 
 

@@ -274,7 +274,8 @@ def _pack(estimate: Estimate) -> bytes:
     head = _HEAD.pack(
         estimate.samples, estimate.chunks, estimate.chi2_sum, estimate.dof, estimate.seconds, times, len(rounding)
     )
-    arrays = [estimate.mean, rounding] + ([estimate.cov.ravel()] if estimate.samples else [])
+    moments = [np.broadcast_to(each, times) for each in (estimate.size, estimate.square)]
+    arrays = [estimate.mean, rounding] + ([estimate.cov.ravel(), *moments] if estimate.samples else [])
     return head + np.concatenate(arrays).astype("<f8").tobytes()
 
 
@@ -282,5 +283,7 @@ def _unpack(body: bytes) -> Estimate:
     samples, chunks, chi2_sum, dof, seconds, times, bounds = _HEAD.unpack_from(body)
     numbers = np.frombuffer(body, "<f8", offset=_HEAD.size).astype(float)
     mean, rounding, rest = numbers[:times], numbers[times : times + bounds], numbers[times + bounds :]
-    cov = rest.reshape(times, times) if samples else np.broadcast_to(0.0, (times, times))
-    return Estimate(mean, cov, samples, chunks, chi2_sum, dof, seconds, rounding)
+    if not samples:
+        return Estimate(mean, np.broadcast_to(0.0, (times, times)), 0, chunks, chi2_sum, dof, seconds, rounding)
+    cov, moments = rest[: times * times].reshape(times, times), rest[times * times :].reshape(2, times)
+    return Estimate(mean, cov, samples, chunks, chi2_sum, dof, seconds, rounding, *moments)

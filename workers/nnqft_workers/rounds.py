@@ -23,6 +23,8 @@ BUDGET = 10**8
 _GROWTH = 8
 """A round may multiply an integral's samples by this at most: a wrong variance is seen before it costs much."""
 _MARGIN = 1.05
+_DOUBT = 2.0
+"""What the ratio of error and tolerance is taken for, at least, where the error is not to be trusted."""
 
 
 class ChunkId(NamedTuple):
@@ -72,21 +74,26 @@ class Rounds:
         known = [e for e in estimates if e is not None]
         if len(known) < len(self.work):
             return math.inf, []
-        weights = np.array([w.weight for w in self.work])[:, None]
-        # Sums along an axis, not matrix products: the bits of those depend on how many threads share them.
-        total = (weights * np.array([e.mean for e in known])).sum(axis=0)
-        variances = weights**2 * np.array([e.cov.diagonal() for e in known])
-        variance = variances.sum(axis=0)
+        variances = np.array([w.weight for w in self.work])[:, None] ** 2 * np.array([e.cov.diagonal() for e in known])
+        whole = _sum_of(self.work, variances, known)
+        total, variance = whole.mean, whole.cov.diagonal()
         bound = self.target.tolerance(total)
         # Without a target the shares are those of the best relative error, and the budget alone ends it.
         excess = math.inf if self.target.only_budget else _excess(variance, bound)
+        doubt = ~whole.trusted
+        if doubt.any() and excess <= 1.0:
+            excess = _DOUBT
         if self.target.only_budget:
             bound = np.abs(total)
         # Where no error is allowed (a sum of zero under rtol alone) the error itself is the unit, so that all times
         # count alike; where there is no error either, any unit does.
         scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
         scale[scale == 0.0] = 1.0
-        spread = (variances * np.array([e.samples for e in known], float)[:, None] / scale)[self.sampled]
+        # An error that is not to be trusted counts as this much too large, so that more samples are taken.
+        short = doubt & (variance > 0) & (variance < _DOUBT**2 * scale)
+        enlarged = np.where(short, _DOUBT**2 * scale / np.where(short, variance, 1.0), 1.0)
+        samples = np.array([e.samples for e in known], float)[:, None]
+        spread = (variances * samples / scale * enlarged)[self.sampled]
         if excess <= 1.0 or self.budget - spent < LEAST or not spread.any():
             return excess, []
         return excess, self._round(spread, self.budget - spent, math.isfinite(excess))
@@ -145,6 +152,28 @@ def _within(plan: Iterable[ChunkId], left: int) -> list[ChunkId]:
         kept.append(key)
         left -= key.samples
     return kept
+
+
+def _sum_of(work: Sequence[Work], variances: np.ndarray, estimates: Sequence[Estimate]) -> Estimate:
+    """The sum of the estimates with their weights, (D, M) variances included, without covariances between times."""
+    weights = np.array([w.weight for w in work])[:, None]
+    # Sums along an axis, not matrix products: the bits of those depend on how many threads share them.
+    variance = variances.sum(axis=0)
+    # As in the sum of a result: parts count by the variance that they bring.
+    samples = sum(e.samples for e in estimates)
+    ratios = np.array([e.samples / e.effective for e in estimates])
+    shares = np.divide(variances, variance, out=np.zeros_like(variances), where=variance > 0)
+    size = (np.abs(weights) * np.array([np.broadcast_to(e.size, len(e.mean)) for e in estimates])).sum(axis=0)
+    return Estimate(
+        mean=(weights * np.array([e.mean for e in estimates])).sum(axis=0),
+        cov=np.diag(variance),
+        samples=samples,
+        chunks=sum(e.chunks for e in estimates),
+        chi2_sum=sum(e.chi2_sum for e in estimates),
+        dof=sum(e.dof for e in estimates),
+        size=size,
+        square=(ratios * shares).sum(axis=0) * size**2 / max(1, samples),
+    )
 
 
 def _excess(variance: np.ndarray, bound: np.ndarray) -> float:

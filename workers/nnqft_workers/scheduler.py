@@ -102,6 +102,8 @@ class _Run:
             self.excess, plan = self.rounds.next(self.estimates, self.spent)
             if self.excess <= 1.0:
                 return True, "target met"
+        if not self.target.only_budget and self.rounds.budget - self.spent >= LEAST:
+            return False, "no more samples would help"
         return self.target.only_budget, f"budget of {self.rounds.budget:,} samples spent"
 
     def notes(self) -> tuple[str, ...]:

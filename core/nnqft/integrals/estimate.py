@@ -14,6 +14,9 @@ from nnqft.checks import finite_number, whole_number
 from nnqft.files import array_from, to_plain
 from nnqft.show.numbers import value_with_error
 
+_CONTRADICTION = 10.0
+"""Standard deviations by which the χ² of the merges may exceed its number."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
@@ -34,6 +37,9 @@ class Estimate:
         Processor time spent.
     rounding : (M,) array
         Bound of the rounding error of an exact value; 0 where sampling dominates it by far.
+    size, square : (M,) arrays
+        Mean of the absolute values that were averaged, and Σ of their squares over the squared number of samples: two
+        moments of their distribution, whatever strata they come from. One number 0 if the integrator does not say.
 
     Examples
     --------
@@ -54,6 +60,8 @@ class Estimate:
     dof: int = 0
     seconds: float = 0.0
     rounding: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    size: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    square: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     def __repr__(self) -> str:
         more = f" and {len(self.mean) - 1} more" if len(self.mean) > 1 else ""
@@ -61,9 +69,14 @@ class Estimate:
         return f"Estimate({first}{more}, {f'{self.samples:,} samples' if self.samples else 'exact'})"
 
     @classmethod
-    def of_chunk(cls, samples: int, mean: np.ndarray, cov: np.ndarray, seconds: float = 0.0) -> Estimate:
-        """One chunk: the mean of `samples` evaluations, and the covariance of that mean."""
-        return cls(mean, cov, samples, 1, seconds=seconds)
+    def of_chunk(
+        cls, samples: int, mean: np.ndarray, cov: np.ndarray, seconds: float = 0.0,
+        size: np.ndarray | None = None, square: np.ndarray | None = None,
+    ) -> Estimate:  # fmt: skip
+        """One chunk: the mean of `samples` evaluations, the covariance of that mean, moments if they are known."""
+        none = np.zeros(1)
+        size, square = (none if each is None else each for each in (size, square))
+        return cls(mean, cov, samples, 1, seconds=seconds, size=size, square=square)
 
     @classmethod
     def exact(cls, value: np.ndarray, seconds: float = 0.0, rounding: np.ndarray | None = None) -> Estimate:
@@ -88,6 +101,45 @@ class Estimate:
     def variance_per_sample(self) -> np.ndarray:
         """(M,) variance of the mean times the number of samples."""
         return np.diagonal(self.cov) * self.samples
+
+    @property
+    def effective(self) -> np.ndarray:
+        """(M,) the number of samples that carry the mean, (Σ|v|)² / Σv² of the values v; inf where it is not known.
+
+        L. Kish, Survey Sampling (1965): of n equal values it is n, of values with one far larger than all others 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nnqft import Estimate
+        >>> values = np.array([1.0, 1.0, 1.0, 5.0])
+        >>> size, square = np.array([values.mean()]), np.array([np.sum(values**2) / 16])
+        >>> Estimate.of_chunk(4, size, np.array([[1.0]]), size=size, square=square).effective.round(2).tolist()
+        [2.29]
+        """
+        none = np.full(np.broadcast_shapes(self.size.shape, self.mean.shape), math.inf)
+        return np.divide(self.size**2, self.square, out=none, where=(self.square > 0) & (self.samples > 0))
+
+    @property
+    def trusted(self) -> np.ndarray:
+        """(M,) is the error worth its name?
+
+        Not where few of n samples carry the mean, less than 2 n^⅔ and n/20: then their distribution may fall like a
+        power too slow for a variance, and larger values may not have come yet. Nor where the value is so small that
+        its square is 0 in floating point, nor anywhere if the chunks contradict each other.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from nnqft import Estimate
+        >>> mean, cov = np.ones(2), np.diag([1e-4, 1e-2])
+        >>> Estimate.of_chunk(1000, mean, cov, size=np.ones(2), square=np.array([2e-3, 0.1])).trusted.tolist()
+        [True, False]
+        """
+        lost = (np.diagonal(self.cov) <= 0) & (self.mean != 0) & (self.samples > 0)
+        agree = self.chi2_sum <= self.dof + _CONTRADICTION * math.sqrt(2 * self.dof + 1)
+        enough = min(2.0 * self.samples ** (2 / 3), self.samples / 20)
+        return np.asarray((self.effective >= enough) & ~lost & agree)
 
     @property
     def chi2(self) -> float:
@@ -116,6 +168,8 @@ class Estimate:
             chi2_sum=self.chi2_sum + other.chi2_sum + (float(gap.mean()) if known.any() else 0.0),
             dof=self.dof + other.dof + bool(known.any()),
             seconds=self.seconds + other.seconds,
+            size=a * self.size + b * other.size,
+            square=a * a * self.square + b * b * other.square,
         )
 
     def scaled(self, weight: float) -> Estimate:
@@ -129,11 +183,19 @@ class Estimate:
         [1.5]
         """
         cov = weight**2 * self.cov if self.samples else self.cov
-        return replace(self, mean=weight * self.mean, cov=cov, rounding=abs(weight) * self.rounding)
+        return replace(
+            self,
+            mean=weight * self.mean,
+            cov=cov,
+            rounding=abs(weight) * self.rounding,
+            size=abs(weight) * self.size,
+            square=weight**2 * self.square,
+        )
 
 
 def estimate_from(data: Mapping[str, Any], times: int) -> Estimate:
     """The estimate at so many times whose fields, as JSON values, these are; ValueError if they are not."""
+    size, square = data.get("size", [0.0]), data.get("square", [0.0])
     return Estimate(
         mean=array_from(data["mean"], (times,)),
         cov=array_from(data["cov"], (times, times)),
@@ -143,6 +205,9 @@ def estimate_from(data: Mapping[str, Any], times: int) -> Estimate:
         dof=whole_number("dof", data["dof"], 0),
         seconds=finite_number("seconds", data["seconds"]),
         rounding=array_from(data["rounding"], (len(data["rounding"]),)),
+        # Results written before these fields existed do not say.
+        size=array_from(size, (len(size),)),
+        square=array_from(square, (len(square),)),
     )
 
 
@@ -187,7 +252,24 @@ def add_all(estimates: Iterable[Estimate]) -> Estimate:
         dof=sum(e.dof for e in parts),
         seconds=sum(e.seconds for e in parts),
         rounding=sum((e.rounding for e in parts), np.zeros(1)),
+        **_moments(parts),
     )
+
+
+def _moments(parts: Sequence[Estimate]) -> dict[str, np.ndarray]:
+    """`size` and `square` of a sum: samples for each that carries its mean, averaged by the variance that parts bring.
+
+    A part without variance is known, however few samples it has.
+    """
+    sampled = [part for part in parts if part.samples]
+    if not any(part.square.any() for part in sampled):
+        return {}
+    size = np.sum([np.broadcast_to(part.size, len(part.mean)) for part in sampled], axis=0)
+    variances = np.array([np.diagonal(part.cov) for part in sampled])
+    whole = variances.sum(axis=0)
+    ratio = (variances * np.array([part.samples / part.effective for part in sampled])).sum(axis=0)
+    ratio = np.divide(ratio, whole, out=np.ones(len(size)), where=whole > 0)
+    return {"size": size, "square": ratio * size**2 / sum(part.samples for part in sampled)}
 
 
 def collect(

@@ -18,7 +18,8 @@ from nnqft.checks import one_line_keywords
 from nnqft.errors import InputError, TheoryError
 from nnqft.graphs.diagram import Diagram
 from nnqft.graphs.parts import Line, Point
-from nnqft.integrals.integral import FREE, Branch, Factor, TimeIntegral, memories_of
+from nnqft.integrals.integral import TimeIntegral, memories_of
+from nnqft.integrals.shape import FREE, Branch, Factor
 from nnqft.rules.theory import Theory
 
 

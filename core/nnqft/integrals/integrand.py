@@ -8,10 +8,16 @@ from types import ModuleType
 
 import numpy as np
 
-from nnqft.errors import PluginError, raised
-from nnqft.integrals.shape import BranchShape, LineShape, Shape
+from nnqft.errors import PluginError
+from nnqft.integrals.between import Ramps
+from nnqft.integrals.kernels import call_kernel
+from nnqft.integrals.shape import BranchShape, LineShape, Part
 from nnqft.rules.parts import Propagator
 from nnqft.rules.term import Array, Term
+
+_CLOSE = 0.8
+"""Below this quantile of a response's own delay a point is close to its parent."""
+_BELOW_ONE = 1.0 - 2.0**-53
 
 Wire = int | Array
 """The number of a point, or a traced integer where the integrand is compiled."""
@@ -25,9 +31,9 @@ class Evaluation:
 
     Parameters
     ----------
-    shape, wires
-        See `TimeIntegral.shape_and_wires`; wires may be traced, so that one compiled integrand serves all integrals of
-        a shape.
+    part
+        See `TimeIntegral.parts`; all of it but its shape and columns may be traced, so that one compiled integrand
+        serves all integrals of a shape.
     times : (M, E) array
     u : (n, dim) array
     xp
@@ -35,16 +41,16 @@ class Evaluation:
         values yet.
     """
 
-    def __init__(self, shape: Shape, wires: Sequence[Wire], times: Array, u: Array, xp: ModuleType) -> None:
-        self.shape, self.u, self.xp = shape, u, xp
-        self.wires: Iterator[Wire] = iter(wires)
-        self.propagators = shape.propagator_named
+    def __init__(self, part: Part, times: Array, u: Array, xp: ModuleType) -> None:
+        self.part, self.shape, self.u, self.xp, self.row = part, part.shape, u, xp, 0
+        self.wires: Iterator[Wire] = iter(part.wires)
+        self.propagators = part.shape.propagator_named
         self.grid = xp.asarray(times)
-        self.base: list[Array] = [self.grid[None, :, e] for e in range(shape.externals)]
-        self.root: list[Wire] = list(range(shape.externals))
-        self.offset: list[Array] = [0.0] * shape.externals
+        self.base: list[Array] = [self.grid[None, :, e] for e in range(part.shape.externals)]
+        self.root: list[Wire] = list(range(part.shape.externals))
+        self.offset: list[Array] = [0.0] * part.shape.externals
         self._stacks: dict[int, Array] = {}
-        self.factor: Array = shape.scale
+        self.factor: Array = part.shape.scale
         self.exponent: Array = 0.0
         self.grid_exponent: Array = 0.0
 
@@ -66,6 +72,9 @@ class Evaluation:
 
     def _place(self, branch: BranchShape, u: Array) -> None:
         """Give the next internal point its time, and the integrand the weight of that choice."""
+        if branch.anchors:
+            self._place_between(branch, u)
+            return
         parents, below = self._wires(1 + branch.others), self._wires(branch.below)
         rank, root = self._wires(2)
         if branch.free:
@@ -117,6 +126,57 @@ class Evaluation:
         delay = -xp.log1p(-u * reach) / rate
         self.factor = self.factor * reach / (rate * xp.exp(-rate * delay))
         self._append(None, latest - delay)
+
+    def _place_between(self, branch: BranchShape, u: Array) -> None:
+        """Between all the points placed before to which lines lead from here; all lines stay in the integrand."""
+        xp = self.xp
+        parent, *anchors = self._wires(1 + branch.anchors)
+        (root,) = self._wires(1)
+        response = self.propagators[branch.propagator]
+        first, self.row = self.row, self.row + (1 << branch.anchors)
+        floor = None if self.shape.stationary else 0.0
+        heavy = response.kernel is not None
+        ramps = Ramps.between([self._time_or_offset(a, branch) for a in anchors], self._slope(first), floor, heavy, xp)
+        if response.delay is None:
+            time, weight, _ = ramps.draw(u)
+        else:
+            time, weight = self._place_by_both(response, ramps, self._time_or_offset(parent, branch), u)
+        self.factor = self.factor * weight
+        self._append(None if branch.rooted else root, time)
+
+    def _place_by_both(self, response: Propagator, ramps: Ramps, start: Array, u: Array) -> tuple[Array, Array]:
+        """Close to its parent a point is placed by the response's own delay, which may know of a singularity there.
+
+        The delay gets the share of the samples that the ramps have in that place; where the response is a function,
+        which no ramp need resemble, it gets half of them at least.
+        """
+        xp = self.xp
+        room = None if self.shape.stationary else start
+        reach, _ = self._sampled_delay(response, _CLOSE + 0.0 * u, room)
+        total = sum(ramps.masses())
+        inside = sum(ramps.masses(start - reach)) / xp.where(total > 0, total, 1.0)
+        share = xp.maximum(inside, 0.5) if ramps.heavy else inside
+        close = u < share
+        delay, density = self._sampled_delay(response, xp.where(close, u / share * _CLOSE, 0.5), room)
+        rest = xp.where(close, 1.0, 1.0 - share)
+        below = inside + (u - share) * (1.0 - inside) / xp.where(rest > 0, rest, 1.0)
+        time, weight, _ = ramps.draw(xp.clip(below, 0.0, _BELOW_ONE))
+        time = xp.minimum(time, start - reach)
+        weight = weight * (1.0 - inside) / xp.where(rest > 0, rest, 1.0)
+        return xp.where(close, start - delay, time), xp.where(close, _CLOSE / (density * share), weight)
+
+    def _time_or_offset(self, point: Wire, branch: BranchShape) -> Array:
+        """The time of a point, for a point that hangs from none; else its offset from the root of both."""
+        return self.time(point) if branch.rooted else self._pick(self.offset, point)
+
+    def _slope(self, first: int) -> Callable[[Array], Array]:
+        """Slopes by sets of anchors, from the rows that begin at `first`."""
+        slopes, buckets = self.part.slopes, self.part.buckets
+
+        def of(mask: Array) -> Array:
+            return slopes[first + mask, buckets] + self.xp.zeros((1, 1))
+
+        return of
 
     def _latest(self, parents: list[Wire]) -> Array:
         """The latest time that a point's parents leave it."""
@@ -229,14 +289,11 @@ def _plain_decay(line: Propagator) -> Term | None:
     return None if term.early or term.oscillates or term.left != "either" else term
 
 
-def call_kernel(what: str, call: Callable[[], Array], shape: tuple[int, ...], xp: ModuleType) -> Array:
-    """The kernel's value, or PluginError if it raises, has another shape than its times, or is not finite."""
-    try:
-        value = xp.asarray(call())
-    except Exception as error:  # a plugin's code may raise anything
-        raise PluginError(f"{what} raised {raised(error)}") from error
-    if value.shape not in ((), shape):
-        raise PluginError(f"{what} returned shape {tuple(value.shape)} for times of shape {shape}")
-    if xp is np and not np.isfinite(value).all():
-        raise PluginError(f"{what} returned a value that is not finite")
-    return value
+def values_of(parts: Sequence[Part], times: Array, u: Array, xp: ModuleType) -> Array:
+    """The integrand at points u for all external times, (n, M), of parts that may place their points differently."""
+    if len(parts) == 1:
+        (part,) = parts
+        return Evaluation(part, times, u, xp).value()
+    values = [Evaluation(part, times[np.array(part.columns)], u, xp).value() for part in parts]
+    back = np.argsort(np.concatenate([part.columns for part in parts]))
+    return xp.concatenate(values, axis=1)[:, back]

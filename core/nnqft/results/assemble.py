@@ -14,6 +14,7 @@ from nnqft.interfaces.executor import Outcome
 from nnqft.results.result import Result
 from nnqft.results.rows import DiagramRows
 from nnqft.results.series import Series
+from nnqft.results.tables import time_label
 from nnqft.results.truncation import Beyond, growing
 from nnqft.stages.jobs import Job, number_ranges
 from nnqft.stages.request import Request
@@ -46,10 +47,11 @@ def make_result(
     if not which:
         keys, monomials, which, weights = [(0, 0)], ["1"], [-1], [0.0]
         estimates = {-1: Estimate.exact(np.zeros(len(request.times)))}
-    series = collect(keys, weights, which, estimates)
+    series = Series(collect(keys, weights, which, estimates), _coupling(diagrams), diagrams.theory.N)
+    notes += _doubts(request, series.total)
     return Result(
         request=request,
-        series=Series(series, _coupling(diagrams), diagrams.theory.N),
+        series=series,
         by_coupling=collect(monomials, weights, which, estimates),
         diagrams=DiagramRows(diagrams, job, outcome.estimates, have),
         converged=outcome.converged,
@@ -60,6 +62,17 @@ def make_result(
         by_degree=by_degree,
         beyond=Beyond.of(diagrams.theory, diagrams.layout.externals),
     )
+
+
+def _doubts(request: Request, total: Estimate) -> list[str]:
+    """A note if errors are not to be trusted, with the first of the times."""
+    if not len(at := np.flatnonzero(~total.trusted)):
+        return []
+    more = f" and {len(at) - 1} more" if len(at) > 1 else ""
+    return [
+        f"do not trust the error at {time_label(request, int(at[0]))}{more}: a few samples make up the variance, or"
+        " chunks contradict each other; take more samples, or integrator='exact'"
+    ]
 
 
 def _coupling(diagrams: DiagramSet) -> float:

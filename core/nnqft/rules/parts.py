@@ -120,6 +120,12 @@ class Propagator:
         return self.left == self.right or (self.kernel is None and all(term.left == "either" for term in self.terms))
 
     @property
+    def single(self) -> bool:
+        """Is it one decay on both sides, or several of one rate that differ by their memory of the start?"""
+        plain = all(term.left == "either" and not term.oscillates for term in self.terms)
+        return self.kernel is None and plain and len({term.rate for term in self.terms}) == 1
+
+    @property
     def exponential_rate(self) -> float | None:
         """Rate of the delay when it is sampled exponentially, else None."""
         if self.delay is not None:

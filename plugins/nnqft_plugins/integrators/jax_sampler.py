@@ -7,7 +7,7 @@ compiled once for a shape of integrals (`nnqft.integrals.shape`) and number of t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -20,8 +20,8 @@ from nnqft import AbstractIntegrator, Estimate, ExecutorError, TimeIntegral
 from nnqft.host import default_host
 from nnqft.identity.abstract import UnseenError
 from nnqft.identity.walk import Walk
-from nnqft.integrals.integrand import Evaluation
-from nnqft.integrals.shape import Shape
+from nnqft.integrals.integrand import values_of
+from nnqft.integrals.shape import Part, Shape
 from nnqft_plugins.integrators.strata import strata_of
 
 _BLOCK = 1 << 9
@@ -51,7 +51,7 @@ class JaxIntegrator(AbstractIntegrator):
         if find_spec("jax") is None:
             return "JAX is not installed; pip install 'nnqft[gpu]'"
         try:
-            hash(integral.shape_and_wires[0])
+            hash(_statics(integral.parts))
         except TypeError:
             return "the parameters of a line or factor cannot be hashed; make them tuples"
         return True
@@ -70,18 +70,27 @@ class JaxIntegrator(AbstractIntegrator):
         jax = _jax()
         strata = strata_of(neval, integral.dim)
         pairs = int(np.prod(strata))
-        shape, wires = integral.shape_and_wires
         # The caller's own precision stays as it is.
         with jax.enable_x64(True):
             most = _VALUES["cpu" if jax.default_backend() == "cpu" else "gpu"] // (2 * _BLOCK * len(integral.times))
             # Small samples would pay for a large block that is mostly empty.
             at_once = max(1, most) if pairs > 64 * _BLOCK else 1
-            sampler = _sampler(shape, len(integral.times), at_once)
+            sampler = _sampler(_statics(integral.parts), len(integral.times), at_once)
             words = seed.generate_state(2, np.uint32)
-            total, cov = sampler(np.array(wires, np.int32), integral.times, state, np.array(strata), pairs, words)
+            data = [(np.array(part.wires, np.int32), part.slopes, part.buckets) for part in integral.parts]
+            (total, size, square), cov = sampler(data, integral.times, state, np.array(strata), pairs, words)
             mean, cov = np.array(total) / (2 * pairs), np.array(cov) / pairs**2
+            size, square = np.array(size) / (2 * pairs), np.array(square) / (2 * pairs) ** 2
         cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
-        return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began)
+        return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began, size, square)
+
+
+Statics = tuple[tuple[tuple[int, ...], Shape], ...]
+"""Of each part of an integral what code is compiled for: its columns of the times, and its shape."""
+
+
+def _statics(parts: Sequence[Part]) -> Statics:
+    return tuple((part.columns, part.shape) for part in parts)
 
 
 @cache
@@ -97,32 +106,34 @@ def _jax() -> ModuleType:
     return jax
 
 
-def _sampler(shape: Shape, times: int, at_once: int) -> Callable[..., Any]:
-    """The compiled sums of `_compiled`, compiled again if functions in the shape would not compute the same any more.
+def _sampler(statics: Statics, times: int, at_once: int) -> Callable[..., Any]:
+    """The compiled sums of `_compiled`, compiled again if functions in a shape would not compute the same any more.
 
     Compiled code holds the globals and attributes that a function read when it was compiled.
     """
-    functions = [(line.kernel, line.delay, line.params) for line in shape.propagators if line.kernel or line.delay] + [
-        (vertex.kernel, shape.parameters) for vertex in shape.vertices
+    shapes = [shape for _, shape in statics]
+    lines = [line for shape in shapes for line in shape.propagators if line.kernel or line.delay]
+    functions = [(line.kernel, line.delay, line.params) for line in lines] + [
+        (vertex.kernel, shape.parameters) for shape in shapes for vertex in shape.vertices
     ]
     if not functions:
-        return _compiled(shape, times, at_once, b"")
+        return _compiled(statics, times, at_once, b"")
     try:
         seen = Walk().digest(functions)
     except UnseenError:
-        return _compiled.__wrapped__(shape, times, at_once, b"")
-    return _compiled(shape, times, at_once, seen)
+        return _compiled.__wrapped__(statics, times, at_once, b"")
+    return _compiled(statics, times, at_once, seen)
 
 
 @lru_cache(maxsize=_COMPILED)
-def _compiled(shape: Shape, times: int, at_once: int, seen: bytes) -> Callable[..., Any]:
-    """Sums over all strata of an integral of this shape: of the values, (M,), and of products of half differences.
+def _compiled(statics: Statics, times: int, at_once: int, seen: bytes) -> Callable[..., Any]:
+    """Sums over strata of integrals of these shapes: (3, M) values, sizes, squares; (M, M) of half differences.
 
     `at_once` blocks of strata are computed together. `seen` is the digest of the functions in the shape.
     """
     jax = _jax()
     xp, lax = jax.numpy, jax.lax
-    dim = len(shape.branches)
+    dim = len(statics[0][1].branches)
 
     def block(number: Any, strata: Any, words: Any) -> Any:
         """Two uniform points in each of the block's strata, (2, strata, dim), and the numbers of these strata."""
@@ -132,7 +143,7 @@ def _compiled(shape: Shape, times: int, at_once: int, seen: bytes) -> Callable[.
         corner = xp.stack(xp.unravel_index(which, [strata[axis] for axis in range(dim)]), axis=1)
         return (corner + inside) / strata, which
 
-    def values(u: Any, grid: Any, wires: Any, grid_of_times: Any) -> Any:
+    def values(u: Any, grid: Any, data: Any, grid_of_times: Any) -> Any:
         """Integrand × Jacobian at points of the map, (n, M)."""
         increments = grid.shape[1] - 1
         position = u * increments
@@ -141,22 +152,26 @@ def _compiled(shape: Shape, times: int, at_once: int, seen: bytes) -> Callable[.
         width = grid[axis, left + 1] - grid[axis, left]
         x = xp.clip(grid[axis, left] + (position - left) * width, np.finfo(float).tiny, _BELOW_ONE)
         jacobian = xp.prod(width * increments, axis=1)
-        wire = [wires[n] for n in range(wires.shape[0])]
-        return Evaluation(shape, wire, grid_of_times, x, xp).value() * jacobian[:, None]
+        parts = [
+            Part(columns, shape, [wires[n] for n in range(wires.shape[0])], slopes, buckets)
+            for (columns, shape), (wires, slopes, buckets) in zip(statics, data, strict=True)
+        ]
+        return values_of(parts, grid_of_times, x, xp) * jacobian[:, None]
 
-    def sums(wires: Any, grid_of_times: Any, grid: Any, strata: Any, pairs: Any, words: Any) -> Any:
+    def sums(data: Any, grid_of_times: Any, grid: Any, strata: Any, pairs: Any, words: Any) -> Any:
         def step(n: Any, so_far: Any) -> Any:
             numbers = n * at_once + xp.arange(at_once)
             u, which = jax.vmap(lambda number: block(number, strata, words))(numbers)
-            weighted = values(u.reshape(-1, dim), grid, wires, grid_of_times).reshape(at_once, 2, _BLOCK, times)
+            weighted = values(u.reshape(-1, dim), grid, data, grid_of_times).reshape(at_once, 2, _BLOCK, times)
             # The last block may hold more strata than there are.
             weighted = xp.where((which < pairs)[:, None, :, None], weighted, 0.0)
             gap = ((weighted[:, 0] - weighted[:, 1]) / 2).reshape(-1, times)
-            total, cov = so_far
-            return total + weighted.sum(axis=(0, 1, 2)), cov + xp.matmul(gap.T, gap, precision="highest")
+            moments, cov = so_far
+            these = xp.stack([each.sum(axis=(0, 1, 2)) for each in (weighted, xp.abs(weighted), weighted**2)])
+            return moments + these, cov + xp.matmul(gap.T, gap, precision="highest")
 
         steps = (pairs + at_once * _BLOCK - 1) // (at_once * _BLOCK)
-        return lax.fori_loop(0, steps, step, (xp.zeros(times), xp.zeros((times, times))))
+        return lax.fori_loop(0, steps, step, (xp.zeros((3, times)), xp.zeros((times, times))))
 
     compiled: Callable[..., Any] = jax.jit(sums)
     return compiled

@@ -87,7 +87,7 @@ class VegasIntegrator(AbstractIntegrator):
         times = len(integral.times)
         strata = strata_of(neval, integral.dim)
         grid, pairs = vegas.AdaptiveMap(list(state)), math.prod(strata)
-        total, cov = np.zeros(times), np.zeros((times, times))
+        total, size, square, cov = *np.zeros((3, times)), np.zeros((times, times))
         # One thread: the bits of a matrix product depend on how many share it.
         with one_thread():
             block = max(1, min(_BLOCK, _GRID_VALUES // times))
@@ -97,11 +97,14 @@ class VegasIntegrator(AbstractIntegrator):
                 half = len(values) // 2
                 gap = (values[:half] - values[half:]) / 2
                 total += values.sum(axis=0)
+                size += np.abs(values).sum(axis=0)
+                square += np.einsum("nm,nm->m", values, values)
                 cov += gap.T @ gap
         mean, cov = total / (2 * pairs), cov / pairs**2
         # Where the forest removes all variance, rounding is what is left.
         cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
-        return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began)
+        seconds, size, square = time.process_time() - began, size / (2 * pairs), square / (2 * pairs) ** 2
+        return Estimate.of_chunk(2 * pairs, mean, cov, seconds, size, square)
 
 
 def _safest(integral: TimeIntegral, adapted: np.ndarray, y: np.ndarray) -> np.ndarray:

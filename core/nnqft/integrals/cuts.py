@@ -1,0 +1,176 @@
+"""Where the points of a diagram lie when its external times are far apart: the cheapest cuts between them.
+
+Let every line decay like e^{−rate·|t−s|}. If the set S of points lies above a level u and the others below it, the
+lines that cross the level cost the integrand e^{−cut(S) du}. Some points are placed already, the others go where they
+cost least, so what is to be paid at the level is the least cut, over all places of the others. As a function of the
+time of one more point, the logarithm of the best that can still become of the integrand is therefore linear between
+the times of the points placed before, with slopes that are differences of least cuts.
+
+From that density points are drawn one after the other (`nnqft.integrals.between`). Each normalisation makes up for
+the best value that came before it but for a width, which is at most the distance of the external times and some decay
+times. The product telescopes: the integrand over the density is bounded by a power of that distance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nnqft.graphs.parts import Line
+from nnqft.rules.parts import Propagator
+
+_LADDER = math.sqrt(2.0)
+"""Distances are rounded up to powers of this where rates depend on them."""
+_STEPS = 17
+_FASTEST = 4.0
+"""A correlator's rate is at most this times the fastest response's: what decays faster than any exponential is flat
+first, and no exponential over its whole length is above it."""
+_TAIL = 0.5
+"""Correlators count by this fraction below all points they lead to, where a function may decay slower than before."""
+
+
+class Anchored(NamedTuple):
+    """How one internal point is placed: the points that it is drawn between, and the slopes of its density.
+
+    `slopes[S, b]`, in 1/time, is that of the logarithm of the density where the anchors of the bit set S are later
+    than the point, for rates of the distance b; nan where the point may not lie. There is no row for the empty set,
+    row 0, that allows the point: it hangs from a response.
+    """
+
+    anchors: tuple[int, ...]
+    slopes: np.ndarray
+
+
+def distances(times: np.ndarray) -> np.ndarray:
+    """(M,) the distance of the latest and the earliest external time of each column, in the theory's unit of time."""
+    return np.ptp(times, axis=1)
+
+
+def buckets(reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances rounded up to a ladder, (B,) increasing, and the number in it of each of the (M,) given ones."""
+    steps = np.ceil(np.log(np.maximum(reach, 1e-300)) / math.log(_LADDER) - 1e-9)
+    ladder, number = np.unique(steps, return_inverse=True)
+    return _LADDER**ladder, number
+
+
+def decay_rate(line: Propagator, reach: float, latest: float, stationary: bool, response: bool) -> float:
+    """The slowest rate, in 1/time, at which a line falls from its largest value over distances up to `reach`.
+
+    With it an exponential lies above the line over all of the distance, up to a factor. For one exponential it is that
+    one's rate, for a sum or a function the slope of the chord. From rest all starts s ≥ 0 that end before `latest`
+    count.
+    """
+    if line.single:
+        return float(line.terms[0].rate.real)
+    lags = np.concatenate([[1e-9 * reach], reach * np.linspace(1 / 8, 1.0, _STEPS)])[:, None]
+    starts = np.zeros((1, 1)) if stationary else np.linspace(0.02, 1.0, _STEPS) * np.maximum(latest - lags, 0.0)
+    with np.errstate(all="ignore"):
+        try:
+            one, two = (np.broadcast_to(np.abs(v), np.broadcast_shapes(lags.shape, starts.shape)) for v in (
+                line(starts + lags, starts + 0 * lags),
+                0.0 if response else line(starts + 0 * lags, starts + lags),
+            ))  # fmt: skip
+        except Exception:  # a plugin's code may raise anything, and will say so when it is integrated
+            return 0.0
+        size = np.nan_to_num(np.maximum(one, two), nan=0.0, posinf=0.0).max(axis=1)
+        slopes = np.log(size.max() / size[1:]) / lags[1:, 0]
+    return float(max(np.nan_to_num(slopes, nan=0.0, posinf=np.inf).min(), 0.0))
+
+
+def rates_of(
+    lines: Mapping[str, Propagator], responses: set[str], reach: Sequence[float], latest: float, stationary: bool
+) -> dict[str, np.ndarray]:
+    """(B,) rates of each line for each of the distances."""
+    found = {
+        name: np.array([decay_rate(line, x, latest, stationary, name in responses) for x in reach])
+        for name, line in lines.items()
+    }
+    fastest = np.max([found[name] for name in sorted(responses)], axis=0)
+    slow = 1e-3 * np.maximum(fastest, 1.0 / np.asarray(reach))
+    return {
+        name: np.maximum(rate, slow) if name in responses else np.minimum(rate, _FASTEST * fastest)
+        for name, rate in found.items()
+    }
+
+
+def anchored(lines: Sequence[Line], rates: Mapping[str, np.ndarray], externals: int, points: int) -> list[Anchored]:
+    """For each internal point, in order, between which earlier points it is placed, and with which slopes."""
+    count = len(next(iter(rates.values())))
+    near: dict[int, set[int]] = {v: set() for v in range(points)}
+    for line in lines:
+        near[line.start].add(line.end)
+        near[line.end].add(line.start)
+    placed = []
+    for v in range(externals, points):
+        later, anchors, pending = {v}, set(), [v]
+        while pending:
+            for w in near[pending.pop()] - later:
+                if w < v:
+                    anchors.add(w)
+                else:
+                    later.add(w)
+                    pending.append(w)
+        inside = [v, *sorted(later - {v})]
+        placed.append(_slopes(lines, rates, sorted(anchors), inside, count))
+    return placed
+
+
+def growth(
+    lines: Sequence[Line], drawn: Sequence[Line], rates: Mapping[str, np.ndarray], externals: int, points: int
+) -> np.ndarray:
+    """(2^E, B) how fast the relative variance of the forest grows with the distance, in 1/time.
+
+    For the external points of a bit set above a gap in time and the others below it. Where points are placed by the
+    lines `drawn`, with weight w = e^{−(all − drawn)}, the mean of w² over the square of that of w is e^{2 least(all) −
+    least(2 all − drawn)}, with the least costs of the gap by either measure. 0 where no cut is possible.
+    """
+    fixed, free = list(range(externals)), list(range(externals, points))
+    once = _least(lines, dict.fromkeys(range(len(lines)), 1.0), rates, fixed, free)
+    own = [1.0 if line in drawn else 2.0 for line in lines]
+    twice = _least(lines, dict(enumerate(own)), rates, fixed, free)
+    with np.errstate(invalid="ignore"):
+        found = 2 * once - twice
+    return np.where(np.isfinite(found), np.maximum(found, 0.0), 0.0)
+
+
+def _slopes(
+    lines: Sequence[Line], rates: Mapping[str, np.ndarray], anchors: list[int], inside: list[int], count: int
+) -> Anchored:
+    """Least cuts for all sets of anchors above the level, with the point (the first of `inside`) below and above it."""
+    own = set(inside)
+    near = [line for line in lines if line.start != line.end and own & {line.start, line.end}]
+    weights = dict.fromkeys(range(len(near)), 1.0)
+    least = _least(near, weights, rates, [*anchors, inside[0]], inside[1:])
+    # Below all anchors, the last set of them.
+    tail = {n: 1.0 if line.response else _TAIL for n, line in enumerate(near)}
+    bottom = _least(near, tail, rates, [*anchors, inside[0]], inside[1:])
+    below, above = least.reshape(2, 1 << len(anchors), count)
+    below[-1], above[-1] = bottom.reshape(2, 1 << len(anchors), count)[:, -1]
+    with np.errstate(invalid="ignore"):
+        slopes = below - above
+    return Anchored(tuple(anchors), np.where(np.isfinite(slopes), slopes, np.nan))
+
+
+def _least(
+    lines: Sequence[Line], weights: Mapping[int, float], rates: Mapping[str, np.ndarray], fixed: list[int],
+    free: list[int],
+) -> np.ndarray:  # fmt: skip
+    """(2^F, B) the least summed rate that crosses a level, over all places of the free points, by sets of fixed ones.
+
+    The fixed points of the set lie above the level. A line counts by its weight, and a response that would run
+    backwards is not possible, ∞.
+    """
+    bit = {w: n for n, w in enumerate(fixed + free)}
+    sets = np.arange(1 << len(bit))
+    above = {w: (sets >> n & 1).astype(bool) for w, n in bit.items()}
+    cuts = np.zeros((len(sets), len(next(iter(rates.values())))))
+    for n, line in enumerate(lines):
+        start, end = above[line.start], above[line.end]
+        crossed = (end & ~start) if line.response else (start ^ end)
+        cuts[crossed] += weights[n] * rates[line.propagator]
+        if line.response:
+            cuts[start & ~end] = np.inf
+    return np.asarray(cuts.reshape(1 << len(free), 1 << len(fixed), -1).min(axis=0))
