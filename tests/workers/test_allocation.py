@@ -174,7 +174,7 @@ def test_workers_that_would_idle_take_chunks_of_the_next_round():
     needed = {(t.label, t.number, t.samples) for t in alone.tasks if isinstance(t, Chunk)}
     taken = {(t.label, t.number, t.samples) for p in many.ran for t in p.items if isinstance(t, Chunk)}
     assert needed <= taken
-    assert len(needed) == sum(e.chunks for e in outcomes[0].estimates)
+    assert len(needed) > sum(e.chunks for e in outcomes[0].estimates)  # the looks before are not among these
 
 
 def test_a_budget_is_spent_whatever_the_guesses():

@@ -99,7 +99,8 @@ def test_a_more_precise_request_goes_on_from_what_is_there(path, tasks):
     finer = compute(ledger=path, rtol=3e-4)
     assert tasks
     assert all(isinstance(task, Chunk) for task in tasks)  # no map is learnt again
-    assert count_records(path)["chunk"][1] == finer.total.samples  # and every chunk that was there was of use
+    # The stages before the last, which the estimate is not made of, are all that it has not.
+    assert finer.total.samples < count_records(path)["chunk"][1] < 1.5 * finer.total.samples
     assert known > 30_000
     assert_same_bits(finer, compute(rtol=3e-4))
 
