@@ -101,7 +101,7 @@ def test_a_more_precise_request_goes_on_from_what_is_there(path, tasks):
     assert all(isinstance(task, Chunk) for task in tasks)  # no map is learnt again
     # The stages before the last, which the estimate is not made of, are all that it has not.
     assert finer.total.samples < count_records(path)["chunk"][1] < 1.5 * finer.total.samples
-    assert known > 30_000
+    assert known > 10_000
     assert_same_bits(finer, compute(rtol=3e-4))
 
 
@@ -138,7 +138,7 @@ def test_interrupted_and_resumed(path, tasks, monkeypatch, after):
     del tasks[:]
     assert_same_bits(compute(ledger=path, **request), wanted)
     known = count_records(path)["chunk"][1]
-    assert known == wanted.total.samples
+    assert wanted.total.samples < known < 1.25 * wanted.total.samples  # with the looks
     del tasks[:]
     compute(ledger=path, **request)
     assert not tasks

@@ -9,7 +9,7 @@ alone. The stages before the last one are looks; like the adaptation of a map th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -151,9 +151,7 @@ class Rounds:
         samples = np.array([known[n].samples for n in self.sampled], float)
         found = np.array([known[n].variance_per_sample for n in self.sampled])
         # With all that earlier stages saw.
-        stage = Stage(
-            self.stage.shares, self.stage.samples + samples, self.stage.squares + samples[:, None] * found
-        )
+        stage = Stage(self.stage.shares, self.stage.samples + samples, self.stage.squares + samples[:, None] * found)
         spread = weights[self.sampled] ** 2 * stage.squares / stage.samples[:, None] / scale
         return self._round(stage, spread, spent, excess)
 
@@ -248,7 +246,7 @@ def _within(plan: Iterable[ChunkId], left: int) -> list[ChunkId]:
 
 def _price(spread: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Largest variance of the sum that one sample, shared so, would leave; it needs not be positive."""
-    return (spread / shares[:, None]).sum(axis=0).max()  # type: ignore[no-any-return]
+    return (spread / shares[:, None]).sum(axis=0).max()
 
 
 def _excess(variance: np.ndarray, bound: np.ndarray) -> float:

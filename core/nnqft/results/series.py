@@ -12,7 +12,6 @@ from nnqft.errors import InputError
 from nnqft.integrals.estimate import Estimate, add_all
 from nnqft.show.numbers import value_with_error
 
-
 CLEAR = 1 / 3
 """An error is clearly smaller than a value where it is less than this part of it."""
 _MAGNIFIED = 3.0
@@ -218,8 +217,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         Raises
         ------
         InputError
-            If the approximant does not exist, has a pole between 0 and g, beyond which its value means nothing, or
-            if the errors of the coefficients leave nothing of it.
+            If it does not exist, has a pole between 0 and g, or makes the errors of the coefficients too large.
 
         Examples
         --------
@@ -246,7 +244,6 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
             )
         errors = self._errors(width, at)[start:]
         noise = _noise(lambda a: _pade(a, bottom, g)[0], known, errors)
-        # A value may be small beside its error without fault of the approximant: so is the plain sum's then.
         plain = math.hypot(*(errors * float(g) ** np.arange(len(errors))))
         if not noise <= max(CLEAR * abs(value), _MAGNIFIED * plain):
             raise InputError(

@@ -279,8 +279,8 @@ def _findings(ensemble: Ensemble, measured: Measured, summary: Summary) -> Itera
         )
     elif (away := _away_from_the_edge(measured)) < _FAR:
         yield (
-            f"the largest eigenvalue of W is {away:.1f} of its own standard deviations away from γ: rare networks beyond"
-            " it have no stationary state, so that the average over all has no limit, and errors are not to be trusted"
+            f"the largest eigenvalue of W is {away:.1f} of its own standard deviations away from γ: rare networks"
+            " beyond it have no stationary state, the average over all has no limit, and errors are not to be trusted"
         )
     if (share := _largest_share(summary.units)) > max(0.1, 25 / len(summary.units)):
         yield f"one network brings {share:.0%} of the variance: a heavy tail, errors are not to be trusted"
