@@ -28,10 +28,10 @@ LONG = [
 
 
 def samples_in(ledger: Path) -> bool:
-    from nnqft_workers.ledger_file import count_records
+    from nnqft_workers.ledger_list import contents
 
     with contextlib.suppress(nnqft.LedgerError):  # while it is being made
-        return count_records(ledger).get("chunk", (0, 0))[0] > 4
+        return contents(ledger).records.get("chunk", (0, 0))[0] > 4
     return False
 
 

@@ -185,8 +185,8 @@ def test_rates_are_those_of_the_slowest_part_that_matters():
     flat = nnqft.Propagator("C", "h", "h", terms=(*TERMS, nnqft.Term(0.01, 0.0)))
     waves = nnqft.Propagator("C", "h", "h", kernel=lambda t, s, p, xp: xp.exp(-xp.abs(t - s)) * xp.cos(3 * (t - s)))
     for reach in (5.0, 50.0):
-        assert 0.8 < decay_rate(line, reach, 0.0, True) < 0.8 + 0.3 / reach
-        assert_allclose(decay_rate(line, reach, 0.0, True), decay_rate(same, reach, 0.0, True))
-        assert_allclose(decay_rate(flat, reach, 0.0, True), np.log(0.51 / flat(reach, 0.0)) / reach)
-        assert 1.0 <= decay_rate(waves, reach, 0.0, True) < 1.2
-    assert decay_rate(nnqft.Propagator("C", "h", "h", terms=(nnqft.Term(1.0, 2.5),)), 7.0, 0.0, True) == 2.5
+        assert 0.8 < decay_rate(line, reach, 0.0, True, False) < 0.8 + 0.3 / reach
+        assert_allclose(decay_rate(line, reach, 0.0, True, False), decay_rate(same, reach, 0.0, True, False))
+        assert_allclose(decay_rate(flat, reach, 0.0, True, False), np.log(0.51 / flat(reach, 0.0)) / reach)
+        assert 1.0 <= decay_rate(waves, reach, 0.0, True, False) < 1.2
+    assert decay_rate(nnqft.Propagator("C", "h", "h", terms=(nnqft.Term(1.0, 2.5),)), 7.0, 0.0, True, False) == 2.5

@@ -29,4 +29,4 @@ def test_numbers_of_a_seed():
     """To what the order of floating-point operations on another processor may change."""
     theory = nnqft.theory("cubic_tanh", N=10, sigma_w=0.5, expansion="bare")
     result = nnqft.compute(theory, "two_point", order=1, tau=[0.0, 1.0], integrator="vegas", neval=20_000, seed=7)
-    assert_allclose(result.mean, [0.5207382296884209, 0.19899923121444402], rtol=1e-11)
+    assert_allclose(result.mean, [0.5208042415162755, 0.1990686336840418], rtol=1e-11)

@@ -474,3 +474,34 @@ def test_bad_input_is_one_clear_line(act, message):
     with pytest.raises(nnqft.InputError, match=message) as caught:
         act()
     assert "\n" not in str(caught.value)
+
+
+# Heavy tails
+
+
+def test_errors_of_heavy_tails_count_their_own_uncertainty():
+    """The pulls of means of a hundred Student variates with 4.5 degrees of freedom, whose errors are known poorly."""
+    rng = np.random.default_rng(2)
+    pulls, plain, freedom = [], [], []
+    for values in rng.standard_t(4.5, (4000, 40, 1)):
+        one = np.ones(len(values))
+        found = summarise(Measured(one, values, 0 * values, values, np.zeros((40, 1, 0))), 1, False, 6)
+        pulls.append(found.mean[0] / np.sqrt(found.cov[0, 0]))
+        plain.append(values.mean() / (values.std(ddof=1) / np.sqrt(40)))
+        freedom.append(found.freedom)
+    skewed = rng.lognormal(0.0, 1.0, (2, 100, 1))
+    assert np.mean(np.square(plain)) > 1.0
+    assert 0.85 < np.mean(np.square(pulls)) < 1.02
+    assert np.median(freedom) < 30
+    flat = Measured(np.ones(100), skewed[0], 0 * skewed[0], skewed[0], np.zeros((100, 1, 0)))
+    assert summarise(flat, 1, False, 6).freedom < 25
+
+
+@pytest.mark.parametrize("networks", [200, 400])
+def test_an_average_without_a_limit_says_so(networks):
+    """Even where no network of the sample lacks a stationary state, a rare one would."""
+    near = simulate(nnqft.theory("linear", N=6, sigma_w=0.5), networks=networks, seed=1)
+    assert not near.discarded
+    assert any("the average over all has no limit, and errors are not to be trusted" in note for note in near.notes)
+    far = simulate(nnqft.theory("linear", N=60, sigma_w=0.4), networks=networks, seed=1)
+    assert not far.notes

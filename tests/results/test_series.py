@@ -143,6 +143,75 @@ def test_error_says_how_good_it_is():
         assert abs(found.coupling - GAMMA**2) < 10 * found.error
 
 
+SHORT = {
+    "no end": [1.0, 2.0, 6.0, 24.0, 120.0, 720.0],
+    "of both signs": [1.0, -0.8, -0.9, 1.3, -0.2, 0.7],
+    "a pair of complex singularities": [float(np.cos(0.9 * n + 0.3)) for n in range(9)],
+    "any numbers": [0.3, 4.0, 0.1, 9.0, 2.0],
+    "straight": [1.0, 1.0, 2.0, 6.0, 1.0],
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_what_coefficients_do_not_tell_is_refused(name):
+    with pytest.raises(
+        nnqft.InputError, match=r"do not tell where the series stops .*compute a higher order"
+    ) as caught:
+        made(SHORT[name]).singularity(0)
+    assert "\n" not in str(caught.value)
+
+
+def noisy(coefficients, relative: float, seed: int) -> Series:
+    errors = relative * np.abs(coefficients)
+    values = coefficients + errors * np.random.default_rng(seed).standard_normal(len(errors))
+    return Series(
+        {
+            (n, 0): Estimate.of_chunk(9, np.array([a]), np.array([[e * e]]))
+            for n, (a, e) in enumerate(zip(values, errors, strict=True))
+        },
+        1.0,
+        1,
+    )
+
+
+@pytest.mark.parametrize("relative", [1e-5, 1e-4, 1e-3, 1e-2, 0.1])
+def test_errors_of_the_coefficients_reach_the_critical_coupling(relative):
+    """a_n of (1 − g/2)^{−3/2}: what is quoted holds, or nothing is."""
+    n = np.arange(9)
+    pulls, exponents = [], []
+    for seed in range(40):
+        try:
+            found = noisy(binom(n + 0.5, n) / 2.0**n, relative, seed).singularity(0)
+        except nnqft.InputError:
+            continue
+        pulls.append((found.coupling - 2.0) / found.error)
+        exponents.append(abs(found.exponent - 1.5))
+    assert len(pulls) > 30 if relative <= 1e-4 else len(pulls) < 30 if relative >= 1e-2 else True
+    if pulls:
+        assert np.mean(np.square(pulls)) < 2.0
+        assert np.nanmax([*exponents, 0.0]) < 2.0
+
+
+def test_noise_that_a_pade_approximant_magnifies_is_refused():
+    n = np.arange(9)
+    exact = binom(n + 0.5, n) / 2.0**n
+    assert noisy(exact, 1e-6, 1).pade(0, coupling=1.5) == pytest.approx(0.25**-1.5, rel=0.05)
+    refused = 0
+    for seed in range(20):
+        try:
+            value = noisy(exact, 0.03, seed).pade(0, coupling=1.9)
+        except nnqft.InputError:
+            refused += 1
+        else:
+            assert value > 0
+    assert refused > 10
+
+
+def test_a_value_beyond_a_pole_is_refused():
+    with pytest.raises(nnqft.InputError, match=r"has a pole at 1, between 0 and the coupling 1\.5"):
+        made([1.0, 1.0, 1.0, 1.0]).pade(0, coupling=1.5, denominator=1)
+
+
 # Padé
 
 

@@ -163,14 +163,14 @@ def test_estimates_come_in_the_order_of_the_work(executor, place):
     for n in range(24):
         work.append(piece_of_work(n, integrator))
     seen = []
-    outcome = executor(place).evaluate(work, nnqft.Target(neval=24 * 64), seen.append)
+    outcome = executor(place).evaluate(work, nnqft.Target(neval=24 * 128), seen.append)
     assert [estimate.mean[0] for estimate in outcome.estimates] == list(range(24))
-    assert [estimate.samples for estimate in outcome.estimates] == [64] * 24
+    assert [estimate.samples for estimate in outcome.estimates] == [128] * 24
     assert outcome.converged
     assert outcome.failure is None
     spent = [state["samples"] for state in seen if "stage" not in state]
     assert spent == sorted(spent)
-    assert spent[-1] == 24 * 64
+    assert spent[-1] == 24 * 128
     assert all({"samples", "expected", "error"} <= set(state) for state in seen)
 
 
@@ -236,7 +236,7 @@ def test_an_integrator_that_raises_an_error(executor, name, awkward):
     one = open_executor(name, None if name == "local" else 1, None)  # its own, as an awkward error may break it
     work = [piece_of_work(n, broken_kernels.Numbered(fails=n == 3, awkward=awkward)) for n in range(6)]
     try:
-        outcome = one.evaluate(work, nnqft.Target(neval=6 * 64), lambda state: None)
+        outcome = one.evaluate(work, nnqft.Target(neval=6 * 128), lambda state: None)
     finally:
         one.close()
     assert outcome.failure is not None

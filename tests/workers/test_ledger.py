@@ -99,8 +99,9 @@ def test_a_more_precise_request_goes_on_from_what_is_there(path, tasks):
     finer = compute(ledger=path, rtol=3e-4)
     assert tasks
     assert all(isinstance(task, Chunk) for task in tasks)  # no map is learnt again
-    assert contents(path).records["chunk"][1] == finer.total.samples  # and every chunk that was there was of use
-    assert known > 30_000
+    # The stages before the last, which the estimate is not made of, are all that it has not.
+    assert finer.total.samples < contents(path).records["chunk"][1] < 1.5 * finer.total.samples
+    assert known > 10_000
     assert_same_bits(finer, compute(rtol=3e-4))
 
 
@@ -137,7 +138,7 @@ def test_interrupted_and_resumed(path, tasks, monkeypatch, after):
     del tasks[:]
     assert_same_bits(compute(ledger=path, **request), wanted)
     known = contents(path).records["chunk"][1]
-    assert known == wanted.total.samples
+    assert wanted.total.samples < known < 1.25 * wanted.total.samples  # with the looks
     del tasks[:]
     compute(ledger=path, **request)
     assert not tasks

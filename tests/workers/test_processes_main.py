@@ -19,7 +19,7 @@ import pytest
 
 import nnqft
 from nnqft.host import open_executor
-from nnqft_workers.ledger_file import count_records
+from nnqft_workers.ledger_list import contents
 from nnqft_workers.pool import Failed, Lost, Parcel
 from nnqft_workers.processes import ProcessPool
 
@@ -375,7 +375,7 @@ print(result.reason, result.converged, np.isfinite(result.mean).all())
 
 def samples_in(ledger: Path) -> bool:
     with contextlib.suppress(nnqft.LedgerError):  # while it is being made
-        return count_records(ledger).get("chunk", (0, 0))[0] > 4
+        return contents(ledger).records.get("chunk", (0, 0))[0] > 4
     return False
 
 

@@ -1,9 +1,15 @@
-"""Rounds of chunks: which come next, from the estimates so far, counted costs, and nothing else."""
+"""Rounds of chunks: which come next, from the estimates so far, counted costs, and nothing else.
+
+A sample may not decide its own weight: where a large variance brings more samples, values that happened to come out
+large, with their large variances, are averaged away and small ones are not. So samples come in stages. A stage shares
+them by the variances that the stages before it found, and no other way, and its estimate is made of its own samples
+alone. The stages before the last one are looks; like the adaptation of a map they are counted in no budget.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,16 +18,21 @@ from nnqft import Estimate, Target, Work
 from nnqft_workers.allocation import chunk_size, ideal_shares, samples_to_reach
 from nnqft_workers.devices import Devices
 
-LEAST = 64
+LEAST = 128
 """Fewest samples an integral may get: with fewer, its error bar is itself too uncertain to quote."""
 PILOT = 1024
-"""Samples of a first look, of which every integral gets two."""
+"""Samples of each integral in a first look."""
 CHUNK_COST = 5e8
 """Operations in one chunk at most, some 0.3 s."""
 BUDGET = 10**8
 """Samples after which a target counts as missed, unless `neval` says otherwise."""
 _GROWTH = 8
-"""A round may multiply an integral's samples by this at most: a wrong variance is seen before it costs much."""
+"""A round may multiply all samples by this at most: a wrong variance is seen before it costs much."""
+_AGAIN = 8
+_AGAIN_FROM_EQUAL = 4
+"""Where so many times the samples of all stages are needed, these were a look; equal shares are sooner not worth it."""
+_WASTE = 2.0
+"""A stage is given up, too, where its shares need so many times the samples of better ones, what it has included."""
 _MARGIN = 1.05
 _DOUBT = 2.0
 """What the ratio of error and tolerance is taken for, at least, where the error is not to be trusted."""
@@ -35,6 +46,42 @@ class ChunkId(NamedTuple):
     samples: int
 
 
+class Stage(NamedTuple):
+    """What a stage goes by.
+
+    Attributes
+    ----------
+    shares : (S,) array
+        Of the sampled integrals.
+    samples : (S,) array
+        Of each before this stage.
+    squares : (S, M) array
+        Variance of one sample at each time as these samples found it, times their number.
+    """
+
+    shares: np.ndarray
+    samples: np.ndarray
+    squares: np.ndarray
+
+
+class Plan(NamedTuple):
+    """What comes next.
+
+    Attributes
+    ----------
+    excess : float
+        Largest error over tolerance.
+    chunks : list of ChunkId
+        None if the target is met or the budget spent.
+    stage : Stage or None
+        The stage that begins with these chunks; None if the one before goes on.
+    """
+
+    excess: float
+    chunks: list[ChunkId]
+    stage: Stage | None = None
+
+
 class Rounds:
     """Plans of chunks for a sum of integrals with one target.
 
@@ -43,37 +90,51 @@ class Rounds:
     sampled : list
         Numbers of the integrals that have samples to take.
     budget, pilot : int
-        Samples in all at most; samples of a first look.
+        Samples of a stage at most; samples of each integral in the first.
     planned, chunks : dict
         Samples and chunks of each integral that plans have asked for.
+    stage : Stage
+        What this one goes by.
     """
 
     def __init__(self, work: Sequence[Work], target: Target, devices: Devices) -> None:
         self.work, self.target, self.devices = work, target, devices
         self.sampled = [n for n, w in enumerate(work) if not w.integrator.exact and w.integral.dim > 0]
+        count = max(1, len(self.sampled))
         self.budget = _budget(target)
-        self.pilot = max(LEAST, min(PILOT, self.budget // (8 * max(1, len(self.sampled)))))
+        self.pilot = max(LEAST, min(PILOT, self.budget // (2 * _AGAIN_FROM_EQUAL * count)))
         self.planned = dict.fromkeys(range(len(work)), 0)
         self.chunks = dict.fromkeys(range(len(work)), 0)
+        self.stage = Stage(np.full(len(self.sampled), 1 / count), np.zeros(len(self.sampled)), np.zeros(1))
+        self._before = dict.fromkeys(range(len(work)), 0)
 
     def first(self) -> list[ChunkId]:
-        """What has no samples to take, then two looks at each integral, where the budget has room for them."""
-        looks = 2 if self.budget >= 2 * self.pilot * len(self.sampled) else 1
+        """What has no samples to take, then a look at each integral, or its part of a budget too small for looks."""
         sampled = set(self.sampled)
-        constants = [ChunkId(n, 0, 1) for n, w in enumerate(self.work) if not w.integrator.exact and n not in sampled]
-        return constants + list(self._chunks(dict.fromkeys(self.sampled, looks * self.pilot)))
+        chunks = [ChunkId(n, 0, 1) for n, w in enumerate(self.work) if not w.integrator.exact and n not in sampled]
+        if self.budget >= _AGAIN_FROM_EQUAL * self.pilot * len(self.sampled):
+            return chunks + [ChunkId(n, 0, self.pilot) for n in self.sampled]
+        each, more = divmod(self.budget, len(self.sampled))
+        return chunks + [ChunkId(n, 0, each + (place < more)) for place, n in enumerate(self.sampled)]
 
-    def take(self, plan: Iterable[ChunkId]) -> None:
-        """Count the chunks of a plan as asked for: it becomes a round."""
-        for key in plan:
+    def take(self, plan: Plan) -> None:
+        """Count the chunks of a plan as asked for: it becomes a round, perhaps of a new stage."""
+        if plan.stage is not None:
+            self.stage, self._before = plan.stage, dict(self.planned)
+        for key in plan.chunks:
             self.planned[key.integral] += key.samples
             self.chunks[key.integral] += 1
 
-    def next(self, estimates: Sequence[Estimate | None], spent: int) -> tuple[float, list[ChunkId]]:
-        """Largest error over tolerance, and the next round of chunks: none if the target is met or the budget spent."""
+    @property
+    def asked(self) -> int:
+        """Samples that the plans of this stage have asked for."""
+        return sum(self.planned.values()) - sum(self._before.values())
+
+    def next(self, estimates: Sequence[Estimate | None], spent: int) -> Plan:
+        """The next round of chunks, from the estimates of this stage and its samples; `take` makes it count."""
         known = [e for e in estimates if e is not None]
         if len(known) < len(self.work):
-            return math.inf, []
+            return Plan(math.inf, [])
         variances = np.array([w.weight for w in self.work])[:, None] ** 2 * np.array([e.cov.diagonal() for e in known])
         whole = _sum_of(self.work, variances, known)
         total, variance = whole.mean, whole.cov.diagonal()
@@ -89,14 +150,18 @@ class Rounds:
         # count alike; where there is no error either, any unit does.
         scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
         scale[scale == 0.0] = 1.0
+        if excess <= 1.0 or self.budget - spent < LEAST or not variance.any():
+            return Plan(excess, [])
         # An error that is not to be trusted counts as this much too large, so that more samples are taken.
         short = doubt & (variance > 0) & (variance < _DOUBT**2 * scale)
         enlarged = np.where(short, _DOUBT**2 * scale / np.where(short, variance, 1.0), 1.0)
-        samples = np.array([e.samples for e in known], float)[:, None]
-        spread = (variances * samples / scale * enlarged)[self.sampled]
-        if excess <= 1.0 or self.budget - spent < LEAST or not spread.any():
-            return excess, []
-        return excess, self._round(spread, self.budget - spent, math.isfinite(excess))
+        samples = np.array([known[n].samples for n in self.sampled], float)
+        found = np.array([known[n].variance_per_sample for n in self.sampled])
+        # With all that earlier stages saw.
+        stage = Stage(self.stage.shares, self.stage.samples + samples, self.stage.squares + samples[:, None] * found)
+        weights = np.array([self.work[n].weight for n in self.sampled])[:, None]
+        spread = weights**2 * stage.squares / stage.samples[:, None] / scale * enlarged
+        return self._round(stage, spread, spent, excess)
 
     def largest(self, n: int) -> int:
         """Samples in one chunk of an integral on a processor core."""
@@ -106,32 +171,65 @@ class Rounds:
         """The kind of worker that a chunk is for."""
         return self.devices.device_for(self.work[key.integral], key.samples, self.largest(key.integral))
 
-    def _round(self, spread: np.ndarray, left: int, finite: bool) -> list[ChunkId]:
-        """Chunks that bring the samples to those of least cost, within the budget."""
-        have = np.array([self.planned[n] for n in self.sampled], float)
-        shares = ideal_shares(spread, np.array([self.work[n].integral.cost for n in self.sampled]))
+    def _round(self, stage: Stage, spread: np.ndarray, spent: int, excess: float) -> Plan:
+        """Chunks that bring the samples to those of least cost, within the budget: of this stage, or of a new one."""
         # A variance of inf stands for "as much as the budget allows". The margin makes up for variances that were
         # estimated a little too small, each of which would cost a round more.
-        allowed = _MARGIN * spread if finite else np.full_like(spread, np.inf)
-        counts = np.minimum(samples_to_reach(allowed, shares, have, have.sum() + left), _GROWTH * have)
+        allowed = _MARGIN * spread if math.isfinite(excess) else np.full_like(spread, np.inf)
+        everything = sum(self.planned[n] for n in self.sampled)
+        most = _GROWTH * everything
+        here = np.array([self.planned[n] - self._before[n] for n in self.sampled], float)
+        wanted = samples_to_reach(allowed, self.stage.shares, here, here.sum() + self.budget - spent)
+        shares = ideal_shares(spread, np.array([self.work[n].integral.cost for n in self.sampled]))
+        waste = float(_price(spread, self.stage.shares) / _price(spread, shares))
+        if self._worth_a_stage(float(wanted.sum()), everything, float(here.sum()), waste):
+            counts = samples_to_reach(allowed, shares, 0 * here, min(most, self.budget))
+            chunks = _within(self._chunks(counts, 0 * here, each=True), self.budget)
+            return Plan(excess, chunks, stage._replace(shares=shares))
+        counts = samples_to_reach(allowed, self.stage.shares, here, min(most, here.sum() + self.budget - spent))
         while True:
-            if plan := list(self._chunks(dict(zip(self.sampled, counts.tolist(), strict=True)))):
-                return _within(plan, left)
+            if chunks := list(self._chunks(counts, here)):
+                return Plan(excess, _within(chunks, self.budget - spent))
             # All are within half a chunk of what they should have.
-            counts = have + 2 * np.maximum(counts - have, 1.0)
+            counts = here + 2 * np.maximum(counts - here, 1.0)
 
-    def _chunks(self, wanted: Mapping[int, float]) -> Iterator[ChunkId]:
-        """Chunks that bring each integral to about so many samples, the largest demands first."""
-        for n in sorted(wanted, key=lambda n: self.planned[n] - wanted[n]):
-            have, number = self.planned[n], self.chunks[n]
-            largest = self.devices.largest(self.work[n], self.largest(n))
-            while True:
-                size = chunk_size(have, self.pilot, largest)
-                # Chunks are whole, as the ledger knows them: the last is taken if at least half of it is wanted.
-                if have + size / 2 > wanted[n]:
-                    break
-                yield ChunkId(n, number, size)
-                have, number = have + size, number + 1
+    def _worth_a_stage(self, wanted: float, everything: int, here: float, waste: float) -> bool:
+        """Is so much more wanted that shares by all that is known are worth leaving it out of the estimate?
+
+        `waste` is how many times the samples the shares of this stage need.
+        """
+        equal = not self.stage.samples.any()
+        if len(self.sampled) < 2 or (self.target.only_budget and self.target.neval is None and not equal):
+            return False  # one integral has no shares; and a clock may end the new stage before it is worth the old one
+        many = wanted >= (_AGAIN_FROM_EQUAL if equal else _AGAIN) * everything
+        # Seldom: a look that missed what an integral varies by has starved it.
+        return many or (not equal and (wanted - here) * waste > _WASTE * wanted)
+
+    def _chunks(self, wanted: np.ndarray, here: np.ndarray, each: bool = False) -> Iterator[ChunkId]:
+        """Chunks that bring integrals from so many samples of this stage to about so many, the largest demands first.
+
+        `each`: before that one for each, so that a stage that is cut short has an estimate of everything.
+        """
+        number = dict(self.chunks)
+        had, have = dict(self.planned), dict(zip(self.sampled, here.tolist(), strict=True))
+        goal = dict(zip(self.sampled, wanted.tolist(), strict=True))
+
+        def next_chunk(n: int) -> ChunkId:
+            size = max(LEAST, chunk_size(had[n], self.pilot, self.devices.largest(self.work[n], self.largest(n))))
+            return ChunkId(n, number[n], size)
+
+        def count(key: ChunkId) -> ChunkId:
+            number[key.integral] += 1
+            had[key.integral] += key.samples
+            have[key.integral] += key.samples
+            return key
+
+        if each:
+            yield from [count(next_chunk(n)) for n in self.sampled]
+        for n in sorted(self.sampled, key=lambda n: have[n] - goal[n]):
+            # Chunks are whole, as the ledger knows them: the last is taken if at least half of it is wanted.
+            while have[n] + (key := next_chunk(n)).samples / 2 <= goal[n]:
+                yield count(key)
 
 
 def _budget(target: Target) -> int:
@@ -174,6 +272,11 @@ def _sum_of(work: Sequence[Work], variances: np.ndarray, estimates: Sequence[Est
         size=size,
         square=(ratios * shares).sum(axis=0) * size**2 / max(1, samples),
     )
+
+
+def _price(spread: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Largest variance of the sum that one sample, shared so, would leave; it needs not be positive."""
+    return (spread / shares[:, None]).sum(axis=0).max()
 
 
 def _excess(variance: np.ndarray, bound: np.ndarray) -> float:

@@ -21,7 +21,7 @@ from nnqft_workers.devices import Devices
 from nnqft_workers.dispatcher import Dispatcher, Item
 from nnqft_workers.ledger import AbstractLedger, open_ledger
 from nnqft_workers.pool import AbstractPool, Failed
-from nnqft_workers.rounds import LEAST, ChunkId, Rounds
+from nnqft_workers.rounds import LEAST, ChunkId, Plan, Rounds
 from nnqft_workers.tasks import Chunk, Prepare, Settle, run_task
 
 MEMORY = 1 << 32
@@ -53,7 +53,7 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
         except KeyboardInterrupt:
             converged, reason = False, "interrupted"
         except _OutOfTime:
-            converged = target.only_budget and None not in run.estimates
+            converged = target.only_budget and None not in run.best()
             reason = f"time limit of {target.time_limit:g} s reached"
         except InputError:
             raise  # raised before anything is computed
@@ -69,7 +69,7 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
             # A disk that is full must not cost the estimates.
             notes += (f"how it ended could not be written down: {error}",)
         notes += ledger.notes
-    return Outcome(run.estimates, converged, reason, failure, notes)
+    return Outcome(run.best(), converged, reason, failure, notes)
 
 
 class _Run:
@@ -83,9 +83,11 @@ class _Run:
         self.rounds = Rounds(work, target, self.devices)
         self.dispatcher = Dispatcher(pool, run_task)
         self.estimates: list[Estimate | None] = [None] * len(work)
+        self.last_stage: list[Estimate | None] = []
         self.states: dict[tuple[int, tuple[int, ...]], Any] = {}
         self.arrived: dict[ChunkId, Estimate | Failed] = {}
         self.spent = 0
+        self.looked = 0
         self.excess = math.inf
         self.deadline = time.monotonic() + (math.inf if target.time_limit is None else target.time_limit)
 
@@ -94,17 +96,36 @@ class _Run:
         self._check_size(len(self.rounds.sampled))
         self._settle()
         self._prepare()
-        plan = self.rounds.first()
-        if not plan:
+        plan = Plan(math.inf, self.rounds.first())
+        if not plan.chunks:
             return True, "all integrals are exact"
-        while plan:
+        while plan.chunks:
+            if plan.stage is not None:
+                self._begin_stage()
             self._sample(plan)
-            self.excess, plan = self.rounds.next(self.estimates, self.spent)
+            plan = self.rounds.next(self.estimates, self.spent - self.looked)
+            self.excess = plan.excess
             if self.excess <= 1.0:
                 return True, "target met"
-        if not self.target.only_budget and self.rounds.budget - self.spent >= LEAST:
+        if not self.target.only_budget and self.rounds.budget - (self.spent - self.looked) >= LEAST:
             return False, "no more samples would help"
         return self.target.only_budget, f"budget of {self.rounds.budget:,} samples spent"
+
+    def best(self) -> list[Estimate | None]:
+        """Estimates from one stage: the last that has something of everything, unless there is more of the one before.
+
+        Which it is goes by numbers of samples, never by the estimates, which would pick the small ones with them.
+        """
+        if not self.last_stage:
+            return self.estimates
+        complete = None not in self.estimates
+        return self.estimates if complete and _samples(self.estimates) >= _samples(self.last_stage) else self.last_stage
+
+    def _begin_stage(self) -> None:
+        """What was sampled so far was a look; what has nothing to sample stays."""
+        sampled = set(self.rounds.sampled)
+        self.last_stage, self.looked = self.estimates, self.spent
+        self.estimates = [None if n in sampled else each for n, each in enumerate(self.estimates)]
 
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of how it ran."""
@@ -198,12 +219,13 @@ class _Run:
         if time.monotonic() > self.deadline:
             raise _OutOfTime
 
-    def _sample(self, plan: list[ChunkId]) -> None:
+    def _sample(self, round_: Plan) -> None:
         """One round of chunks, each merged when all before it of its integral are there."""
+        plan = round_.chunks
         waiting: dict[int, deque[ChunkId]] = {}
         for key in plan:
             waiting.setdefault(key.integral, deque()).append(key)
-        self.rounds.take(plan)
+        self.rounds.take(round_)
         expected = self.spent + sum(key.samples for key in plan)
         # Some have come in already, computed ahead on a guess; others a ledger holds from before.
         missing = [key for key in plan if key not in self.arrived]
@@ -258,7 +280,10 @@ class _Run:
         """Chunks for cores that the next round will ask for if this one ends as it looks now, one by one."""
         # Asked once, when the first worker would stand still: the round's own samples count as spent, the estimates are
         # those so far. A wrong guess costs time in which workers would have done nothing.
-        _, plan = self.rounds.next(self.estimates, sum(self.rounds.planned.values()))
-        for key in plan:
+        for key in self.rounds.next(self.estimates, self.rounds.asked).chunks:
             if key not in self.arrived and self.rounds.device(key) == "cpu":
                 yield self._item(key)
+
+
+def _samples(estimates: Sequence[Estimate | None]) -> int:
+    return sum(each.samples for each in estimates if each is not None)

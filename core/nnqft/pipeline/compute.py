@@ -111,7 +111,8 @@ def compute(
         limit rtol = 1e-3. For a derived observable rtol is that of its base observables, relative to their largest
         free value.
     neval
-        Stop when this many samples are spent over all diagrams, adaptation not counted; for each base observable.
+        Stop when this many samples are spent over all diagrams, adaptation and looks that only share them out not
+        counted; for each base observable.
     seed
         All randomness follows from it.
     ledger

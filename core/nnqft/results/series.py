@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,11 @@ import numpy as np
 from nnqft.errors import InputError
 from nnqft.integrals.estimate import Estimate, add_all
 from nnqft.show.numbers import value_with_error
+
+CLEAR = 1 / 3
+"""An error is clearly smaller than a value where it is less than this part of it."""
+_MAGNIFIED = 3.0
+"""An approximant may make this many times the error of the plain sum of its coefficients' errors."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +27,10 @@ class Singularity:
     coupling
         g_c, the critical coupling; its modulus is the radius of convergence.
     exponent
-        Of the singularity there.
+        Of the singularity there; nan where its own error is not clearly smaller than it or 1.
     error
-        How much g_c changed with the last coefficient: a guide, not a bound.
+        How much g_c changed with the last coefficient, and what the statistical errors of the coefficients make of it:
+        a guide, not a bound.
 
     Examples
     --------
@@ -164,18 +171,33 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         Raises
         ------
         InputError
-            If there are fewer than four ratios.
+            If there are fewer than four ratios, or they do not tell: the error is no less than a third of g_c.
         """
         ratios = self.ratios(width, at)
         if len(ratios) < 4:
             raise InputError(f"width order {width}: {len(ratios)} ratios, wanted 4; compute a higher order")
-        last = self.order
-        n = np.arange(last - len(ratios) + 1, last + 1, dtype=float)
-        limits = [_limit(n[: len(n) - cut], ratios[: len(n) - cut]) for cut in (0, 1)]
-        inverse = limits[0]
-        slopes = n * (ratios / inverse - 1)
-        exponent = 1 + _limit(n, slopes, terms=2)
-        return Singularity(1 / inverse, exponent, abs(1 / limits[0] - 1 / limits[1]))
+        known = self.coefficients(width, at)[-len(ratios) - 1 :]
+        n = np.arange(self.order - len(ratios) + 1, self.order + 1, dtype=float)
+        noise = self._errors(width, at)[-len(ratios) - 1 :]
+        (coupling, exponent), (before, exponent_before) = (_singularity(n, known, cut) for cut in (0, 1))
+        error = math.hypot(coupling - before, _noise(lambda a: _singularity(n, a, 0)[0], known, noise))
+        if not error < CLEAR * abs(coupling):
+            found = f"{coupling:.3g} ± {error:.2g}" if math.isfinite(error) else "anywhere"
+            raise InputError(
+                f"width order {width}: these {len(known)} coefficients do not tell where the series stops converging"
+                f" (g_c = {found}); compute a higher order" + " or a smaller error" * bool(noise.any())
+            )
+        doubt = math.hypot(exponent - exponent_before, _noise(lambda a: _singularity(n, a, 0)[1], known, noise))
+        clear = doubt < CLEAR * max(abs(exponent), 1.0)
+        return Singularity(coupling, exponent if clear else math.nan, error)
+
+    def _errors(self, width: int, at: int) -> np.ndarray:
+        """(order + 1,) standard deviations of the coefficients."""
+        errors = np.zeros(self.order + 1)
+        for (n, k), part in self.contributions.items():
+            if k == width and isinstance(n, int):
+                errors[n] = part.sdev[at] / abs(self.coupling) ** n * float(self.N) ** k
+        return errors
 
     def pade(self, width: int, at: int = 0, coupling: float | None = None, denominator: int | None = None) -> float:
         """Padé value of Σ a_n g^n N^{−width}, by default near-diagonal and at the series' own coupling.
@@ -195,7 +217,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         Raises
         ------
         InputError
-            If the approximant does not exist.
+            If it does not exist, has a pole between 0 and g, or makes the errors of the coefficients too large.
 
         Examples
         --------
@@ -212,17 +234,64 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         bottom = (len(known) - 1) // 2 if denominator is None else denominator
         if not 0 <= bottom < len(known):
             raise InputError(f"denominator={bottom}: wanted a degree from 0 to {len(known) - 1}")
-        from scipy.interpolate import pade  # slow to import
-
-        try:
-            above, below = pade(known, bottom)
-        except np.linalg.LinAlgError:
-            raise InputError(f"no Padé approximant with denominator={bottom} exists; try another degree") from None
-        return float(g**start * above(g) / below(g)) / float(self.N) ** width
+        value, pole = _pade(known, bottom, g)
+        if math.isnan(value):
+            raise InputError(f"no Padé approximant with denominator={bottom} exists; try another degree")
+        if pole:
+            raise InputError(
+                f"the Padé approximant with denominator={bottom} has a pole at {pole:.3g}, between 0 and the coupling"
+                f" {g:.3g}: its value there means nothing; try another degree or a smaller coupling"
+            )
+        errors = self._errors(width, at)[start:]
+        noise = _noise(lambda a: _pade(a, bottom, g)[0], known, errors)
+        plain = math.hypot(*(errors * float(g) ** np.arange(len(errors))))
+        if not noise <= max(CLEAR * abs(value), _MAGNIFIED * plain):
+            raise InputError(
+                f"the Padé approximant with denominator={bottom} makes {value:.3g} ± {noise:.2g} of the coefficients'"
+                " errors; compute with smaller ones, or write a smaller denominator"
+            )
+        return float(g**start * value) / float(self.N) ** width
 
     def resummed(self, at: int = 0) -> float:
         """The sum over all width orders of their Padé values at the series' own coupling; raises as `pade` does."""
         return sum(self.pade(width, at) for width in self.widths)
+
+
+def _singularity(n: np.ndarray, known: np.ndarray, cut: int) -> tuple[float, float]:
+    """g_c and the exponent from coefficients whose ratios are those of orders n, without the last `cut` of them."""
+    with np.errstate(all="ignore"):
+        ratios = (known[1:] / known[:-1])[: len(n) - cut]
+        inverse = _limit(n[: len(ratios)], ratios)
+        slopes = n[: len(ratios)] * (ratios / inverse - 1)
+        if not np.isfinite(slopes).all():
+            return math.inf, math.nan
+        return 1 / inverse, 1 + _limit(n[: len(ratios)], slopes, terms=2)
+
+
+def _pade(known: np.ndarray, bottom: int, g: float) -> tuple[float, float]:
+    """The approximant's value at g, nan if there is none, and its pole between 0 and g, 0 if there is none."""
+    from scipy.interpolate import pade  # slow to import
+
+    try:
+        above, below = pade(known, bottom)
+    except np.linalg.LinAlgError:
+        return math.nan, 0.0
+    roots = below.roots
+    real = roots.real[(np.abs(roots.imag) < 1e-9 * np.abs(roots)) & (roots.real * g > 0) & (np.abs(roots) <= abs(g))]
+    # A pole on a zero of the numerator is none: spare degrees make such pairs.
+    size = [np.polyval(np.abs(above.coefficients), abs(r)) for r in real]
+    poles = [float(r) for r, most in zip(real, size, strict=True) if abs(above(r)) > 1e-6 * most]
+    with np.errstate(all="ignore"):
+        return float(above(g) / below(g)), min(poles, key=abs, default=0.0)
+
+
+def _noise(function: Callable[[np.ndarray], float], known: np.ndarray, errors: np.ndarray) -> float:
+    """What independent errors of the coefficients make of a function of them: the larger change of either sign each."""
+    value, squares = function(known), 0.0
+    for n in np.flatnonzero(errors):
+        step = np.where(np.arange(len(known)) == n, errors, 0.0)
+        squares += max(abs(function(known + step) - value), abs(function(known - step) - value)) ** 2
+    return math.sqrt(squares) if math.isfinite(squares) else math.inf
 
 
 def _limit(n: np.ndarray, values: np.ndarray, terms: int = 3) -> float:

@@ -150,7 +150,7 @@ class Table(Kernel):
         self._plane = Plane(activation, (variance, variance), (panels, panels))
         self._steep = not activation.kinks
         finite = math.isfinite(self.square)
-        self.error = 1e-12 + (self._near.left if finite else math.inf)
+        self.error = 1e-12 + 20 * panels.error + (self._near.left if finite else math.inf)
         self.edges = self._near.edges if finite else np.array([0.0, math.pi / 2])
 
     def _difference(self, theta: float) -> float:

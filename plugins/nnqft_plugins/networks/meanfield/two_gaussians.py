@@ -36,7 +36,8 @@ def average_of_product(activation: Activation, variances: tuple[float, float], r
     size = math.sqrt(math.prod(float((p.weight * p.value**2).sum()) for p in (one, other)))
     plane = Plane(activation, variances, (one, other))
     value, left = plane.average(math.acos(min(max(rho, -1.0), 1.0)), np.multiply)
-    return Average(value, size * (1e-12 + left))
+    # As for one variable: what panels do not resolve of φ itself counts, too.
+    return Average(value, size * (1e-12 + left + 10 * (one.error + other.error)))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,10 @@ from nnqft_plugins.networks.simulation.statistics import Summary, summarise
 
 _FIRST = 64
 """Units before the first look at the error, at least."""
+_FAR = 5.0
+"""Standard deviations between an ensemble and the edge of stationarity beyond which nobody will meet a case."""
+_UNCERTAIN = 10.0
+"""Degrees of freedom of an error below which a note says so."""
 
 
 Report = Callable[[dict[str, Any]], None]
@@ -257,6 +261,13 @@ def _largest_share(units: np.ndarray) -> float:
     return float((square.max(axis=0) / np.maximum(square.sum(axis=0), 1e-300)).max())
 
 
+def _away_from_the_edge(measured: Measured) -> float:
+    """Of stationary linear networks: mean over standard deviation of what separates them from the edge; else inf."""
+    if measured.margin is None or len(measured.margin) < 2:
+        return math.inf
+    return float(measured.margin.mean() / max(float(measured.margin.std()), 1e-300))
+
+
 def _findings(ensemble: Ensemble, measured: Measured, summary: Summary) -> Iterator[str]:
     total = measured.discarded + int(measured.members.sum())
     if measured.discarded and ensemble.scheme == "exact":
@@ -269,8 +280,15 @@ def _findings(ensemble: Ensemble, measured: Measured, summary: Summary) -> Itera
             f"{measured.discarded} of {total} networks ran away (|h| > 10⁶) and were left out: the average is over the"
             " others"
         )
+    elif (away := _away_from_the_edge(measured)) < _FAR:
+        yield (
+            f"the largest eigenvalue of W is {away:.1f} of its own standard deviations away from γ: rare networks"
+            " beyond it have no stationary state, the average over all has no limit, and errors are not to be trusted"
+        )
     if (share := _largest_share(summary.units)) > max(0.1, 25 / len(summary.units)):
         yield f"one network brings {share:.0%} of the variance: a heavy tail, errors are not to be trusted"
+    elif summary.freedom < _UNCERTAIN:
+        yield f"a heavy tail: errors are as uncertain as those of {summary.freedom + 1:.0f} networks would be"
     if measured.residual > 1e-8:
         yield f"eigenvectors close to parallel: relative rounding error up to {measured.residual:.1e} in a network"
     if measured.drift is not None and len(measured.drift) > 1:

@@ -42,7 +42,8 @@ def linear_batch(batch: NetworkBatch) -> Measured:
         residual = max(residual, modes.residual(sign * W, rates, network))
     traces = np.stack([trace - expected for trace, expected in zip(*_traces(W, network), strict=True)], axis=-1)
     controls = np.broadcast_to(traces[:, None, :], (*shape, len(POWERS)))
-    return Measured(members, values, squares, values, controls, discarded, residual=residual)
+    margin = network.gamma - np.abs(eigenvalues.real).max(axis=1) if network.stationary else None
+    return Measured(members, values, squares, values, controls, discarded, residual=residual, margin=margin)
 
 
 class Modes:

@@ -81,6 +81,9 @@ class Measured:
         Second half minus first half of a stationary path, of the observable at the first pair.
     residual : float
         Largest relative error with which exact ones fulfil their equation.
+    margin : (U,) array or None
+        What separates stationary linear networks from those without a stationary state: γ minus the largest real part
+        of an eigenvalue of W or −W.
     """
 
     members: np.ndarray
@@ -91,6 +94,7 @@ class Measured:
     discarded: int = 0
     drift: np.ndarray | None = None
     residual: float = 0.0
+    margin: np.ndarray | None = None
 
 
 def concatenate(parts: list[Measured]) -> Measured:
@@ -104,4 +108,5 @@ def concatenate(parts: list[Measured]) -> Measured:
         discarded=sum(p.discarded for p in parts),
         drift=None if parts[0].drift is None else np.concatenate([p.drift for p in parts if p.drift is not None]),
         residual=max(p.residual for p in parts),
+        margin=None if parts[0].margin is None else np.concatenate([p.margin for p in parts if p.margin is not None]),
     )

@@ -12,6 +12,8 @@ _UNITS_PER_CONTROL = {False: 50, True: 10}
 """Least number for small and for wide networks: what control variates leave of a small one has heavy tails."""
 _WIDE = 20
 _FOLDS = 8
+_FEWEST = 4.0
+"""Degrees of freedom that an error is taken to have at least; with fewer it has no meaning, and a note says so."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ class Summary:
     ----------
     mean : (M,) array
     cov : (M, M) array
-        Statistical covariance of the mean.
+        Statistical covariance of the mean, larger by what its own uncertainty makes of pulls.
+    freedom : float
+        Degrees of freedom of the least certain error: those of a Gaussian sample whose variance is known as well.
     change : (M,) array
         What extrapolating the step to zero has changed.
     kernel, kernel_sdev : (M,) arrays
@@ -33,6 +37,7 @@ class Summary:
 
     mean: np.ndarray
     cov: np.ndarray
+    freedom: float
     change: np.ndarray
     kernel: np.ndarray
     kernel_sdev: np.ndarray
@@ -65,16 +70,30 @@ def summarise(measured: Measured, order: int, kernel: bool, width: int) -> Summa
     mean = mean + residuals.mean(axis=0)
     centred = residuals - residuals.mean(axis=0)
     units = len(n)
-    cov = centred.T @ centred / (units * max(units - 1, 1))
+    freedom = _freedom(centred)
+    # The variance of Student's t: as uncertain as this error is, pulls would else scatter by more than 1.
+    student = max(freedom, _FEWEST) / (max(freedom, _FEWEST) - 2)
+    cov = student * centred.T @ centred / (units * max(units - 1, 1))
     nothing = np.full(len(mean), np.nan)
     spread, spread_sdev = _kernel(measured, extrapolated) if kernel else (nothing, nothing)
-    return Summary(mean, cov, change.sum(axis=0) / max(n.sum(), 1), spread, spread_sdev, mean + centred)
+    return Summary(mean, cov, freedom, change.sum(axis=0) / max(n.sum(), 1), spread, spread_sdev, mean + centred)
 
 
 def _ratio(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Σ values / Σ members, and what each unit adds to it: linearised, with mean zero, times the number of units."""
     mean = values.sum(axis=0) / max(members.sum(), 1)
     return mean, (values - members[:, None] * mean) / max(members.mean(), 1e-300)
+
+
+def _freedom(centred: np.ndarray) -> float:
+    """Of the variances of units with mean zero (U, M), the least: 2 over the square of a variance's relative error."""
+    units, square = len(centred), centred**2
+    variance = square.mean(axis=0)
+    found = variance > 0
+    if units < 4 or not found.any():
+        return np.inf
+    kurtosis = (square[:, found] ** 2).mean(axis=0) / variance[found] ** 2
+    return float(2 * units / max(float(kurtosis.max()) - 1, 1.0))
 
 
 def _controlled(residuals: np.ndarray, controls: np.ndarray, width: int) -> np.ndarray:
