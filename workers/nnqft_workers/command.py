@@ -12,8 +12,9 @@ from cyclopts import Parameter
 
 import nnqft
 from nnqft import InputError, Request
-from nnqft.cli.options import OUTPUT, QUESTION, WHOLE, Output, Place, TimeLimit
+from nnqft.cli.options import OUTPUT, QUESTION, WHOLE, MaxDiagrams, Output, Place, TimeLimit
 from nnqft.cli.output import STDOUT, check_outputs, finish
+from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft_workers.ledger_file import count_records, list_requests
 
 Number = Annotated[
@@ -29,6 +30,7 @@ def resume(
     *,
     request: Number = None,
     time_limit: TimeLimit = None,
+    max_diagrams: MaxDiagrams = MAX_DIAGRAMS,
     place: Place = Place(),
     output: Output = Output(),
 ) -> int:
@@ -47,7 +49,7 @@ def resume(
     print(f"request {chosen['number']}: {describe(wanted)}", file=sys.stderr if output.json == STDOUT else sys.stdout)
     names = ("order", "width_order", "times", "indices", "integrator", "rtol", "atol", "neval", "seed")
     asked = {name: getattr(wanted, name) for name in names}
-    options = {**place.options, "time_limit": time_limit, "ledger": path, "max_diagrams": 2**31}
+    options = {**place.options, "time_limit": time_limit, "ledger": path, "max_diagrams": max_diagrams}
     return finish(lambda: nnqft.compute(theory, wanted.observable, **asked, **options), output)
 
 

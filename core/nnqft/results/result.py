@@ -17,6 +17,7 @@ from nnqft.checks import finite_number, whole_number
 from nnqft.errors import InputError, short
 from nnqft.files import FORMAT, to_plain, write_json
 from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.integrals.closed_form import ClosedForm
 from nnqft.integrals.estimate import Estimate, estimate_from, parts_from, parts_to_data
 from nnqft.results.charts import result_chart
@@ -220,7 +221,7 @@ class Result:
             return self.diagrams.found
         request = self.request
         rules = make_theory(request.model, request.start, dict(request.parameters))
-        return requested_diagrams(rules, request, max_diagrams=2**31)
+        return requested_diagrams(rules, request, max_diagrams=max(MAX_DIAGRAMS, 2 * len(self.diagrams)))
 
     def table(self) -> str:
         """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
