@@ -12,9 +12,8 @@ from cyclopts import Parameter
 
 import nnqft
 from nnqft import InputError, Request
-from nnqft.cli.options import OUTPUT, QUESTION, WHOLE, MaxDiagrams, Output, Place, TimeLimit
+from nnqft.cli.options import OUTPUT, QUESTION, WHOLE, Accuracy, MaxDiagrams, Output, Place, TimeLimit
 from nnqft.cli.output import STDOUT, check_outputs, finish
-from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft_workers.ledger_file import count_records, list_requests
 
 Number = Annotated[
@@ -30,7 +29,7 @@ def resume(
     *,
     request: Number = None,
     time_limit: TimeLimit = None,
-    max_diagrams: MaxDiagrams = MAX_DIAGRAMS,
+    max_diagrams: MaxDiagrams = Accuracy.max_diagrams,
     place: Place = Place(),
     output: Output = Output(),
 ) -> int:

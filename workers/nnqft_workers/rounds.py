@@ -25,6 +25,16 @@ _GROWTH = 8
 _MARGIN = 1.05
 
 
+_SETTLED = 2048
+_SETTLED_COST = 1e7
+"""Exact integrals that travel together, and their operations: for each product of the exponentials on their lines, and
+for each state, whose number each dimension doubles up to some.
+"""
+_DOUBLINGS = 8
+_FIRST = 8
+"""Integrals in the first block."""
+
+
 class ChunkId(NamedTuple):
     """A chunk: which integral, which of its chunks, how many samples."""
 
@@ -44,6 +54,8 @@ class Rounds:
         Samples in all at most; samples of a first look.
     planned, chunks : dict
         Samples and chunks of each integral that plans have asked for.
+    dropped : set
+        Numbers of the integrals that failed, for which no plan asks any more.
     """
 
     def __init__(self, work: Sequence[Work], target: Target, devices: Devices) -> None:
@@ -53,13 +65,20 @@ class Rounds:
         self.pilot = max(LEAST, min(PILOT, self.budget // (8 * max(1, len(self.sampled)))))
         self.planned = dict.fromkeys(range(len(work)), 0)
         self.chunks = dict.fromkeys(range(len(work)), 0)
+        self.dropped: set[int] = set()
+        self._looks = 2 if self.budget >= 2 * self.pilot * len(self.sampled) else 1
 
-    def first(self) -> list[ChunkId]:
-        """What has no samples to take, then two looks at each integral, where the budget has room for them."""
-        looks = 2 if self.budget >= 2 * self.pilot * len(self.sampled) else 1
-        sampled = set(self.sampled)
-        constants = [ChunkId(n, 0, 1) for n, w in enumerate(self.work) if not w.integrator.exact and n not in sampled]
-        return constants + list(self._chunks(dict.fromkeys(self.sampled, looks * self.pilot)))
+    def first(self, numbers: Iterable[int]) -> list[ChunkId]:
+        """The first plan of some integrals: one chunk of what has no samples to take, else as many looks as fit."""
+        alive = [n for n in numbers if n not in self.dropped]
+        constants = [ChunkId(n, 0, 1) for n in alive if not self.work[n].integral.dim]
+        looks = {n: self._looks * self.pilot for n in alive if self.work[n].integral.dim}
+        return constants + list(self._chunks(looks))
+
+    def drop(self, n: int) -> None:
+        """Ask no more for an integral that failed."""
+        self.dropped.add(n)
+        self.sampled = [m for m in self.sampled if m != n]
 
     def take(self, plan: Iterable[ChunkId]) -> None:
         """Count the chunks of a plan as asked for: it becomes a round."""
@@ -69,9 +88,12 @@ class Rounds:
 
     def next(self, estimates: Sequence[Estimate | None], spent: int) -> tuple[float, list[ChunkId]]:
         """Largest error over tolerance, and the next round of chunks: none if the target is met or the budget spent."""
-        known = [e for e in estimates if e is not None]
-        if len(known) < len(self.work):
+        missing = {n for n, estimate in enumerate(estimates) if estimate is None}
+        if missing - self.dropped or len(missing) == len(self.work):
             return math.inf, []
+        # What failed at once counts as nothing; the sum is said to lack it.
+        none = Estimate.exact(np.zeros(len(self.work[0].integral.times)))
+        known = [none if e is None else e for e in estimates]
         weights = np.array([w.weight for w in self.work])[:, None]
         # Sums along an axis, not matrix products: the bits of those depend on how many threads share them.
         total = (weights * np.array([e.mean for e in known])).sum(axis=0)
@@ -125,6 +147,32 @@ class Rounds:
                     break
                 yield ChunkId(n, number, size)
                 have, number = have + size, number + 1
+
+
+def exact_batches(work: Sequence[Work], numbers: Sequence[int]) -> Iterator[list[int]]:
+    """Numbers of exact integrals that travel together: few where each takes long, so that a time limit costs little."""
+    batch: list[int] = []
+    held, most = 0.0, _FIRST
+    for n in numbers:
+        integral = work[n].integral
+        names = [line.propagator for line in (*integral.lines, *integral.branches)]
+        products = math.prod(max(1, len(integral.propagators[name].terms)) for name in names)
+        cost = integral.cost * products * 2.0 ** min(integral.dim, _DOUBLINGS)
+        if batch and (held + cost > _SETTLED_COST or len(batch) >= most):
+            yield batch
+            batch, held, most = [], 0.0, _SETTLED
+        batch.append(n)
+        held += cost
+    if batch:
+        yield batch
+
+
+def growing_blocks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Blocks of numbers in a row, each twice as long as the one before."""
+    start, size = 0, _FIRST
+    while start < len(numbers):
+        yield numbers[start : start + size]
+        start, size = start + size, 2 * size
 
 
 def _budget(target: Target) -> int:

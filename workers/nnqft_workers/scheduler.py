@@ -8,29 +8,25 @@ used is decided when their turn comes, as if nothing had been computed ahead.
 
 from __future__ import annotations
 
+import contextlib
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from nnqft import Estimate, InputError, LedgerError, Outcome, Target, Work
+from nnqft import Estimate, InputError, LedgerError, Outcome, Target, Work, WorkError
+from nnqft.errors import PointError
+from nnqft.show.watch import OutOfTime, no_time_limit, tick, time_limit
 from nnqft_workers.devices import Devices
 from nnqft_workers.dispatcher import Dispatcher, Item
 from nnqft_workers.ledger import AbstractLedger, open_ledger
 from nnqft_workers.pool import AbstractPool, Failed
-from nnqft_workers.rounds import LEAST, ChunkId, Rounds
+from nnqft_workers.rounds import LEAST, ChunkId, Rounds, exact_batches, growing_blocks
 from nnqft_workers.tasks import Chunk, Prepare, Settle, run_task
 
 MEMORY = 1 << 32
 """Bytes that the covariances of all diagrams may take."""
-_SETTLED = 2048
-"""Integrals that travel together to an exact integrator."""
 Progress = Callable[[Mapping[str, Any]], None]
-
-
-class _OutOfTime(Exception):  # noqa: N818
-    """The time limit of the target has passed."""
 
 
 def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress) -> Outcome:
@@ -47,11 +43,16 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
         run = _Run(work, target, pool, progress, ledger)
         failure: Exception | None = None
         try:
-            converged, reason = run.until_done()
+            with time_limit(target.time_limit):
+                converged, reason = run.until_done()
+            if run.failed:
+                converged, failure = False, run.first_failure()
         except KeyboardInterrupt:
             converged, reason = False, "interrupted"
-        except _OutOfTime:
+        except OutOfTime:
             converged = target.only_budget and None not in run.estimates
+            if run.failed:
+                converged, failure = False, run.first_failure()
             reason = f"time limit of {target.time_limit:g} s reached"
         except InputError:
             raise  # raised before anything is computed
@@ -65,7 +66,7 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
         except LedgerError as error:
             # A disk that is full must not cost the estimates.
             notes += (f"how it ended could not be written down: {error}",)
-    return Outcome(run.estimates, converged, reason, failure, notes)
+    return Outcome(run.estimates, converged, reason, failure, notes, run.failed)
 
 
 class _Run:
@@ -83,22 +84,38 @@ class _Run:
         self.arrived: dict[ChunkId, Estimate | Failed] = {}
         self.spent = 0
         self.excess = math.inf
-        self.deadline = time.monotonic() + (math.inf if target.time_limit is None else target.time_limit)
+        self.failed: dict[int, str] = {}
 
     def until_done(self) -> tuple[bool, str]:
         """Sample round after round; whether the target was met, and why it stopped, are returned."""
         self._check_size(len(self.rounds.sampled))
         self._settle()
-        self._prepare()
-        plan = self.rounds.first()
-        if not plan:
+        left = [n for n, work in enumerate(self.work) if not work.integrator.exact]
+        if not left:
             return True, "all integrals are exact"
-        while plan:
-            self._sample(plan)
+        # Block by block, the lowest orders first: where time runs out, these are there.
+        for number, block in enumerate(growing_blocks(left)):
+            with contextlib.nullcontext() if number else no_time_limit():
+                self._prepare(block)
+                self._sample(self.rounds.first(block))
+        while True:
             self.excess, plan = self.rounds.next(self.estimates, self.spent)
             if self.excess <= 1.0:
                 return True, "target met"
-        return self.target.only_budget, f"budget of {self.rounds.budget:,} samples spent"
+            if not plan:
+                return self.target.only_budget, f"budget of {self.rounds.budget:,} samples spent"
+            self._sample(plan)
+
+    def first_failure(self) -> WorkError:
+        """What to raise for the integrals that failed at a point."""
+        more = len(self.failed) - 1
+        others = f" (and {more} more diagram{'s' * (more > 1)} failed like this)" if more else ""
+        return WorkError(self.failed[min(self.failed)] + others)
+
+    def _drop(self, n: int, error: PointError) -> None:
+        """Go on without an integral that failed at a point."""
+        self.failed[n] = str(error)
+        self.rounds.drop(n)
 
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of how it ran."""
@@ -131,29 +148,36 @@ class _Run:
             self.estimates[n] = self.ledger.settled(work)
             if self.estimates[n] is None:
                 groups.setdefault(id(work.integrator), []).append(n)
-        batches = [ns[i : i + _SETTLED] for ns in groups.values() for i in range(0, len(ns), _SETTLED)]
+        batches = [batch for ns in groups.values() for batch in exact_batches(self.work, ns)]
         items = [Item(b, self._settle_task(ns), 1e9) for b, ns in enumerate(batches)]
-        done, expected = 0, sum(map(len, batches))
-        self._report("settling exact integrals", "exact integrals", done, expected)
+        self._report("settling exact integrals", "exact integrals", 0, sum(map(len, batches)))
+        with no_time_limit():
+            self._settle_batches(batches, items[:1])
+        self._settle_batches(batches, items[1:])
+
+    def _settle_batches(self, batches: Sequence[list[int]], items: list[Item]) -> None:
+        expected = sum(map(len, batches))
         for results in self._results(items):
-            settled = [pair for batch, estimates in results for pair in zip(batches[batch], estimates, strict=True)]
-            done += len(settled)
-            self._report("settling exact integrals", "exact integrals", done, expected)
-            for n, estimate in settled:
-                self.estimates[n] = estimate
-            self.ledger.add_settled((self.work[n], estimate) for n, estimate in settled)
+            for batch, estimates in results:
+                if isinstance(estimates, Failed):
+                    raise WorkError(str(estimates.error))
+                for n, estimate in zip(batches[batch], estimates, strict=True):
+                    self.estimates[n] = estimate
+                self.ledger.add_settled((self.work[n], self.estimates[n]) for n in batches[batch])
+            done = sum(estimate is not None for estimate in self.estimates)
+            self._report("settling exact integrals", "exact integrals", min(done, expected), expected)
 
     def _settle_task(self, ns: Sequence[int]) -> Settle:
         work = [self.work[n] for n in ns]
         more = f" or one of the {len(work) - 1} after it" if len(work) > 1 else ""
         return Settle(work[0].integrator, [w.integral for w in work], work[0].label + more)
 
-    def _prepare(self) -> None:
+    def _prepare(self, block: Sequence[int]) -> None:
         """Learn the map of each integral, or take it from the ledger; equal integrals share one."""
         first: dict[tuple[int, tuple[int, ...]], Work] = {}
-        for work in self.work:
-            if not work.integrator.exact:
-                first.setdefault(self._map_of(work), work)
+        for n in block:
+            if (key := self._map_of(self.work[n])) not in self.states:
+                first.setdefault(key, self.work[n])
         items = []
         for key, work in first.items():
             known, state = self.ledger.state(work, self.target.seed)
@@ -163,11 +187,16 @@ class _Run:
                 items.append(Item(key, Prepare(work, self.target.seed), 1e4 * work.integral.cost))
         done = 0
         self._report("adapting maps", "maps", done, len(items))
-        for states in self._results(items):
-            self.states.update(states)
-            done += len(states)
+        for results in self._results(items):
+            done += len(results)
             self._report("adapting maps", "maps", done, len(items))
-            self.ledger.add_states((first[key], self.target.seed, state) for key, state in states)
+            self.states.update(results)
+            learnt = [(key, state) for key, state in results if not isinstance(state, Failed)]
+            self.ledger.add_states((first[key], self.target.seed, state) for key, state in learnt)
+        for n in block:
+            state = self.states[self._map_of(self.work[n])]
+            if isinstance(state, Failed):
+                self._drop(n, PointError(f"{self.work[n].label}: {str(state.error).partition(': ')[2]}"))
 
     def _report(self, stage: str, things: str, done: int, expected: int) -> None:
         """Progress before there are samples; nothing is said of a stage that has nothing to do."""
@@ -176,21 +205,17 @@ class _Run:
             self.progress({**state, "stage": stage, "things": things})
 
     def _results(self, items: list[Item]) -> Iterator[list[tuple[Any, Any]]]:
-        """Pairs of key and result, a list at a time as they come; an error that one raised is raised here."""
+        """Pairs of key and result, a list at a time as they come; errors but those at a point are raised here."""
         for results in self.dispatcher.stream(items):
             for _, result in results:
-                if isinstance(result, Failed):
+                if isinstance(result, Failed) and not isinstance(result.error, PointError):
                     raise result.error
             yield [(item.key, result) for item, result in results]
-            self._look_at_the_clock()
+            tick()
 
     @staticmethod
     def _map_of(work: Work) -> tuple[int, tuple[int, ...]]:
         return id(work.integrator), work.state_words
-
-    def _look_at_the_clock(self) -> None:
-        if time.monotonic() > self.deadline:
-            raise _OutOfTime
 
     def _sample(self, plan: list[ChunkId]) -> None:
         """One round of chunks, each merged when all before it of its integral are there."""
@@ -217,7 +242,7 @@ class _Run:
             failed = failed or any(isinstance(result, Failed) for _, result in results)
             if failed:
                 self._raise_first(plan, waiting)
-            self._look_at_the_clock()
+            tick()
         self._raise_first(plan, waiting)
 
     def _merge(self, waiting: deque[ChunkId], expected: int) -> None:
@@ -229,6 +254,10 @@ class _Run:
             self.estimates[key.integral] = result if before is None else before.merge(result)
             self.spent += result.samples
             self.progress({"samples": self.spent, "expected": expected, "error": self.excess})
+        result = self.arrived.get(waiting[0]) if waiting else None
+        if isinstance(result, Failed) and isinstance(result.error, PointError):
+            self._drop(waiting[0].integral, result.error)
+            waiting.clear()  # what comes after it is not used, wherever it ran
 
     def _raise_first(self, plan: list[ChunkId], waiting: Mapping[int, deque[ChunkId]]) -> None:
         """Raise the first error of the plan when all before it is there: the same one wherever the chunks ran."""

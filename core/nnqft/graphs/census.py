@@ -19,6 +19,7 @@ from nnqft.graphs.batch import Batch
 from nnqft.graphs.canonical import automorphism_orbits
 from nnqft.graphs.layout import LINES, Layout
 from nnqft.graphs.wick import Ways, contract, entries_of
+from nnqft.show.watch import tick
 
 _WORK = 1 << 19
 """Codes of the ways that are followed in a step: so many take some hundredths of a second."""
@@ -92,6 +93,7 @@ class _Sieve:
 
     def thin(self, batch: Batch, chosen: np.ndarray, ways: Ways) -> Ways:
         """The ways that are followed, in units of the symmetry of the vertices that they bring in."""
+        tick("counting diagrams")
         self.partial = max(self.partial, float((batch.count * _swaps(batch)).sum()))
         inside, new = ways[0].astype(float), ways[1] / self.symmetry
         most = min(_MOST, max(_FEWEST, _WORK // batch.kind.shape[1] ** 2))
@@ -164,7 +166,8 @@ class _Future:
                 for y, term in (terms[n - step] if step <= n else {}).items():
                     here[y + b] = here.get(y + b, 0.0) + step / n / vertex.symmetry * factor * term
             terms.append(here)
-        self.terms, self.known = terms, {}
+        self.terms = terms
+        self.known: dict[tuple[int, int, int], float] = {}
 
     def __call__(self, plain: np.ndarray, conjugate: np.ndarray, order: np.ndarray) -> np.ndarray:
         """Logarithm of the number for each state, −inf where there is no way."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ from nnqft.graphs.layout import Layout, lay_out
 from nnqft.graphs.wick import contract, index_loops
 from nnqft.rules.parts import Leg
 from nnqft.rules.theory import Theory
+from nnqft.show.watch import tick
 
 MAX_DIAGRAMS = 250_000
 """More diagrams than this are not generated unless the user raises the limit."""
@@ -44,7 +44,6 @@ def generate(
     width_order: int | None = None,
     connected: bool = True,
     max_diagrams: int = MAX_DIAGRAMS,
-    look: Callable[[int], None] = lambda finished: None,
 ) -> DiagramSet:
     """All diagrams with these external legs up to an order.
 
@@ -58,8 +57,6 @@ def generate(
         Only connected diagrams; otherwise each part holds an external leg.
     max_diagrams
         Refuse to generate more. The number is estimated before generating, and memory is bounded in proportion.
-    look
-        Called with the number of diagrams finished, many times a second or so; may raise to stop.
 
     Raises
     ------
@@ -71,7 +68,7 @@ def generate(
         return _assemble(layout, observable, [])  # an odd number of legs cannot be joined in pairs
     request = (layout, order, width_order, connected)
     try:
-        batches = _run(*request, _Limit(look, max_diagrams, size=_TRIAL))
+        batches = _run(*request, _Limit(max_diagrams, size=_TRIAL))
     except _TooBigError:
         census = take_census(*request, limit=max_diagrams)
         if census.least > max_diagrams:
@@ -81,7 +78,7 @@ def generate(
             raise InputError(_too_many(order, width_order, number, max_diagrams)) from None
         size = _MEMORY * max(1, max_diagrams // MAX_DIAGRAMS)
         try:
-            batches = _run(*request, _Limit(look, max_diagrams, size=size, partial=_PARTIAL * max_diagrams))
+            batches = _run(*request, _Limit(max_diagrams, size=size, partial=_PARTIAL * max_diagrams))
         except _TooBigError as error:
             raise InputError(_too_many(order, width_order, str(error), max_diagrams)) from None
     diagrams = _assemble(layout, observable, batches)
@@ -94,14 +91,13 @@ def generate(
 class _Limit:
     """Ends a generation that grows too large."""
 
-    look: Callable[[int], None]
     diagrams: int
     size: int
     partial: float = math.inf
 
     def check(self, finished: int, partial: int, room: int) -> None:
         """_TooBigError, saying how many there are, when there are too many diagrams or partial ones in a step."""
-        self.look(finished)
+        tick("generating diagrams", finished, None, "diagrams")
         if finished > self.diagrams:
             raise _TooBigError(f"more than {finished:,}")
         if partial > self.partial or partial * room**2 > self.size:

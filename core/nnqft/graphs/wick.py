@@ -88,20 +88,18 @@ def contract(
         batch = _merge(Batch.join(grown)) if len(grown) > 1 else grown[0]
 
 
-def _blocks(batch: Batch, ways: Ways) -> Iterator[slice]:
+def _blocks(batch: Batch, ways: Ways) -> Iterator[np.ndarray]:
     """Rows that are extended together: what grows from them before it is merged stays in tens of megabytes."""
     grown = np.cumsum((ways[0] > 0).sum(axis=1) + (ways[1] > 0).sum(axis=1)) * batch.kind.shape[1] ** 2
     start = 0
     while start < len(batch):
         held = grown[start - 1] if start else 0
         end = max(start + 1, int(np.searchsorted(grown, held + _BLOCK, side="right")))
-        yield slice(start, end)
+        yield np.arange(start, end)
         start = end
 
 
-def _extend(
-    layout: Layout, batch: Batch, chosen: np.ndarray, ways: Ways, width_order: int | None
-) -> Batch | None:
+def _extend(layout: Layout, batch: Batch, chosen: np.ndarray, ways: Ways, width_order: int | None) -> Batch | None:
     """The rows with their chosen legs joined in these ways, merged; None if nothing grows from them."""
     extended = [*_join_inside(layout, batch, chosen, ways[0]), *_join_new(layout, batch, chosen, ways[1])]
     if not extended:

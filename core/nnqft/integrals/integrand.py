@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from types import ModuleType
 
 import numpy as np
 
-from nnqft.errors import PluginError, raised
+from nnqft.errors import PluginError
+from nnqft.integrals.kernels import call_kernel
 from nnqft.integrals.shape import BranchShape, LineShape, Shape
 from nnqft.rules.parts import Array, Propagator
 
@@ -175,7 +176,9 @@ class Evaluation:
         shape = np.broadcast_shapes(*(t.shape for t in times))
         kernel, xp = vertex.kernel, self.xp
         what = f"model {self.shape.model!r}: kernel of vertex {name!r}"
-        self.factor = self.factor * call_kernel(what, lambda: kernel(times, dict(self.shape.parameters), xp), shape, xp)
+        named = [(f"t{n}", time) for n, time in enumerate(times, 1)]
+        parameters = dict(self.shape.parameters)
+        self.factor = self.factor * call_kernel(what, lambda *t: kernel(t, parameters, xp), named, shape, xp)
 
     def _line(self, propagator: Propagator, t: Array, s: Array) -> Array:
         """A line's value at times t and s; what a plugin's kernel returns is checked."""
@@ -184,7 +187,7 @@ class Evaluation:
         t, s = self.xp.asarray(t), self.xp.asarray(s)
         what = f"model {self.shape.model!r}: kernel of propagator {propagator.name!r}"
         shape = np.broadcast_shapes(t.shape, s.shape)
-        return call_kernel(what, lambda: propagator(t, s, self.xp), shape, self.xp)
+        return call_kernel(what, lambda t, s: propagator(t, s, self.xp), [("t", t), ("s", s)], shape, self.xp)
 
     def _delay(self, response: Propagator, u: Array, parent: Array | None) -> tuple[Array, Array]:
         """Delay for uniform u, and response over density; `parent` is the parent's time, None if stationary."""
@@ -209,24 +212,11 @@ class Evaluation:
         shape = u.shape if parent is None else np.broadcast_shapes(u.shape, parent.shape)
         what = f"model {self.shape.model!r}: delay of propagator {response.name!r}"
 
-        def both_arrays() -> Array:
+        def both_arrays(u: Array, room: Array) -> Array:
             return xp.stack(xp.broadcast_arrays(*sampler(u, room, dict(response.params), xp)))
 
-        both = call_kernel(what, both_arrays, (2, *shape), xp)
+        both = call_kernel(what, both_arrays, [("u", u), ("room", room)], (2, *shape), xp, axes=1)
         delay, density = both[0], both[1]
         if xp is np and ((delay < 0) | (delay > room * (1 + 1e-9)) | (density <= 0)).any():
             raise PluginError(f"{what} returned a delay outside (0, room) or a density that is not positive")
         return delay, density
-
-
-def call_kernel(what: str, call: Callable[[], Array], shape: tuple[int, ...], xp: ModuleType) -> Array:
-    """The kernel's value, or PluginError if it raises, has another shape than its times, or is not finite."""
-    try:
-        value = xp.asarray(call())
-    except Exception as error:  # a plugin's code may raise anything
-        raise PluginError(f"{what} raised {raised(error)}") from error
-    if value.shape not in ((), shape):
-        raise PluginError(f"{what} returned shape {tuple(value.shape)} for times of shape {shape}")
-    if xp is np and not np.isfinite(value).all():
-        raise PluginError(f"{what} returned a value that is not finite")
-    return value

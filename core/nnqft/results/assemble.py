@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -20,11 +20,21 @@ from nnqft.stages.request import Request
 
 
 def make_result(
-    request: Request, diagrams: DiagramSet, job: Job, outcome: Outcome, seconds: float, notes: Sequence[str] = ()
+    request: Request,
+    diagrams: DiagramSet,
+    job: Job,
+    outcome: Outcome,
+    seconds: float,
+    notes: Sequence[str] = (),
+    reached: int | None = None,
 ) -> Result:
-    """Add up what an executor handed back; diagrams without an estimate are left out and noted."""
+    """Add up what an executor handed back; diagrams without an estimate are left out and noted.
+
+    `reached` is the highest order whose diagrams there are, if not the one that was asked for.
+    """
     estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
     have = np.flatnonzero(np.isin(job.which, list(estimates)))
+    shown = np.flatnonzero(np.isin(job.which, [*estimates, *outcome.failed]))
     which, weights = job.which[have].tolist(), diagrams.weights[have].tolist()
     keys = list(zip(diagrams.orders[have].tolist(), diagrams.widths[have].tolist(), strict=True))
     monomials = [diagrams.monomials[n] for n in have]
@@ -38,8 +48,16 @@ def make_result(
     notes += outcome.notes
     if not outcome.converged:
         notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
+    lacking = _lacking(diagrams, job, outcome)
+    incomplete = set(diagrams.orders[lacking].tolist())
     if missing := len(diagrams) - len(have):
         notes.append(f"{missing} of {len(diagrams)} diagrams were not evaluated and are missing from the sum")
+    if outcome.failed:
+        notes.append(_failures(outcome.failed))
+    if reached is not None and isinstance(request.order, int):
+        incomplete |= set(range(reached + 1, request.order + 1))
+    if incomplete:
+        notes.append(f"incomplete: order {', '.join(map(str, sorted(incomplete)))}")
     by_degree = {}
     if diagrams.theory.degree is not None and which:
         by_degree = collect(diagrams.degrees[have].tolist(), weights, which, estimates)
@@ -51,7 +69,7 @@ def make_result(
         request=request,
         series=Series(series, _coupling(diagrams), diagrams.theory.N),
         by_coupling=collect(monomials, weights, which, estimates),
-        diagrams=DiagramRows(diagrams, job, outcome.estimates, have),
+        diagrams=DiagramRows(diagrams, job, outcome.estimates, shown, outcome.failed),
         converged=outcome.converged,
         reason=outcome.reason,
         notes=(*notes, *growing(series)),
@@ -59,7 +77,21 @@ def make_result(
         versions=versions(),
         by_degree=by_degree,
         beyond=Beyond.of(diagrams.theory, diagrams.layout.externals),
+        incomplete=tuple(sorted(incomplete)),
     )
+
+
+def _lacking(diagrams: DiagramSet, job: Job, outcome: Outcome) -> np.ndarray:
+    """(D,) bool: the diagrams that have no estimate, or failed."""
+    none = [n for n, estimate in enumerate(outcome.estimates) if estimate is None]
+    return np.isin(job.which, [*none, *outcome.failed])
+
+
+def _failures(failed: Mapping[int, str]) -> str:
+    """A note on diagrams that failed at a point of their integrals."""
+    more = len(failed) - 1
+    others = f", and {more} more diagram{'s' * (more > 1)} like it" if more else ""
+    return f"failed at a point, so that the sum holds what was known before it: {failed[min(failed)]}{others}"
 
 
 def _coupling(diagrams: DiagramSet) -> float:

@@ -63,6 +63,8 @@ class Result:
         at a degree; else empty.
     beyond : Beyond
         What there is beyond the terms, for `truncation`.
+    incomplete : tuple of int
+        Orders whose sums lack diagrams: they failed, or time ran out.
 
     Examples
     --------
@@ -88,6 +90,7 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     by_degree: dict[int, Estimate] = field(default_factory=dict)
     beyond: Beyond = field(default_factory=Beyond)
+    incomplete: tuple[int, ...] = ()
 
     @property
     def times(self) -> np.ndarray:
@@ -125,11 +128,21 @@ class Result:
         if not request.resummed and not len(self.diagrams) and self.beyond.orders:
             return np.full(len(request.times), math.nan)
         widths = request.width_order
-        return left_out(self.series, self.series.N, request.order, widths, self.beyond, self.by_degree)
+        order: int | str = request.order
+        series: Mapping[tuple[int | str, int], Estimate] = self.series
+        if self.incomplete and isinstance(order, int):
+            # Orders that are whole tell how the series goes on; of the others only a part is in the sum.
+            order = max(0, min(self.incomplete) - 1)
+            whole = {key: part for key, part in self.series.items() if isinstance(key[0], int) and key[0] <= order}
+            if 0 in self.incomplete or not whole:
+                return np.full(len(request.times), math.nan)
+            series = whole
+        return left_out(series, self.series.N, order, widths, self.beyond, self.by_degree)
 
     def contribution(self, order: int | str, width: int) -> Estimate:
         """The σ_w^{2·order} N^{−width} part, couplings included; zero where no diagram has it.
 
+        Of an `incomplete` order it is the sum of the diagrams that there are, nan where there are none.
         The order is ``"resummed"`` where all were summed at once.
 
         Raises
@@ -162,8 +175,8 @@ class Result:
                 f"contribution({short(order)}, {short(width)}) was not computed, only order ≤ {self.request.order}"
                 f" and {asked}; compute again with a higher order or width_order"
             )
-        zero = Estimate.exact(np.zeros(len(self.request.times)))
-        return self.series.get((order, width), zero)
+        empty = math.nan if order in self.incomplete else 0.0
+        return self.series.get((order, width), Estimate.exact(np.full(len(self.request.times), empty)))
 
     def integrators(self) -> dict[str, int]:
         """Number of diagrams that each integrator computed.
@@ -226,7 +239,9 @@ class Result:
     def table(self) -> str:
         """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
         last = outcome_line(self.converged, self.reason, self.seconds, self.request.seed)
-        return result_page(self.request, self.series, self._counts, self.truncation, self.notes, last).text()
+        return result_page(
+            self.request, self.series, self._counts, self.truncation, self.notes, last, self.incomplete
+        ).text()
 
     def __str__(self) -> str:
         return self.table()
@@ -274,6 +289,7 @@ class Result:
             "by_coupling": {name: to_plain(asdict(e)) for name, e in self.by_coupling.items()},
             "by_degree": {str(degree): to_plain(asdict(e)) for degree, e in self.by_degree.items()},
             "beyond": to_plain(asdict(self.beyond)),
+            "incomplete": list(self.incomplete),
             "diagrams": [to_plain(asdict(row)) for row in self.diagrams],
         }
 
@@ -297,4 +313,5 @@ class Result:
             versions={str(name): str(v) for name, v in data["versions"].items()},
             by_degree={int(name): estimate_from(e, times) for name, e in data.get("by_degree", {}).items()},
             beyond=Beyond.from_data(data.get("beyond", {}), times),
+            incomplete=tuple(whole_number("incomplete", n, 0) for n in data.get("incomplete", [])),
         )

@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 
 from nnqft import Line, Propagator
+from nnqft.show.watch import tick
 from nnqft_plugins.integrators.exact.states import Ideals
 
 
@@ -42,6 +43,7 @@ def expand_terms(integrals: Sequence[tuple[Sequence[Line], Mapping[str, Propagat
     length = max((len(lines) for lines, _ in integrals), default=0)
     owner, amplitude, ends, starts, responses, rates, earlies = [], [], [], [], [], [], []
     for n, (lines, propagators) in enumerate(integrals):
+        tick()
         pad = [0] * (length - len(lines))
         end, start = [line.end for line in lines] + pad, [line.start for line in lines] + pad
         response = [line.response for line in lines] + [False] * len(pad)
@@ -186,6 +188,7 @@ class Transfer:
         stay = (1.0 - rates / scale)[:, :, None]
         total = np.zeros((*rates.shape, len(lengths)))
         for k in range(len(weights)):
+            tick()
             total += weights[k] * vector
             grown = stay * vector
             for p, (source, target) in enumerate(self.states.grown):
@@ -206,6 +209,7 @@ class Transfer:
         row[0] = 1.0
         total = np.zeros((rates.shape[1], len(lengths)))
         for k in range(len(weights)):
+            tick()
             total += weights[k] * np.einsum("sr,srm->rm", row, vector)
             grown = stay * row
             for p, (source, target) in enumerate(self.states.grown):
