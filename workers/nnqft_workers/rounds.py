@@ -155,7 +155,7 @@ def exact_batches(work: Sequence[Work], numbers: Sequence[int]) -> Iterator[list
     held, most = 0.0, _FIRST
     for n in numbers:
         integral = work[n].integral
-        names = [line.propagator for line in (*integral.lines, *integral.branches)]
+        names = [line.propagator for line in integral.lines] + [branch.propagator for branch in integral.branches]
         products = math.prod(max(1, len(integral.propagators[name].terms)) for name in names)
         cost = integral.cost * products * 2.0 ** min(integral.dim, _DOUBLINGS)
         if batch and (held + cost > _SETTLED_COST or len(batch) >= most):

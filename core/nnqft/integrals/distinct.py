@@ -33,7 +33,7 @@ def distinct_integrals(diagrams: DiagramSet, times: np.ndarray) -> tuple[list[Ti
     else:
         keys = _integral_keys(diagrams)
         _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    integrals = []
+    integrals: list[TimeIntegral] = []
     for n in first.tolist():
         tick("setting up integrals", len(integrals), len(first), "integrals")
         integrals.append(time_integral(diagrams[n], theory, legs))

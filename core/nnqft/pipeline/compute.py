@@ -116,7 +116,8 @@ def compute(
         Path of a file that keeps every finished chunk: the same request, or a more precise one, goes on from what is
         there, also after a crash. Made if it is not there; any number of requests may share one.
     time_limit
-        Stop after this many seconds of settling, adapting and sampling with the estimate so far.
+        Stop after this many seconds with the estimate so far, the lowest orders first; `Result.incomplete` has the
+        orders that there was no time for.
     progress
         Show a progress bar on stderr.
 
@@ -135,7 +136,8 @@ def compute(
     LedgerError
         If the ledger cannot be opened; it stays as it was.
     IntegrationError
-        If an integral failed; its `result` holds what was finished.
+        If an integral failed; its `result` holds what was finished. One that failed at a single point, which the message
+        names, lets all others go on.
 
     Examples
     --------

@@ -51,10 +51,11 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
             _check_durable(executor, target)
             with plugin_errors(f"executor {executor.name!r}"):
                 outcome = executor.evaluate(job.work, target, report)
-    if reached < request.order:
+    asked = int(request.order)
+    if reached < asked:
         outcome = replace(outcome, converged=False, reason=f"time limit of {effort.time_limit:g} s reached")
-        missing = "order" if reached + 1 == request.order else f"orders {reached + 1} to"
-        notes += (f"{missing} {request.order} missing from the sum: its diagrams take longer than the time limit",)
+        missing = "order" if reached + 1 == asked else f"orders {reached + 1} to"
+        notes += (f"{missing} {asked} missing from the sum: its diagrams take longer than the time limit",)
     result = make_result(request, diagram_set, job, outcome, time.monotonic() - began, notes, reached)
     if outcome.failure is not None:
         raise IntegrationError(str(outcome.failure), result) from outcome.failure

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -19,12 +18,12 @@ from nnqft.files import FORMAT, to_plain, write_json
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.integrals.closed_form import ClosedForm
-from nnqft.integrals.estimate import Estimate, estimate_from, parts_from, parts_to_data
+from nnqft.integrals.estimate import Estimate, cov_to_data, estimate_from, estimate_to_data, parts_from, parts_to_data
 from nnqft.results.charts import result_chart
-from nnqft.results.rows import DiagramRow, DiagramRows, row_from
+from nnqft.results.rows import DiagramRow, DiagramRows, counts_of, integrators_of, row_from
 from nnqft.results.series import Series
 from nnqft.results.tables import result_page, time_label
-from nnqft.results.truncation import Beyond, left_out
+from nnqft.results.truncation import Beyond, left_out, whole_orders
 from nnqft.show.numbers import value_with_error
 from nnqft.show.page import outcome_line
 from nnqft.stages.closed_forms import sum_closed_forms
@@ -64,7 +63,7 @@ class Result:
     beyond : Beyond
         What there is beyond the terms, for `truncation`.
     incomplete : tuple of int
-        Orders whose sums lack diagrams: they failed, or time ran out.
+        Orders that lack diagrams: these failed, or time ran out.
 
     Examples
     --------
@@ -124,26 +123,17 @@ class Result:
         It is no bound: docs/truncation.md has the rule and how often it holds. Exactly 0 where nothing is left out, nan
         where no diagram was found or evaluated, so that nothing is known.
         """
-        request = self.request
+        request, unknown = self.request, np.full(len(self.times), math.nan)
         if not request.resummed and not len(self.diagrams) and self.beyond.orders:
-            return np.full(len(request.times), math.nan)
-        widths = request.width_order
-        order: int | str = request.order
-        series: Mapping[tuple[int | str, int], Estimate] = self.series
-        if self.incomplete and isinstance(order, int):
-            # Orders that are whole tell how the series goes on; of the others only a part is in the sum.
-            order = max(0, min(self.incomplete) - 1)
-            whole = {key: part for key, part in self.series.items() if isinstance(key[0], int) and key[0] <= order}
-            if 0 in self.incomplete or not whole:
-                return np.full(len(request.times), math.nan)
-            series = whole
-        return left_out(series, self.series.N, order, widths, self.beyond, self.by_degree)
+            return unknown
+        series, order = whole_orders(self.series, request.order, self.incomplete)
+        beyond = request.width_order, self.beyond, self.by_degree
+        return left_out(series, self.series.N, order, *beyond) if series else unknown
 
     def contribution(self, order: int | str, width: int) -> Estimate:
         """The σ_w^{2·order} N^{−width} part, couplings included; zero where no diagram has it.
 
-        Of an `incomplete` order it is the sum of the diagrams that there are, nan where there are none.
-        The order is ``"resummed"`` where all were summed at once.
+        The order is ``"resummed"`` where all were summed at once. Where all diagrams are missing it is nan.
 
         Raises
         ------
@@ -189,10 +179,7 @@ class Result:
         >>> result.integrators()
         {'exact': 19}
         """
-        if isinstance(self.diagrams, DiagramRows):
-            work = self.diagrams.job.work
-            return dict(Counter(work[n].integrator.name for n in self.diagrams.job.which[self.diagrams.have]))
-        return dict(Counter(row.integrator for row in self.diagrams))
+        return integrators_of(self.diagrams)
 
     def count(self, order: int | str, width: int) -> int:
         """Number of diagrams of an order and width."""
@@ -200,9 +187,7 @@ class Result:
 
     @cached_property
     def _counts(self) -> dict[tuple[int | str, int], int]:
-        if isinstance(self.diagrams, DiagramRows):
-            return dict(self.diagrams.found.counts.items())
-        return dict(Counter((row.order, row.width) for row in self.diagrams))
+        return counts_of(self.diagrams)
 
     def closed_form(self, order: int, width: int) -> ClosedForm:
         """The σ_w^{2·order} N^{−width} part as Σ_c P_c(γτ) e^{−cγτ}, couplings included, in exact fractions.
@@ -232,9 +217,8 @@ class Result:
         """The diagrams; generated again for a result that was loaded."""
         if isinstance(self.diagrams, DiagramRows):
             return self.diagrams.found
-        request = self.request
-        rules = make_theory(request.model, request.start, dict(request.parameters))
-        return requested_diagrams(rules, request, max_diagrams=max(MAX_DIAGRAMS, 2 * len(self.diagrams)))
+        rules = make_theory(self.request.model, self.request.start, dict(self.request.parameters))
+        return requested_diagrams(rules, self.request, max_diagrams=max(MAX_DIAGRAMS, 2 * len(self.diagrams)))
 
     def table(self) -> str:
         """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
@@ -283,11 +267,11 @@ class Result:
             "N": self.series.N,
             "mean": self.mean.tolist(),
             "sdev": self.sdev.tolist(),
-            "cov": self.cov.tolist(),
+            "cov": cov_to_data(self.cov),
             "truncation": to_plain(self.truncation),
             "series": parts_to_data(self.series),
-            "by_coupling": {name: to_plain(asdict(e)) for name, e in self.by_coupling.items()},
-            "by_degree": {str(degree): to_plain(asdict(e)) for degree, e in self.by_degree.items()},
+            "by_coupling": {name: estimate_to_data(e) for name, e in self.by_coupling.items()},
+            "by_degree": {str(degree): estimate_to_data(e) for degree, e in self.by_degree.items()},
             "beyond": to_plain(asdict(self.beyond)),
             "incomplete": list(self.incomplete),
             "diagrams": [to_plain(asdict(row)) for row in self.diagrams],
@@ -298,8 +282,7 @@ class Result:
         """The result that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
-        parts = parts_from(data["series"], times)
-        if not parts:
+        if not (parts := parts_from(data["series"], times)):
             raise ValueError("no contribution")
         return cls(
             request=request,

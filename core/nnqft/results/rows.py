@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
@@ -101,6 +102,20 @@ class DiagramRows(Sequence[DiagramRow]):
             seconds=estimate.seconds,
             failure=self.failed.get(number, ""),
         )
+
+
+def integrators_of(rows: Sequence[DiagramRow]) -> dict[str, int]:
+    """Number of rows by the integrator that computed them."""
+    if isinstance(rows, DiagramRows):
+        return dict(Counter(rows.job.work[n].integrator.name for n in rows.job.which[rows.have]))
+    return dict(Counter(row.integrator for row in rows))
+
+
+def counts_of(rows: Sequence[DiagramRow]) -> dict[tuple[int | str, int], int]:
+    """Number of diagrams by (order, width), those that were not evaluated included where they are known."""
+    if isinstance(rows, DiagramRows):
+        return dict(rows.found.counts.items())
+    return dict(Counter((row.order, row.width) for row in rows))
 
 
 def row_from(data: Mapping[str, Any], times: int) -> DiagramRow:
