@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_HERE = {
     "--address auto": "needs a Ray cluster of several machines",
+    "study test-it": "takes an hour; tests/cli/test_help.py runs a small one",
     "sine": "is a model of the plugin that is shown as an example; tests/house/test_third_party.py runs it",
 }
 """What is not run, by a part of the command, and why."""
@@ -22,6 +23,7 @@ NOT_HERE = {
 def commands() -> list[str]:
     """The lines of indented and fenced blocks that begin with the program's name, each once."""
     lines = [line.strip() for page in PAGES for line in page.read_text(encoding="utf-8").splitlines()]
+    lines = [line.partition("  # ")[0].rstrip() for line in lines]
     return list(dict.fromkeys(line for line in lines if re.match(r"(\$ )?nnqft [a-z-]+( |$)", line)))
 
 

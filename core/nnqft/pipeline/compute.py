@@ -136,8 +136,8 @@ def compute(
     LedgerError
         If the ledger cannot be opened; it stays as it was.
     IntegrationError
-        If an integral failed; its `result` holds what was finished. One that failed at a single point, which the message
-        names, lets all others go on.
+        If an integral failed; its `result` holds what was finished. One that failed at a single point,
+        which the message names, lets all others go on.
 
     Examples
     --------

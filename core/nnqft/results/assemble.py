@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -38,24 +38,12 @@ def make_result(
     which, weights = job.which[have].tolist(), diagrams.weights[have].tolist()
     keys = list(zip(diagrams.orders[have].tolist(), diagrams.widths[have].tolist(), strict=True))
     monomials = [diagrams.monomials[n] for n in have]
-    notes = [*diagrams.theory.remarks, *notes]
-    for why, numbers in job.passed_over.items():
-        count = f"{len(numbers)} diagram{'s' * (len(numbers) > 1)}"
-        notes.append(f"{count} ({number_ranges(numbers)}) left to another integrator; {why}")
-    units = len(set(request.indices or "i"))
-    if units > diagrams.theory.N:
-        notes.append(f"N={diagrams.theory.N} has no {units} different units; read the contributions as coefficients")
-    notes += outcome.notes
-    if not outcome.converged:
-        notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
-    lacking = _lacking(diagrams, job, outcome)
-    incomplete = set(diagrams.orders[lacking].tolist())
-    if missing := len(diagrams) - len(have):
-        notes.append(f"{missing} of {len(diagrams)} diagrams were not evaluated and are missing from the sum")
-    if outcome.failed:
-        notes.append(_failures(outcome.failed))
+    incomplete = set(diagrams.orders[_lacking(diagrams, job, outcome)].tolist())
     if reached is not None and isinstance(request.order, int):
         incomplete |= set(range(reached + 1, request.order + 1))
+    notes = [*diagrams.theory.remarks, *notes, *_notes(request, diagrams, job, outcome)]
+    if missing := len(diagrams) - len(have):
+        notes.append(f"{missing} of {len(diagrams)} diagrams were not evaluated and are missing from the sum")
     if incomplete:
         notes.append(f"incomplete: order {', '.join(map(str, sorted(incomplete)))}")
     by_degree = {}
@@ -79,6 +67,21 @@ def make_result(
         beyond=Beyond.of(diagrams.theory, diagrams.layout.externals),
         incomplete=tuple(sorted(incomplete)),
     )
+
+
+def _notes(request: Request, diagrams: DiagramSet, job: Job, outcome: Outcome) -> Iterator[str]:
+    """What a reader should know of who computed what, and how it ended."""
+    for why, numbers in job.passed_over.items():
+        count = f"{len(numbers)} diagram{'s' * (len(numbers) > 1)}"
+        yield f"{count} ({number_ranges(numbers)}) left to another integrator; {why}"
+    units = len(set(request.indices or "i"))
+    if units > diagrams.theory.N:
+        yield f"N={diagrams.theory.N} has no {units} different units; read the contributions as coefficients"
+    yield from outcome.notes
+    if not outcome.converged:
+        yield f"target not reached ({outcome.reason}): the estimate so far is given with its error"
+    if outcome.failed:
+        yield _failures(outcome.failed)
 
 
 def _lacking(diagrams: DiagramSet, job: Job, outcome: Outcome) -> np.ndarray:

@@ -123,12 +123,11 @@ class Result:
         It is no bound: docs/truncation.md has the rule and how often it holds. Exactly 0 where nothing is left out, nan
         where no diagram was found or evaluated, so that nothing is known.
         """
-        request, unknown = self.request, np.full(len(self.times), math.nan)
-        if not request.resummed and not len(self.diagrams) and self.beyond.orders:
-            return unknown
-        series, order = whole_orders(self.series, request.order, self.incomplete)
-        beyond = request.width_order, self.beyond, self.by_degree
-        return left_out(series, self.series.N, order, *beyond) if series else unknown
+        nothing = not self.request.resummed and not len(self.diagrams) and self.beyond.orders
+        series, order = whole_orders(self.series, self.request.order, self.incomplete)
+        if nothing or not series:
+            return np.full(len(self.times), math.nan)
+        return left_out(series, self.series.N, order, self.request.width_order, self.beyond, self.by_degree)
 
     def contribution(self, order: int | str, width: int) -> Estimate:
         """The σ_w^{2·order} N^{−width} part, couplings included; zero where no diagram has it.
@@ -282,8 +281,9 @@ class Result:
         """The result that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
-        if not (parts := parts_from(data["series"], times)):
-            raise ValueError("no contribution")
+        parts = parts_from(data["series"], times)
+        if not parts or any(isinstance(n, str) != request.resummed for n, _ in parts):
+            raise ValueError("no contribution, or one of another kind of order")
         return cls(
             request=request,
             series=Series(parts, finite_number("coupling", data["coupling"]), whole_number("N", data["N"], 1)),
@@ -296,5 +296,5 @@ class Result:
             versions={str(name): str(v) for name, v in data["versions"].items()},
             by_degree={int(name): estimate_from(e, times) for name, e in data.get("by_degree", {}).items()},
             beyond=Beyond.from_data(data.get("beyond", {}), times),
-            incomplete=tuple(whole_number("incomplete", n, 0) for n in data.get("incomplete", [])),
+            incomplete=tuple(whole_number("incomplete", n, 0) for n in data.get("incomplete", ())),
         )
