@@ -207,11 +207,13 @@ def parts_to_data(parts: Parts) -> list[dict[str, Any]]:
 def parts_from(data: Sequence[Mapping[str, Any]], times: int) -> dict[tuple[int | str, int], Estimate]:
     """The estimates that `parts_to_data` wrote; an order that is a word stays one."""
     return {
-        (each["order"] if isinstance(each["order"], str) else int(each["order"]), int(each["width"])): estimate_from(
-            each, times
-        )
+        (_order(each["order"]), whole_number("width", each["width"], -(10**9))): estimate_from(each, times)
         for each in data
     }
+
+
+def _order(value: Any) -> int | str:
+    return value if isinstance(value, str) else whole_number("order", value, 0)
 
 
 def merge_all(estimates: Iterable[Estimate]) -> Estimate:

@@ -151,7 +151,7 @@ def whole_orders(
     """The part of a series that tells how it goes on, and its order: what is below the first `incomplete` order."""
     if not incomplete or isinstance(order, str):
         return series, order
-    below = min(incomplete)
+    below = min(*incomplete, order + 1)
     whole = {key: part for key, part in series.items() if isinstance(key[0], int) and key[0] < below}
     return whole, below - 1
 
