@@ -6,7 +6,8 @@
     ├── InputError (ValueError)      what was asked makes no sense; nothing was computed
     │   └── UnknownNameError         no plugin, parameter or field of that name; carries the nearest one
     ├── PluginError                  a plugin is broken; names the plugin and the cause
-    │   └── TheoryError              a model's Feynman rules contradict themselves
+    │   ├── TheoryError              a model's Feynman rules contradict themselves
+    │   └── PointError               a plugin's function gives no number at a single point; names the point
     ├── ExecutorError                the place where the work should run cannot be reached or died
     ├── LedgerError                  a ledger is damaged, locked, full, or no ledger at all; it stays as it was
     ├── WorkError                    a piece of work failed on a worker; names the diagram and the cause
@@ -105,6 +106,10 @@ class TheoryError(PluginError):
         ...
     nnqft.errors.TheoryError: model 'mine': vertex 'v' has a leg of unknown field 'q'; declare it in fields
     """
+
+
+class PointError(PluginError):
+    """A kernel gives no number at a single point, so that only the diagrams that meet it fail; names the point."""
 
 
 class ExecutorError(NnqftError):

@@ -217,6 +217,8 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): to_plain(each) for name, each in value.items()}
     if isinstance(value, np.ndarray):
+        if value.dtype.kind in "iub" or (value.dtype.kind == "f" and np.isfinite(value).all()):
+            return value.tolist()
         return to_plain(value.tolist())
     if isinstance(value, list | tuple):
         return [to_plain(each) for each in value]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 import shlex
 from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
+from commands import run_smaller, said
 from cyclopts import App
 
 from nnqft.cli.completion import COMPLETION
@@ -19,21 +18,6 @@ from nnqft.host import default_host
 
 COMMANDS = [*default_host().found["command"], COMPLETION]
 PAGES = [[name] for name in COMMANDS if name != "study"] + [["study", "test-it"]]
-FEWER = {
-    "simulate": ["--networks", "50"],
-    "phase-diagram": ["--sigma-w", "1:2:3", "--sigma-b", "0.3"],
-    "compute": ["-n", "1"],
-}
-"""Options that make an example small; an option that is written twice would be refused, so its first is left out."""
-
-
-def said(words: list[str], wanted: int = 0) -> str:
-    """What a command prints, its errors included, if it ends with that status."""
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        status = main(words)
-    assert status == wanted, output.getvalue()
-    return output.getvalue()
 
 
 def examples() -> list[str]:
@@ -76,42 +60,9 @@ def test_every_option_says_what_it_is(words, monkeypatch):
             assert re.search(r"\S {2,}\S.*[.…:;!?]", text), f"no help in: {line}"
 
 
-def smaller(words: list[str]) -> list[str]:
-    """The example with less to do."""
-    more = FEWER.get(words[0], [])
-    kept, skip = [], False
-    for word in words:
-        if not skip and word not in more[::2]:
-            kept.append(word)
-        skip = word in more[::2] and not skip
-    return kept if "resummed" in words else kept + more
-
-
 @pytest.mark.parametrize("line", examples())
 def test_every_example_runs(line, folder):
-    program, *words = shlex.split(line)
-    assert program == "nnqft"
-    if words == ["repair", "result.json"]:
-        said(["compute", "linear", "-n", "1", "--json", "result.json"])
-    elif words[0] in ("resume", "ledger", "repair"):
-        said(["compute", "linear", "-n", "1", "--ledger", "run.ledger"])
-    if words[0] == "resume":
-        words = ["resume", "run.ledger", "--request", "1"]
-    if words[0] == "study":
-        tiny = [
-            "--couplings",
-            "0.25",
-            "--widths",
-            "20",
-            "--tanh-couplings",
-            "none",
-            "--rtol",
-            "0.3",
-            "--networks",
-            "100",
-        ]
-        words = ["study", "test-it", "--out", "study", "--executor", "local", *tiny]
-    assert said(smaller(words)).strip()
+    assert run_smaller(line).strip()
 
 
 def test_a_default_of_the_study_is_that_of_its_help(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from theories import bare_theory
 
 import nnqft
+from nnqft.integrals.estimate import cov_from, cov_to_data
 
 TAUS = [0.0, 0.4, 1.0, 3.0]
 
@@ -215,7 +217,7 @@ def test_the_file_is_plain_json_without_nan(result, tmp_path):
     data = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
     assert data["mean"] == result.mean.tolist()
     assert data["sdev"] == result.sdev.tolist()
-    assert data["cov"] == result.cov.tolist()
+    assert np.array_equal(cov_from(data["cov"], len(result.mean)), result.cov)
 
 
 def test_saving_replaces_a_file_and_leaves_no_other(tmp_path):
@@ -268,7 +270,7 @@ def test_a_file_that_lacks_something(saved, tmp_path):
     for name in whole:
         path.write_text(json.dumps({key: value for key, value in whole.items() if key != name}))
         # The first are there for other readers, and older files lack the last.
-        if name not in ("mean", "sdev", "cov", "truncation", "by_degree", "beyond"):
+        if name not in ("mean", "sdev", "cov", "truncation", "by_degree", "beyond", "incomplete"):
             with pytest.raises(nnqft.InputError, match=r"damaged\.json"):
                 nnqft.load(path)
 
@@ -414,3 +416,64 @@ def test_any_request_survives_json(times, rtol, neval, seed, q):
 def test_a_request_that_is_none(text):
     with pytest.raises(nnqft.InputError, match="request"):
         nnqft.Request.from_json(text)
+
+
+@pytest.mark.parametrize("cov", [np.zeros((3, 3)), np.diag([1.0, 2.0, 0.5]), np.diag([0.0, 2.0, 0.0]), np.ones((3, 3)),
+                                 np.array([[1.0, 0.0, 0.5], [0.0, 0.0, 0.0], [0.5, 0.0, 1.0]])])  # fmt: skip
+def test_a_covariance_is_written_in_short_and_read_back(cov):
+    data = json.loads(json.dumps(cov_to_data(cov)))
+    assert np.array_equal(cov_from(data, 3), cov)
+    written = len(json.dumps(data))
+    assert written <= len(json.dumps(cov.tolist()))
+    if not cov.any():
+        assert data == 0
+
+
+NO_COVARIANCES = [
+    1,
+    True,
+    None,
+    "0",
+    [0.0],
+    {"diagonal": [1.0]},
+    {"at": [0, 0], "cov": [[1, 1], [1, 1]]},
+    {"at": [3], "cov": [[1.0]]},
+    {"at": [0], "cov": [[1.0, 2.0]]},
+    {"diagonal": 0, "at": []},
+]
+
+
+@pytest.mark.parametrize("data", NO_COVARIANCES, ids=str)
+def test_a_covariance_that_is_none_is_refused(data):
+    with pytest.raises((TypeError, ValueError)):
+        cov_from(data, 3)
+
+
+def test_two_thousand_times_without_errors_are_saved_in_a_few_megabytes(tmp_path):
+    theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    path = tmp_path / "long.json"
+    tracemalloc.start()
+    try:
+        result = nnqft.compute(theory, "two_point", order=1, tau=np.linspace(0, 20, 2000))
+        result.save(path)
+        again = nnqft.load(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert path.stat().st_size < 3 << 20
+    assert peak < 60 << 20  # one covariance in full takes 32 MB, and there were twelve
+    assert np.array_equal(again.mean, result.mean)
+    assert not again.cov.any()
+
+
+def test_orders_that_lack_diagrams_are_said_to(tmp_path):
+    theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    result = nnqft.compute(theory, "two_point", order=2, integrator="vegas", neval=100_000, time_limit=1e-3)
+    assert not result.converged
+    assert result.reason == "time limit of 0.001 s reached"
+    assert result.contribution(0, 0).mean[0] == pytest.approx(0.5)  # order 0 is there in any case
+    assert 2 in result.incomplete
+    assert 0 not in result.incomplete
+    assert any(note.startswith("incomplete: order ") for note in result.notes)
+    result.save(tmp_path / "r.json")
+    assert nnqft.load(tmp_path / "r.json").incomplete == result.incomplete

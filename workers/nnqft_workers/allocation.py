@@ -9,8 +9,11 @@ without weight, the dual ascent of a minimax problem.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+
+from nnqft import Estimate, Work
 
 FLOOR = 0.06
 """Each integral gets at least this part of an equal share, so that a variance that looked too small is found out."""
@@ -88,3 +91,25 @@ def chunk_size(have: int, first: int, largest: int) -> int:
     of the first look.
     """
     return max(first, min(largest, have // 2 // first * first))
+
+
+def sum_of(work: Sequence[Work], variances: np.ndarray, estimates: Sequence[Estimate]) -> Estimate:
+    """The sum of the estimates with their weights, (D, M) variances included, without covariances between times."""
+    weights = np.array([w.weight for w in work])[:, None]
+    # Sums along an axis, not matrix products: the bits of those depend on how many threads share them.
+    variance = variances.sum(axis=0)
+    # As in the sum of a result: parts count by the variance that they bring.
+    samples = sum(e.samples for e in estimates)
+    ratios = np.array([e.samples / e.effective for e in estimates])
+    shares = np.divide(variances, variance, out=np.zeros_like(variances), where=variance > 0)
+    size = (np.abs(weights) * np.array([np.broadcast_to(e.size, len(e.mean)) for e in estimates])).sum(axis=0)
+    return Estimate(
+        mean=(weights * np.array([e.mean for e in estimates])).sum(axis=0),
+        cov=np.diag(variance),
+        samples=samples,
+        chunks=sum(e.chunks for e in estimates),
+        chi2_sum=sum(e.chi2_sum for e in estimates),
+        dof=sum(e.dof for e in estimates),
+        size=size,
+        square=(ratios * shares).sum(axis=0) * size**2 / max(1, samples),
+    )

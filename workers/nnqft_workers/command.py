@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 import nnqft
 from nnqft import InputError, Request
-from nnqft.cli.options import OUTPUT, QUESTION, WHOLE, Output, Place, TimeLimit
+from nnqft.cli.options import OUTPUT, QUESTION, WHOLE, Accuracy, MaxDiagrams, Output, Place, TimeLimit
 from nnqft.cli.output import STDOUT, check_outputs, finish
 from nnqft.errors import one_line
 from nnqft.show.page import printable
@@ -33,6 +33,7 @@ def resume(
     *,
     request: Number = None,
     time_limit: TimeLimit = None,
+    max_diagrams: MaxDiagrams = Accuracy.max_diagrams,
     place: Place = Place(),
     output: Output = Output(),
 ) -> int:
@@ -52,7 +53,7 @@ def resume(
     print(f"request {chosen['number']}: {describe(wanted)}", file=sys.stderr if output.json == STDOUT else sys.stdout)
     names = ("order", "width_order", "times", "indices", "integrator", "rtol", "atol", "neval", "seed")
     asked = {name: getattr(wanted, name) for name in names}
-    options = {**place.options, "time_limit": time_limit, "ledger": path, "max_diagrams": 2**31}
+    options = {**place.options, "time_limit": time_limit, "ledger": path, "max_diagrams": max_diagrams}
     return finish(lambda: nnqft.compute(theory, wanted.observable, **asked, **options), output)
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnqft import Estimate, Target, Work
-from nnqft_workers.allocation import chunk_size, ideal_shares, samples_to_reach
+from nnqft_workers.allocation import chunk_size, ideal_shares, samples_to_reach, sum_of
 from nnqft_workers.devices import Devices
 
 LEAST = 128
@@ -95,6 +95,8 @@ class Rounds:
         Samples and chunks of each integral that plans have asked for.
     stage : Stage
         What this one goes by.
+    dropped : set
+        Numbers of the integrals that failed, for which no plan asks any more.
     """
 
     def __init__(self, work: Sequence[Work], target: Target, devices: Devices) -> None:
@@ -106,16 +108,31 @@ class Rounds:
         self.planned = dict.fromkeys(range(len(work)), 0)
         self.chunks = dict.fromkeys(range(len(work)), 0)
         self.stage = Stage(np.full(len(self.sampled), 1 / count), np.zeros(len(self.sampled)), np.zeros(1))
+        self.dropped: set[int] = set()
         self._before = dict.fromkeys(range(len(work)), 0)
+        self._first = self._looks()
 
-    def first(self) -> list[ChunkId]:
-        """What has no samples to take, then a look at each integral, or its part of a budget too small for looks."""
-        sampled = set(self.sampled)
-        chunks = [ChunkId(n, 0, 1) for n, w in enumerate(self.work) if not w.integrator.exact and n not in sampled]
+    def _looks(self) -> dict[int, int]:
+        """Samples of each integral in the first plan: a look, or its part of a budget too small for looks."""
         if self.budget >= _AGAIN_FROM_EQUAL * self.pilot * len(self.sampled):
-            return chunks + [ChunkId(n, 0, self.pilot) for n in self.sampled]
+            return dict.fromkeys(self.sampled, self.pilot)
         each, more = divmod(self.budget, len(self.sampled))
-        return chunks + [ChunkId(n, 0, each + (place < more)) for place, n in enumerate(self.sampled)]
+        return {n: each + (place < more) for place, n in enumerate(self.sampled)}
+
+    def first(self, numbers: Iterable[int]) -> list[ChunkId]:
+        """The first plan of some integrals: one chunk of each."""
+        alive = [n for n in numbers if n not in self.dropped]
+        constants = [ChunkId(n, 0, 1) for n in alive if n not in self._first]
+        return constants + [ChunkId(n, 0, self._first[n]) for n in alive if n in self._first]
+
+    def drop(self, n: int) -> None:
+        """Ask no more for an integral that failed."""
+        self.dropped.add(n)
+        if n in self.sampled:
+            place = self.sampled.index(n)
+            self.sampled.pop(place)
+            kept = [part if part.shape == (1,) else np.delete(part, place, axis=0) for part in self.stage]
+            self.stage = Stage(*kept)
 
     def take(self, plan: Plan) -> None:
         """Count the chunks of a plan as asked for: it becomes a round, perhaps of a new stage."""
@@ -132,11 +149,14 @@ class Rounds:
 
     def next(self, estimates: Sequence[Estimate | None], spent: int) -> Plan:
         """The next round of chunks, from the estimates of this stage and its samples; `take` makes it count."""
-        known = [e for e in estimates if e is not None]
-        if len(known) < len(self.work):
+        missing = {n for n, estimate in enumerate(estimates) if estimate is None}
+        if missing - self.dropped or len(missing) == len(self.work):
             return Plan(math.inf, [])
+        # What failed at once counts as nothing; the sum is said to lack it.
+        none = Estimate.exact(np.zeros(len(self.work[0].integral.times)))
+        known = [none if e is None else e for e in estimates]
         variances = np.array([w.weight for w in self.work])[:, None] ** 2 * np.array([e.cov.diagonal() for e in known])
-        whole = _sum_of(self.work, variances, known)
+        whole = sum_of(self.work, variances, known)
         total, variance = whole.mean, whole.cov.diagonal()
         bound = self.target.tolerance(total)
         # Without a target the shares are those of the best relative error, and the budget alone ends it.
@@ -150,7 +170,7 @@ class Rounds:
         # count alike; where there is no error either, any unit does.
         scale = np.where(bound > 0, bound, np.sqrt(variance)) ** 2
         scale[scale == 0.0] = 1.0
-        if excess <= 1.0 or self.budget - spent < LEAST or not variance.any():
+        if excess <= 1.0 or self.budget - spent < LEAST or not self.sampled or not variance.any():
             return Plan(excess, [])
         # An error that is not to be trusted counts as this much too large, so that more samples are taken.
         short = doubt & (variance > 0) & (variance < _DOUBT**2 * scale)
@@ -250,28 +270,6 @@ def _within(plan: Iterable[ChunkId], left: int) -> list[ChunkId]:
         kept.append(key)
         left -= key.samples
     return kept
-
-
-def _sum_of(work: Sequence[Work], variances: np.ndarray, estimates: Sequence[Estimate]) -> Estimate:
-    """The sum of the estimates with their weights, (D, M) variances included, without covariances between times."""
-    weights = np.array([w.weight for w in work])[:, None]
-    # Sums along an axis, not matrix products: the bits of those depend on how many threads share them.
-    variance = variances.sum(axis=0)
-    # As in the sum of a result: parts count by the variance that they bring.
-    samples = sum(e.samples for e in estimates)
-    ratios = np.array([e.samples / e.effective for e in estimates])
-    shares = np.divide(variances, variance, out=np.zeros_like(variances), where=variance > 0)
-    size = (np.abs(weights) * np.array([np.broadcast_to(e.size, len(e.mean)) for e in estimates])).sum(axis=0)
-    return Estimate(
-        mean=(weights * np.array([e.mean for e in estimates])).sum(axis=0),
-        cov=np.diag(variance),
-        samples=samples,
-        chunks=sum(e.chunks for e in estimates),
-        chi2_sum=sum(e.chi2_sum for e in estimates),
-        dof=sum(e.dof for e in estimates),
-        size=size,
-        square=(ratios * shares).sum(axis=0) * size**2 / max(1, samples),
-    )
 
 
 def _price(spread: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -8,31 +8,15 @@ used is decided when their turn comes, as if nothing had been computed ahead.
 
 from __future__ import annotations
 
-import math
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
 
-from nnqft import Estimate, InputError, LedgerError, Outcome, Target, Work
+from nnqft import InputError, LedgerError, Outcome, Target, Work
 from nnqft.interrupts import kept_back
-from nnqft_workers.devices import Devices
-from nnqft_workers.dispatcher import Dispatcher, Item
-from nnqft_workers.ledger import AbstractLedger, open_ledger
-from nnqft_workers.pool import AbstractPool, Failed
-from nnqft_workers.rounds import LEAST, ChunkId, Plan, Rounds
-from nnqft_workers.tasks import Chunk, Prepare, Settle, run_task
-
-MEMORY = 1 << 32
-"""Bytes that the covariances of all diagrams may take."""
-_SETTLED = 2048
-"""Integrals that travel together to an exact integrator."""
-Progress = Callable[[Mapping[str, Any]], None]
-
-
-class _OutOfTime(Exception):  # noqa: N818
-    """The time limit of the target has passed."""
+from nnqft.show.watch import OutOfTime, time_limit
+from nnqft_workers.ledger import open_ledger
+from nnqft_workers.pool import AbstractPool
+from nnqft_workers.run import Progress, Run
 
 
 def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress) -> Outcome:
@@ -46,14 +30,19 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
         If the ledger cannot be opened.
     """
     with ExitStack() as ending, open_ledger(target.keep) as ledger:
-        run = _Run(work, target, pool, progress, ledger)
+        run = Run(work, target, pool, progress, ledger)
         failure: Exception | None = None
         try:
-            converged, reason = run.until_done()
+            with time_limit(target.time_limit):
+                converged, reason = run.until_done()
+            if run.failed:
+                converged, failure = False, run.first_failure()
         except KeyboardInterrupt:
             converged, reason = False, "interrupted"
-        except _OutOfTime:
+        except OutOfTime:
             converged = target.only_budget and None not in run.best()
+            if run.failed:
+                converged, failure = False, run.first_failure()
             reason = f"time limit of {target.time_limit:g} s reached"
         except InputError:
             raise  # raised before anything is computed
@@ -69,221 +58,4 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
             # A disk that is full must not cost the estimates.
             notes += (f"how it ended could not be written down: {error}",)
         notes += ledger.notes
-    return Outcome(run.best(), converged, reason, failure, notes)
-
-
-class _Run:
-    """One computation: the estimates so far, and what to sample next."""
-
-    def __init__(
-        self, work: Sequence[Work], target: Target, pool: AbstractPool, progress: Progress, ledger: AbstractLedger
-    ) -> None:
-        self.work, self.target, self.progress, self.ledger = work, target, progress, ledger
-        self.devices = Devices(pool)
-        self.rounds = Rounds(work, target, self.devices)
-        self.dispatcher = Dispatcher(pool, run_task)
-        self.estimates: list[Estimate | None] = [None] * len(work)
-        self.last_stage: list[Estimate | None] = []
-        self.states: dict[tuple[int, tuple[int, ...]], Any] = {}
-        self.arrived: dict[ChunkId, Estimate | Failed] = {}
-        self.spent = 0
-        self.looked = 0
-        self.excess = math.inf
-        self.deadline = time.monotonic() + (math.inf if target.time_limit is None else target.time_limit)
-
-    def until_done(self) -> tuple[bool, str]:
-        """Sample round after round; whether the target was met, and why it stopped, are returned."""
-        self._check_size(len(self.rounds.sampled))
-        self._settle()
-        self._prepare()
-        plan = Plan(math.inf, self.rounds.first())
-        if not plan.chunks:
-            return True, "all integrals are exact"
-        while plan.chunks:
-            if plan.stage is not None:
-                self._begin_stage()
-            self._sample(plan)
-            plan = self.rounds.next(self.estimates, self.spent - self.looked)
-            self.excess = plan.excess
-            if self.excess <= 1.0:
-                return True, "target met"
-        if not self.target.only_budget and self.rounds.budget - (self.spent - self.looked) >= LEAST:
-            return False, "no more samples would help"
-        return self.target.only_budget, f"budget of {self.rounds.budget:,} samples spent"
-
-    def best(self) -> list[Estimate | None]:
-        """Estimates from one stage: the last that has something of everything, unless there is more of the one before.
-
-        Which it is goes by numbers of samples, never by the estimates, which would pick the small ones with them.
-        """
-        if not self.last_stage:
-            return self.estimates
-        complete = None not in self.estimates
-        return self.estimates if complete and _samples(self.estimates) >= _samples(self.last_stage) else self.last_stage
-
-    def _begin_stage(self) -> None:
-        """What was sampled so far was a look; what has nothing to sample stays."""
-        sampled = set(self.rounds.sampled)
-        self.last_stage, self.looked = self.estimates, self.spent
-        self.estimates = [None if n in sampled else each for n, each in enumerate(self.estimates)]
-
-    def notes(self) -> tuple[str, ...]:
-        """What a reader should know of how it ran."""
-        lost = [
-            f"{count} parcel{'s' * (count > 1)} of work lost and done again: {reason}"
-            for reason, count in self.dispatcher.lost.items()
-        ]
-        return (*self.devices.notes(), *lost)
-
-    def _check_size(self, count: int) -> None:
-        """Refuse what cannot be done well before anything is computed."""
-        grid = max((len(w.integral.times) for w in self.work), default=1)
-        if self.rounds.budget < LEAST * count:
-            raise InputError(
-                f"neval={self.rounds.budget} is too few for {count} diagrams, which need {LEAST} samples each;"
-                f" write neval={LEAST * count} or more"
-            )
-        if 8 * count * grid**2 > MEMORY:
-            raise InputError(
-                f"{grid} times for {count} sampled diagrams: their covariances take"
-                f" {8 * count * grid**2 / 2**30:.0f} GiB, more than {MEMORY >> 30}; split the times"
-            )
-
-    def _settle(self) -> None:
-        """Compute every integral that has an exact integrator, or take it from the ledger."""
-        groups: dict[int, list[int]] = {}
-        for n, work in enumerate(self.work):
-            if not work.integrator.exact:
-                continue
-            self.estimates[n] = self.ledger.settled(work)
-            if self.estimates[n] is None:
-                groups.setdefault(id(work.integrator), []).append(n)
-        batches = [ns[i : i + _SETTLED] for ns in groups.values() for i in range(0, len(ns), _SETTLED)]
-        items = [Item(b, self._settle_task(ns), 1e9) for b, ns in enumerate(batches)]
-        done, expected = 0, sum(map(len, batches))
-        self._report("settling exact integrals", "exact integrals", done, expected)
-        for results in self._results(items):
-            settled = [pair for batch, estimates in results for pair in zip(batches[batch], estimates, strict=True)]
-            done += len(settled)
-            self._report("settling exact integrals", "exact integrals", done, expected)
-            for n, estimate in settled:
-                self.estimates[n] = estimate
-            self.ledger.add_settled((self.work[n], estimate) for n, estimate in settled)
-
-    def _settle_task(self, ns: Sequence[int]) -> Settle:
-        work = [self.work[n] for n in ns]
-        more = f" or one of the {len(work) - 1} after it" if len(work) > 1 else ""
-        return Settle(work[0].integrator, [w.integral for w in work], work[0].label + more)
-
-    def _prepare(self) -> None:
-        """Learn the map of each integral, or take it from the ledger; equal integrals share one."""
-        first: dict[tuple[int, tuple[int, ...]], Work] = {}
-        for work in self.work:
-            if not work.integrator.exact:
-                first.setdefault(self._map_of(work), work)
-        items = []
-        for key, work in first.items():
-            known, state = self.ledger.state(work, self.target.seed)
-            if known:
-                self.states[key] = state
-            else:
-                items.append(Item(key, Prepare(work, self.target.seed), 1e4 * work.integral.cost))
-        done = 0
-        self._report("adapting maps", "maps", done, len(items))
-        for states in self._results(items):
-            self.states.update(states)
-            done += len(states)
-            self._report("adapting maps", "maps", done, len(items))
-            self.ledger.add_states((first[key], self.target.seed, state) for key, state in states)
-
-    def _report(self, stage: str, things: str, done: int, expected: int) -> None:
-        """Progress before there are samples; nothing is said of a stage that has nothing to do."""
-        if expected:
-            state = {"samples": done, "expected": expected, "error": math.inf}
-            self.progress({**state, "stage": stage, "things": things})
-
-    def _results(self, items: list[Item]) -> Iterator[list[tuple[Any, Any]]]:
-        """Pairs of key and result, a list at a time as they come; an error that one raised is raised here."""
-        for results in self.dispatcher.stream(items):
-            for _, result in results:
-                if isinstance(result, Failed):
-                    raise result.error
-            yield [(item.key, result) for item, result in results]
-            self._look_at_the_clock()
-
-    @staticmethod
-    def _map_of(work: Work) -> tuple[int, tuple[int, ...]]:
-        return id(work.integrator), work.state_words
-
-    def _look_at_the_clock(self) -> None:
-        if time.monotonic() > self.deadline:
-            raise _OutOfTime
-
-    def _sample(self, round_: Plan) -> None:
-        """One round of chunks, each merged when all before it of its integral are there."""
-        plan = round_.chunks
-        waiting: dict[int, deque[ChunkId]] = {}
-        for key in plan:
-            waiting.setdefault(key.integral, deque()).append(key)
-        self.rounds.take(round_)
-        expected = self.spent + sum(key.samples for key in plan)
-        # Some have come in already, computed ahead on a guess; others a ledger holds from before.
-        missing = [key for key in plan if key not in self.arrived]
-        known = self.ledger.recall(missing, self._chunk)
-        self.arrived |= known
-        for queue in waiting.values():
-            self._merge(queue, expected)
-        items = [self._item(key) for key in missing if key not in known]
-        failed = False
-        for results in self.dispatcher.stream(items, self._guess()):
-            self.arrived |= {item.key: result for item, result in results}
-            self.ledger.add((item.content, result) for item, result in results if not isinstance(result, Failed))
-            for n in {item.key.integral for item, _ in results}:
-                self._merge(waiting.get(n, deque()), expected)
-            # An error is raised only when all chunks before it are there: which error it is does not depend on which
-            # worker was faster.
-            failed = failed or any(isinstance(result, Failed) for _, result in results)
-            if failed:
-                self._raise_first(plan, waiting)
-            self._look_at_the_clock()
-        self._raise_first(plan, waiting)
-
-    def _merge(self, waiting: deque[ChunkId], expected: int) -> None:
-        """Results in the order of the chunks, so that the sums have the same bits wherever these ran."""
-        while waiting and isinstance(result := self.arrived.get(waiting[0]), Estimate):
-            key = waiting.popleft()
-            del self.arrived[key]
-            before = self.estimates[key.integral]
-            self.estimates[key.integral] = result if before is None else before.merge(result)
-            self.spent += result.samples
-            self.progress({"samples": self.spent, "expected": expected, "error": self.excess})
-
-    def _raise_first(self, plan: list[ChunkId], waiting: Mapping[int, deque[ChunkId]]) -> None:
-        """Raise the first error of the plan when all before it is there: the same one wherever the chunks ran."""
-        left = {key for queue in waiting.values() for key in queue}
-        for key in (key for key in plan if key in left):
-            result = self.arrived.get(key)
-            if isinstance(result, Failed):
-                raise result.error
-            if result is None:
-                return
-
-    def _chunk(self, key: ChunkId) -> Chunk:
-        work = self.work[key.integral]
-        integrator = self.devices.integrator(work, self.rounds.device(key))
-        return Chunk(work, integrator, self.states[self._map_of(work)], key.samples, key.number, self.target.seed)
-
-    def _item(self, key: ChunkId) -> Item:
-        return Item(key, self._chunk(key), key.samples * self.work[key.integral].integral.cost, self.rounds.device(key))
-
-    def _guess(self) -> Iterator[Item]:
-        """Chunks for cores that the next round will ask for if this one ends as it looks now, one by one."""
-        # Asked once, when the first worker would stand still: the round's own samples count as spent, the estimates are
-        # those so far. A wrong guess costs time in which workers would have done nothing.
-        for key in self.rounds.next(self.estimates, self.rounds.asked).chunks:
-            if key not in self.arrived and self.rounds.device(key) == "cpu":
-                yield self._item(key)
-
-
-def _samples(estimates: Sequence[Estimate | None]) -> int:
-    return sum(each.samples for each in estimates if each is not None)
+    return Outcome(run.best(), converged, reason, failure, notes, run.failed)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import AbstractIntegrator, Estimate, NnqftError, PluginError, TimeIntegral, Work, WorkError
-from nnqft.errors import one_line, raised, short
+from nnqft.errors import PointError, one_line, raised, short
 from nnqft.host import plugin_errors
 
 
@@ -105,11 +105,15 @@ def run_task(task: Task) -> Any:
 
     Raises
     ------
+    PointError
+        If a kernel gives no number at a single point, so that other tasks may well succeed.
     WorkError
-        Instead of whatever a plugin's code raised: that may not survive the way back from a worker.
+        Instead of whatever else a plugin's code raised: that may not survive the way back from a worker.
     """
     try:
         return task.run()
+    except PointError as error:
+        raise PointError(f"{task.label}: {error}") from None
     except Exception as error:
         cause = str(error) if isinstance(error, NnqftError) else raised(error)
         raise WorkError(f"{task.label}: {one_line(cause)}") from None

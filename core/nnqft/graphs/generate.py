@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from nnqft.errors import InputError
 from nnqft.graphs.batch import Batch
 from nnqft.graphs.canonical import row_keys
+from nnqft.graphs.census import rounded, take_census
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.layout import Layout, lay_out
 from nnqft.graphs.wick import contract, index_loops
 from nnqft.rules.parts import Leg
 from nnqft.rules.theory import Theory
+from nnqft.show.watch import tick
 
 MAX_DIAGRAMS = 250_000
 """More diagrams than this are not generated unless the user raises the limit."""
 
-_CHEAP = 1 << 25
+_TRIAL = 1 << 22
+"""Bytes of codes of the partial diagrams of one step that are simply made, before anything is counted."""
+_PARTIAL = 4
+"""Partial diagrams of one step, for each diagram of the limit, at which a generation ends."""
+_FAR = 5
+"""So many times as many partial diagrams are not even begun: their number is known roughly."""
 _MEMORY = 1 << 28
-"""Bytes of codes of the partial diagrams of one step: what a trial may cost, and what a generation may."""
+"""Bytes of their codes at which it ends, where the limit is the usual one; a higher limit allows more."""
 
 
 class _TooBigError(Exception):
@@ -48,7 +56,7 @@ def generate(
     connected
         Only connected diagrams; otherwise each part holds an external leg.
     max_diagrams
-        Refuse to generate more. The number is predicted from the lower orders before generating.
+        Refuse to generate more. The number is estimated before generating, and memory is bounded in proportion.
 
     Raises
     ------
@@ -60,70 +68,49 @@ def generate(
         return _assemble(layout, observable, [])  # an odd number of legs cannot be joined in pairs
     request = (layout, order, width_order, connected)
     try:
-        batches = _run(*request, size=_CHEAP)
+        batches = _run(*request, _Limit(max_diagrams, size=_TRIAL))
     except _TooBigError:
-        _refuse_if_many(*request, max_diagrams)
+        census = take_census(*request, limit=max_diagrams)
+        if census.least > max_diagrams:
+            raise InputError(_too_many(order, width_order, str(census), max_diagrams)) from None
+        if census.partial > _FAR * _PARTIAL * max_diagrams:
+            number = f"{rounded(census.partial)} partial"
+            raise InputError(_too_many(order, width_order, number, max_diagrams)) from None
+        size = _MEMORY * max(1, max_diagrams // MAX_DIAGRAMS)
         try:
-            batches = _run(*request, size=_MEMORY)
-        except _TooBigError:
-            raise InputError(
-                f"order={order} with {len(externals)} external legs needs more than {_MEMORY >> 20} MiB for its"
-                " partial diagrams; lower the order, set width_order or ask for fewer legs"
-            ) from None
+            batches = _run(*request, _Limit(max_diagrams, size=size, partial=_PARTIAL * max_diagrams))
+        except _TooBigError as error:
+            raise InputError(_too_many(order, width_order, str(error), max_diagrams)) from None
     diagrams = _assemble(layout, observable, batches)
     if len(diagrams) > max_diagrams:
-        raise InputError(_too_many(order, width_order, len(diagrams), max_diagrams))
+        raise InputError(_too_many(order, width_order, f"{len(diagrams):,}", max_diagrams))
     return diagrams
 
 
-def _run(layout: Layout, order: int, width_order: int | None, connected: bool, size: int) -> list[Batch]:
-    def check(partial: Batch) -> None:
-        if partial.code.size > size:
-            raise _TooBigError
+@dataclass
+class _Limit:
+    """Ends a generation that grows too large."""
 
-    return list(contract(layout, order, width_order, connected, check))
+    diagrams: int
+    size: int
+    partial: float = math.inf
 
-
-def _refuse_if_many(layout: Layout, order: int, width_order: int | None, connected: bool, limit: int) -> None:
-    """Count the lower orders as far as that is cheap, continue their growth, refuse if it passes the limit."""
-    counts: list[int] = []
-    for n in range(order):
-        try:
-            batches = _run(layout, n, width_order, connected, size=_CHEAP // 16)
-        except _TooBigError:
-            break
-        counts = [sum(int((b.order == m).sum()) for b in batches) for m in range(n + 1)]
-    predicted = predict_count(counts, order)
-    if predicted > limit:
-        raise InputError(_too_many(order, width_order, predicted, limit))
+    def check(self, finished: int, partial: int, room: int) -> None:
+        """_TooBigError, saying how many there are, when there are too many diagrams or partial ones in a step."""
+        tick("generating diagrams", finished, None, "diagrams")
+        if finished > self.diagrams:
+            raise _TooBigError(f"more than {finished:,}")
+        if partial > self.partial or partial * room**2 > self.size:
+            raise _TooBigError(f"more than {partial:,} partial")
 
 
-def predict_count(counts: list[int], order: int) -> float:
-    """Total number of diagrams up to `order`, from the counts of the first orders.
-
-    The ratio of neighbouring counts is continued as a straight line, which is exact for (2n+1)!! and close for
-    the factorial growth of any local theory. Orders without diagrams (φ³ has every other one) are passed over.
-    """
-    orders = [n for n, c in enumerate(counts) if c > 0]
-    known = [float(counts[n]) for n in orders]
-    ratios = [b / a for a, b in pairwise(known)]
-    slope = max(0.0, ratios[-1] - ratios[-2]) if len(ratios) > 1 else 2.0
-    ratio = ratios[-1] if ratios else 3.0
-    stride = orders[-1] - orders[-2] if len(orders) > 1 else 1
-    total, last = sum(known), known[-1] if known else 1.0
-    for _ in range((order - (orders[-1] if orders else 0)) // stride):
-        ratio += slope
-        last *= ratio
-        total += last
-        if total > 1e15:
-            break
-    return total
+def _run(layout: Layout, order: int, width_order: int | None, connected: bool, limit: _Limit) -> list[Batch]:
+    return list(contract(layout, order, width_order, connected, limit.check))
 
 
-def _too_many(order: int, width_order: int | None, count: float, limit: int) -> str:
-    number = f"{count:,.0f}" if count < 1e9 else f"{count:.1e}"
+def _too_many(order: int, width_order: int | None, number: str, limit: int) -> str:
     hint = "lower order" if width_order == 0 else "lower order, set a lower width_order"
-    return f"order={order} makes about {number} diagrams, the limit is {limit:,}; {hint} or raise max_diagrams"
+    return f"order={order} makes {number} diagrams, the limit is {limit:,}; {hint} or raise max_diagrams"
 
 
 def _assemble(layout: Layout, observable: str, batches: list[Batch]) -> DiagramSet:

@@ -21,8 +21,14 @@ import numpy as np
 
 from nnqft.graphs.batch import Batch, add_line, add_vertex, start_batch
 from nnqft.graphs.canonical import apply_order, canonical_order, row_keys
-from nnqft.graphs.layout import SAME_POINT, Layout
+from nnqft.graphs.layout import SAME_POINT, Layout, VertexLayout
 from nnqft.graphs.slots import is_closed, slot_of
+
+Ways = tuple[np.ndarray, np.ndarray]
+"""In how many ways the chosen leg of each row joins each socket of its diagram, and each entry of a new vertex."""
+
+_BLOCK = 1 << 24
+"""Bytes of codes that grow from a block of rows before they are merged."""
 
 
 def contract(
@@ -30,7 +36,8 @@ def contract(
     order: int,
     width_order: int | None,
     connected: bool,
-    check: Callable[[Batch], None] = lambda partial: None,
+    check: Callable[[int, int, int], None] = lambda finished, partial, room: None,
+    thin: Callable[[Batch, np.ndarray, Ways], Ways] = lambda batch, chosen, ways: ways,
 ) -> Iterator[Batch]:
     """Yield batches of finished diagrams in canonical form, of every order up to `order`.
 
@@ -45,14 +52,21 @@ def contract(
     connected
         True: every diagram is connected. False: each of its parts holds an external leg.
     check
-        Called with the partial diagrams of each step; may raise to stop the generation.
+        Called many times a step with the numbers of finished and of partial diagrams that are held, and of sockets that
+        each has room for; may raise to stop the generation.
+    thin
+        Called before each step with the partial diagrams, the leg chosen of each and the ways to join it; what it hands
+        back is done instead, so that ways may be left out.
     """
     batch = start_batch(layout, order)
+    finished = 0
     first = True  # before the first line every diagram is one external leg alone, and nothing is closed yet
     while len(batch):
         chosen = _choose(layout, batch)
         done = chosen < 0
         if done.any():
+            finished += int(done.sum())
+            check(finished, 0, batch.kind.shape[1])
             yield _finish(batch.take(np.flatnonzero(done)))
         going = ~done
         if connected and not first:
@@ -61,15 +75,40 @@ def contract(
         first = False
         rows = np.flatnonzero(going)
         batch, chosen = batch.take(rows), chosen[rows]
-        extended = [*_join_inside(layout, batch, chosen), *_join_new(layout, batch, chosen, order)]
-        if not extended:
+        ways = thin(batch, chosen, (_ways_inside(layout, batch, chosen), _ways_new(layout, batch, chosen, order)))
+        grown: list[Batch] = []
+        for block in _blocks(batch, ways):
+            extended = _extend(layout, batch.take(block), chosen[block], (ways[0][block], ways[1][block]), width_order)
+            if extended is not None:
+                grown.append(extended)
+                check(finished, sum(map(len, grown)), batch.kind.shape[1])
+        if not grown:
             return
-        batch = Batch.join(extended)
-        batch = batch.take(np.flatnonzero(_indices_differ(layout, batch)))
-        if width_order is not None:
-            batch = batch.take(np.flatnonzero(_least_width(layout, batch) <= width_order))
-        batch = _merge(batch)
-        check(batch)
+        # What blocks have in common is merged last; one block alone is merged already.
+        batch = _merge(Batch.join(grown)) if len(grown) > 1 else grown[0]
+
+
+def _blocks(batch: Batch, ways: Ways) -> Iterator[np.ndarray]:
+    """Rows that are extended together: what grows from them before it is merged stays in tens of megabytes."""
+    grown = np.cumsum((ways[0] > 0).sum(axis=1) + (ways[1] > 0).sum(axis=1)) * batch.kind.shape[1] ** 2
+    start = 0
+    while start < len(batch):
+        held = grown[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(grown, held + _BLOCK, side="right")))
+        yield np.arange(start, end)
+        start = end
+
+
+def _extend(layout: Layout, batch: Batch, chosen: np.ndarray, ways: Ways, width_order: int | None) -> Batch | None:
+    """The rows with their chosen legs joined in these ways, merged; None if nothing grows from them."""
+    extended = [*_join_inside(layout, batch, chosen, ways[0]), *_join_new(layout, batch, chosen, ways[1])]
+    if not extended:
+        return None
+    grown = Batch.join(extended)
+    grown = grown.take(np.flatnonzero(_indices_differ(layout, grown)))
+    if width_order is not None:
+        grown = grown.take(np.flatnonzero(_least_width(layout, grown) <= width_order))
+    return _merge(grown) if len(grown) else None
 
 
 def index_loops(layout: Layout, batch: Batch) -> np.ndarray:
@@ -92,12 +131,12 @@ def _choose(layout: Layout, batch: Batch) -> np.ndarray:
     return np.where(batch.free.any(axis=1), chosen, -1)
 
 
-def _join_inside(layout: Layout, batch: Batch, chosen: np.ndarray) -> Iterator[Batch]:
-    """Join the chosen leg to each free leg of the same diagram."""
+def _ways_inside(layout: Layout, batch: Batch, chosen: np.ndarray) -> np.ndarray:
+    """(B, S): in how many ways the chosen leg joins a free leg of each socket of the same diagram."""
     rows = np.arange(len(batch))
     kind = batch.kind[rows, chosen]
     spare = batch.free.astype(np.int64)
-    spare[rows, chosen] -= 1
+    spare[rows, chosen] -= 1  # each free leg of the target is a partner of its own
     possible = (spare > 0) & layout.joins[kind[:, None], batch.kind]
     # No closed response loops, which θ(t1−t2) θ(t2−t1) makes zero: the later end must not lie before the earlier one,
     # nor on it if θ(0) = 0. `before` is reflexive, so that one point alone is refused, too.
@@ -110,11 +149,19 @@ def _join_inside(layout: Layout, batch: Batch, chosen: np.ndarray) -> Iterator[B
     # Wick ordering subtracts every correlator within a slot; a response there is no contraction of it, and stays.
     slot = slot_of(batch.code[rows, chosen], chosen)
     possible &= ~(slot & layout.wick[kind][:, None] & ~(forward | backward))
+    return np.where(possible, spare, 0)
+
+
+def _join_inside(layout: Layout, batch: Batch, chosen: np.ndarray, ways: np.ndarray) -> Iterator[Batch]:
+    """Join the chosen leg to each free leg of the same diagram that there are ways to."""
+    rows = np.arange(len(batch))
+    kind = batch.kind[rows, chosen]
+    slot = slot_of(batch.code[rows, chosen], chosen)
     for target in range(batch.kind.shape[1]):
-        hit = np.flatnonzero(possible[:, target])
+        hit = np.flatnonzero(ways[:, target])
         if len(hit):
             new = batch.take(hit)
-            new.count *= spare[hit, target]  # each free leg of the target is a partner of its own
+            new.count = new.count * ways[hit, target]
             add_line(layout, new, chosen[hit], np.full(len(hit), target))
             within = layout.average[kind[hit]] & slot[hit, target]
             yield (
@@ -122,23 +169,39 @@ def _join_inside(layout: Layout, batch: Batch, chosen: np.ndarray) -> Iterator[B
             )
 
 
-def _join_new(layout: Layout, batch: Batch, chosen: np.ndarray, order: int) -> Iterator[Batch]:
-    """Join the chosen leg to each kind of leg of each vertex that still fits.
+def _ways_new(layout: Layout, batch: Batch, chosen: np.ndarray, order: int) -> np.ndarray:
+    """(B, entries of all vertices): in how many ways the chosen leg joins each kind of leg of a new vertex that fits.
 
-    One entry stands for all sockets that the vertex's own automorphisms exchange with it; `ways` counts these.
+    One entry stands for all sockets that the vertex's own automorphisms exchange with it, which are counted.
     """
     kind = batch.kind[np.arange(len(batch)), chosen]
-    for vertex in layout.vertices:
-        fits = batch.order + int(vertex.rule.order) <= order
-        for entry, ways in vertex.entries:
-            hit = np.flatnonzero(fits & layout.joins[kind, vertex.kinds[entry]])
-            if len(hit):
-                new = batch.take(hit)
-                first_socket = new.size.copy()
-                add_vertex(layout, new, vertex)
-                new.count *= ways * vertex.sockets[entry].power
-                add_line(layout, new, chosen[hit], first_socket + entry)
-                yield new
+    columns = [
+        np.where(
+            (batch.order + int(vertex.rule.order) <= order) & layout.joins[kind, vertex.kinds[entry]],
+            equivalent * vertex.sockets[entry].power,
+            0,
+        )
+        for vertex, entry, equivalent in entries_of(layout)
+    ]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(batch), 0), np.int64)
+
+
+def entries_of(layout: Layout) -> list[tuple[VertexLayout, int, int]]:
+    """Each vertex with each kind of socket that it has: the vertex, the socket, how many are equivalent to it."""
+    return [(vertex, entry, equivalent) for vertex in layout.vertices for entry, equivalent in vertex.entries]
+
+
+def _join_new(layout: Layout, batch: Batch, chosen: np.ndarray, ways: np.ndarray) -> Iterator[Batch]:
+    """Join the chosen leg to each kind of leg of each new vertex that there are ways to."""
+    for column, (vertex, entry, _) in enumerate(entries_of(layout)):
+        hit = np.flatnonzero(ways[:, column])
+        if len(hit):
+            new = batch.take(hit)
+            first_socket = new.size.copy()
+            add_vertex(layout, new, vertex)
+            new.count = new.count * ways[hit, column]
+            add_line(layout, new, chosen[hit], first_socket + entry)
+            yield new
 
 
 def _classes(layout: Layout, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -185,7 +248,7 @@ def _merge(batch: Batch) -> Batch:
         return batch
     _, keys = _canonical_keys(batch)
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    count = np.zeros(len(first), np.int64)
+    count = np.zeros(len(first), batch.count.dtype)
     np.add.at(count, inverse, batch.count)
     merged = batch.take(first)
     merged.count = count

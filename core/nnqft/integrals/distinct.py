@@ -10,6 +10,7 @@ from nnqft.graphs.layout import LINES
 from nnqft.integrals.forest import time_integral
 from nnqft.integrals.integral import TimeIntegral
 from nnqft.rules.parts import Leg
+from nnqft.show.watch import tick
 
 _COUNT_BITS = 4
 """Bits that count the lines of one kind between two points."""
@@ -32,7 +33,10 @@ def distinct_integrals(diagrams: DiagramSet, times: np.ndarray) -> tuple[list[Ti
     else:
         keys = _integral_keys(diagrams)
         _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    integrals = [time_integral(diagrams[n], theory, legs) for n in first.tolist()]
+    integrals: list[TimeIntegral] = []
+    for n in first.tolist():
+        tick("setting up integrals", len(integrals), len(first), "integrals")
+        integrals.append(time_integral(diagrams[n], theory, legs))
     return integrals, inverse
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import reduce
 from typing import Any
 
@@ -89,8 +89,14 @@ class Estimate:
         >>> Estimate.exact(np.array([0.5, 0.25])).sdev.tolist()
         [0.0, 0.0]
         """
-        none = np.broadcast_to(0.0, (len(value), len(value)))  # takes no memory, and there may be thousands
-        return cls(value, none, 0, 0, seconds=seconds, rounding=np.zeros(1) if rounding is None else rounding)
+        return cls(
+            value,
+            no_covariance(len(value)),
+            0,
+            0,
+            seconds=seconds,
+            rounding=np.zeros(1) if rounding is None else rounding,
+        )
 
     @property
     def sdev(self) -> np.ndarray:
@@ -193,12 +199,55 @@ class Estimate:
         )
 
 
+def no_covariance(times: int) -> np.ndarray:
+    """(M, M) zeros that take no memory, and cannot be written to: there may be thousands of times."""
+    return np.broadcast_to(0.0, (times, times))
+
+
+def cov_to_data(cov: np.ndarray) -> Any:
+    """A covariance as a JSON value that is no longer than need be.
+
+    That is 0 where nothing is uncertain, ``{"diagonal": […]}``, ``{"at": […], "cov": [[…]]}`` with the numbers of the
+    times that are uncertain and their covariance where others are not, or else the whole matrix as a list of lists.
+    """
+    if not any(cov.strides):
+        return 0 if not cov[:1].any() else to_plain(cov)
+    at = np.flatnonzero(cov.any(axis=0) | cov.any(axis=1))
+    if not len(at):
+        return 0
+    inner = cov[np.ix_(at, at)] if len(at) < len(cov) else cov
+    variances = np.diagonal(inner)
+    if len(at) > 1 and np.count_nonzero(inner) == np.count_nonzero(variances):
+        return {"diagonal": to_plain(np.diagonal(cov))}
+    return to_plain(cov) if inner is cov else {"at": at.tolist(), "cov": to_plain(inner)}
+
+
+def cov_from(data: Any, times: int) -> np.ndarray:
+    """The (M, M) covariance that `cov_to_data` wrote; ValueError if the data are something else."""
+    if isinstance(data, Mapping) and set(data) == {"diagonal"}:
+        return np.diag(array_from(data["diagonal"], (times,)))
+    if isinstance(data, Mapping) and set(data) == {"at", "cov"}:
+        at = [whole_number("at", n, 0) for n in data["at"]]
+        if len(set(at)) < len(at) or max(at, default=0) >= times:
+            raise ValueError(f"a covariance at times {at} of {times}")
+        cov = np.zeros((times, times))
+        cov[np.ix_(at, at)] = array_from(data["cov"], (len(at), len(at)))
+        return cov
+    return no_covariance(times) if data == 0 and not isinstance(data, bool) else array_from(data, (times, times))
+
+
+def estimate_to_data(estimate: Estimate) -> dict[str, Any]:
+    """The fields of an estimate as JSON values."""
+    values = {each.name: getattr(estimate, each.name) for each in fields(estimate) if each.name != "cov"}
+    return {**to_plain(values), "cov": cov_to_data(estimate.cov)}
+
+
 def estimate_from(data: Mapping[str, Any], times: int) -> Estimate:
     """The estimate at so many times whose fields, as JSON values, these are; ValueError if they are not."""
     size, square = data.get("size", [0.0]), data.get("square", [0.0])
     return Estimate(
         mean=array_from(data["mean"], (times,)),
-        cov=array_from(data["cov"], (times, times)),
+        cov=cov_from(data["cov"], times),
         samples=whole_number("samples", data["samples"], 0),
         chunks=whole_number("chunks", data["chunks"], 0),
         chi2_sum=finite_number("chi2_sum", data["chi2_sum"]),
@@ -217,17 +266,19 @@ Parts = Mapping[tuple[int | str, int], Estimate]
 
 def parts_to_data(parts: Parts) -> list[dict[str, Any]]:
     """The estimates with their orders as JSON values."""
-    return [{"order": n, "width": k, **to_plain(asdict(each))} for (n, k), each in parts.items()]
+    return [{"order": n, "width": k, **estimate_to_data(each)} for (n, k), each in parts.items()]
 
 
 def parts_from(data: Sequence[Mapping[str, Any]], times: int) -> dict[tuple[int | str, int], Estimate]:
     """The estimates that `parts_to_data` wrote; an order that is a word stays one."""
     return {
-        (each["order"] if isinstance(each["order"], str) else int(each["order"]), int(each["width"])): estimate_from(
-            each, times
-        )
+        (_order(each["order"]), whole_number("width", each["width"], -(10**9))): estimate_from(each, times)
         for each in data
     }
+
+
+def _order(value: Any) -> int | str:
+    return value if isinstance(value, str) else whole_number("order", value, 0)
 
 
 def merge_all(estimates: Iterable[Estimate]) -> Estimate:
@@ -239,10 +290,10 @@ def add_all(estimates: Iterable[Estimate]) -> Estimate:
     """The sum of independent estimates of different integrals."""
     parts = list(estimates)
     mean = np.sum([e.mean for e in parts], axis=0)
-    cov = np.zeros((len(mean), len(mean)))
-    for part in parts:
-        if part.samples:
-            cov += part.cov
+    sampled = [part.cov for part in parts if part.samples]
+    cov = np.zeros((len(mean), len(mean))) if sampled else no_covariance(len(mean))
+    for part in sampled:
+        cov += part
     return Estimate(
         mean=mean,
         cov=cov,

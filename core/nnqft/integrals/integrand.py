@@ -235,7 +235,9 @@ class Evaluation:
         shape = np.broadcast_shapes(*(t.shape for t in times))
         kernel, xp = vertex.kernel, self.xp
         what = f"model {self.shape.model!r}: kernel of vertex {name!r}"
-        self.factor = self.factor * call_kernel(what, lambda: kernel(times, dict(self.shape.parameters), xp), shape, xp)
+        named = [(f"t{n}", time) for n, time in enumerate(times, 1)]
+        parameters = dict(self.shape.parameters)
+        self.factor = self.factor * call_kernel(what, lambda *t: kernel(t, parameters, xp), named, shape, xp)
 
     def _line(self, propagator: Propagator, t: Array, s: Array) -> Array:
         """A line's value at times t and s; what a plugin's kernel returns is checked."""
@@ -244,7 +246,7 @@ class Evaluation:
         t, s = self.xp.asarray(t), self.xp.asarray(s)
         what = f"model {self.shape.model!r}: kernel of propagator {propagator.name!r}"
         shape = np.broadcast_shapes(t.shape, s.shape)
-        return call_kernel(what, lambda: propagator(t, s, self.xp), shape, self.xp)
+        return call_kernel(what, lambda t, s: propagator(t, s, self.xp), [("t", t), ("s", s)], shape, self.xp)
 
     def _delay(self, response: Propagator, u: Array, parent: Array | None) -> tuple[Array, Array]:
         """Delay for uniform u, and response over density; `parent` is the parent's time, None if stationary."""
@@ -271,10 +273,10 @@ class Evaluation:
         shape = u.shape if parent is None else np.broadcast_shapes(u.shape, parent.shape)
         what = f"model {self.shape.model!r}: delay of propagator {response.name!r}"
 
-        def both_arrays() -> Array:
+        def both_arrays(u: Array, room: Array) -> Array:
             return xp.stack(xp.broadcast_arrays(*sampler(u, room, dict(response.params), xp)))
 
-        both = call_kernel(what, both_arrays, (2, *shape), xp)
+        both = call_kernel(what, both_arrays, [("u", u), ("room", room)], (2, *shape), xp, axes=1)
         delay, density = both[0], both[1]
         if xp is np and ((delay < 0) | (delay > room * (1 + 1e-9)) | (density <= 0)).any():
             raise PluginError(f"{what} returned a delay outside (0, room) or a density that is not positive")

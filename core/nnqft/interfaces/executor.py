@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -134,6 +134,9 @@ class Outcome:
         Why it stopped, in a few words.
     failure
         The exception that ended the computation early, if one did.
+    failed
+        For pieces of work that failed at a single point of their integrals, by number, which point that was; their
+        estimates, where there are any, are what was there before.
     notes
         What a reader should know of how it ran: work that was lost and done again, GPUs that took part.
 
@@ -149,6 +152,7 @@ class Outcome:
     reason: str
     failure: Exception | None = None
     notes: tuple[str, ...] = ()
+    failed: Mapping[int, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         done = sum(estimate is not None for estimate in self.estimates)

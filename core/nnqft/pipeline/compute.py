@@ -119,7 +119,8 @@ def compute(
         Path of a file that keeps every finished chunk: the same request, or a more precise one, goes on from what is
         there, also after a crash. Made if it is not there; any number of requests may share one.
     time_limit
-        Stop after this many seconds of settling, adapting and sampling with the estimate so far.
+        Stop after this many seconds with the estimate so far, the lowest orders first; `Result.incomplete` has the
+        orders that there was no time for.
     progress
         Show a progress bar on stderr.
 
@@ -139,6 +140,7 @@ def compute(
         If the ledger cannot be opened; it stays as it was.
     IntegrationError
         If an integral failed, or Ctrl-C came before the last of several names; its `result` holds what was finished.
+        An integral that failed at a single point, which the message names, lets all others go on.
 
     Examples
     --------

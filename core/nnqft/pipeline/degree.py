@@ -8,7 +8,7 @@ out no longer matters; then the one computation that counts begins.
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from nnqft.results.continuation import Term
 from nnqft.results.truncation import degrees_left_out
 from nnqft.rules.theory import Theory
 from nnqft.show.numbers import spread
+from nnqft.show.watch import OutOfTime, time_limit
 from nnqft.stages.effort import DEFAULT_RTOL, Effort
 from nnqft.stages.generation import requested_diagrams
 from nnqft.stages.request import Request
@@ -39,6 +40,7 @@ _COSTLY = 3000
 """Diagrams that are too many to go one degree further on a guess."""
 _SHARE = 0.25
 """Of a time limit, after which the choice ends with what is known."""
+_UNKNOWN = "higher ones may matter, see what is left out"
 
 
 def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[Theory, str]:
@@ -47,14 +49,26 @@ def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[The
     Where the diagrams of the request hold no vertices of higher degrees at all, nothing is cut, and `Theory.degree` of
     what is returned is None.
     """
-    began, search = time.monotonic(), _Search(theory, request, effort)
+    search = _Search(theory, request, effort)
     degrees = sorted({vertex.degree for vertex in theory.vertices if vertex.degree})
+    try:
+        with time_limit(None if effort.time_limit is None else _SHARE * effort.time_limit):
+            return _look_for(search, degrees)
+    except OutOfTime:
+        # Each degree holds what the lower ones do: the first that there was no time for is not known to matter.
+        best = search.best or degrees[0]
+        return theory.up_to(best), f"{search.name_of(best)}, as far as time allowed: {_UNKNOWN}"
+
+
+def _look_for(search: _Search, degrees: Sequence[int]) -> tuple[Theory, str]:
+    """See `choose_degree`."""
+    theory = search.theory
     for degree in degrees:
         known = search.diagrams(degree)
         if isinstance(known, str):
             return theory.up_to(search.best), f"{search.name}; {known}"
         search.add(degree, known)
-        if search.empty == 2 or degree >= _bound(theory, request, len(known.layout.externals)):
+        if search.empty == 2 or degree >= _bound(theory, search.request, len(known.layout.externals)):
             # Vertices of even and of odd degree may alternate: two without a diagram are the end.
             cut = replace(theory.up_to(max(search.last, degrees[0])), degree=None)
             return cut, f"{search.name}: diagrams of this order hold no higher one"
@@ -62,10 +76,9 @@ def choose_degree(theory: Theory, request: Request, effort: Effort) -> tuple[The
             return theory.up_to(search.best), f"{search.name}: what higher ones add no longer matters"
         if search.worse == 2:
             return theory.up_to(search.best), f"{search.name}: with higher ones no less is known to be left out"
-        if len(known) > _COSTLY or time.monotonic() - began > _SHARE * (effort.time_limit or math.inf):
+        if len(known) > _COSTLY:
             break
-    note = f"{search.name}, as far as was looked: higher ones may matter, see what is left out"
-    return theory.up_to(search.best), note
+    return theory.up_to(search.best), f"{search.name}, as far as was looked: {_UNKNOWN}"
 
 
 class _Search:
@@ -97,8 +110,12 @@ class _Search:
     @property
     def name(self) -> str:
         """The activation and where it is cut, for a note."""
+        return self.name_of(self.best)
+
+    def name_of(self, degree: int) -> str:
+        """The same for any degree."""
         activation = self.theory.parameters.get("activation")
-        return f"φ{f' = {activation}' if activation else ''} to degree {self.best}, chosen"
+        return f"φ{f' = {activation}' if activation else ''} to degree {degree}, chosen"
 
     def diagrams(self, degree: int) -> DiagramSet | str:
         """The diagrams up to a degree, or why they are not looked at."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -21,26 +21,32 @@ from nnqft.stages.request import Request
 
 
 def make_result(
-    request: Request, diagrams: DiagramSet, job: Job, outcome: Outcome, seconds: float, notes: Sequence[str] = ()
+    request: Request,
+    diagrams: DiagramSet,
+    job: Job,
+    outcome: Outcome,
+    seconds: float,
+    notes: Sequence[str] = (),
+    reached: int | None = None,
 ) -> Result:
-    """Add up what an executor handed back; diagrams without an estimate are left out and noted."""
+    """Add up what an executor handed back; diagrams without an estimate are left out and noted.
+
+    `reached` is the highest order whose diagrams there are, if not the one that was asked for.
+    """
     estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
     have = np.flatnonzero(np.isin(job.which, list(estimates)))
+    shown = np.flatnonzero(np.isin(job.which, [*estimates, *outcome.failed]))
     which, weights = job.which[have].tolist(), diagrams.weights[have].tolist()
     keys = list(zip(diagrams.orders[have].tolist(), diagrams.widths[have].tolist(), strict=True))
     monomials = [diagrams.monomials[n] for n in have]
-    notes = [*diagrams.theory.remarks, *notes]
-    for why, numbers in job.passed_over.items():
-        count = f"{len(numbers)} diagram{'s' * (len(numbers) > 1)}"
-        notes.append(f"{count} ({number_ranges(numbers)}) left to another integrator; {why}")
-    units = len(set(request.indices or "i"))
-    if units > diagrams.theory.N:
-        notes.append(f"N={diagrams.theory.N} has no {units} different units; read the contributions as coefficients")
-    notes += outcome.notes
-    if not outcome.converged:
-        notes.append(f"target not reached ({outcome.reason}): the estimate so far is given with its error")
+    incomplete = set(diagrams.orders[_lacking(diagrams, job, outcome)].tolist())
+    if reached is not None and isinstance(request.order, int):
+        incomplete |= set(range(reached + 1, request.order + 1))
+    notes = [*diagrams.theory.remarks, *notes, *_notes(request, diagrams, job, outcome)]
     if missing := len(diagrams) - len(have):
         notes.append(f"{missing} of {len(diagrams)} diagrams were not evaluated and are missing from the sum")
+    if incomplete:
+        notes.append(f"incomplete: order {', '.join(map(str, sorted(incomplete)))}")
     by_degree = {}
     if diagrams.theory.degree is not None and which:
         by_degree = collect(diagrams.degrees[have].tolist(), weights, which, estimates)
@@ -53,7 +59,7 @@ def make_result(
         request=request,
         series=series,
         by_coupling=collect(monomials, weights, which, estimates),
-        diagrams=DiagramRows(diagrams, job, outcome.estimates, have),
+        diagrams=DiagramRows(diagrams, job, outcome.estimates, shown, outcome.failed),
         converged=outcome.converged,
         reason=outcome.reason,
         notes=(*notes, *growing(series)),
@@ -61,6 +67,7 @@ def make_result(
         versions=versions(),
         by_degree=by_degree,
         beyond=Beyond.of(diagrams.theory, diagrams.layout.externals),
+        incomplete=tuple(sorted(incomplete)),
     )
 
 
@@ -73,6 +80,34 @@ def _doubts(request: Request, total: Estimate) -> list[str]:
         f"do not trust the error at {time_label(request, int(at[0]))}{more}: a few samples make up the variance, or"
         " chunks contradict each other; take more samples, or integrator='exact'"
     ]
+
+
+def _notes(request: Request, diagrams: DiagramSet, job: Job, outcome: Outcome) -> Iterator[str]:
+    """What a reader should know of who computed what, and how it ended."""
+    for why, numbers in job.passed_over.items():
+        count = f"{len(numbers)} diagram{'s' * (len(numbers) > 1)}"
+        yield f"{count} ({number_ranges(numbers)}) left to another integrator; {why}"
+    units = len(set(request.indices or "i"))
+    if units > diagrams.theory.N:
+        yield f"N={diagrams.theory.N} has no {units} different units; read the contributions as coefficients"
+    yield from outcome.notes
+    if not outcome.converged:
+        yield f"target not reached ({outcome.reason}): the estimate so far is given with its error"
+    if outcome.failed:
+        yield _failures(outcome.failed)
+
+
+def _lacking(diagrams: DiagramSet, job: Job, outcome: Outcome) -> np.ndarray:
+    """(D,) bool: the diagrams that have no estimate, or failed."""
+    none = [n for n, estimate in enumerate(outcome.estimates) if estimate is None]
+    return np.isin(job.which, [*none, *outcome.failed])
+
+
+def _failures(failed: Mapping[int, str]) -> str:
+    """A note on diagrams that failed at a point of their integrals."""
+    more = len(failed) - 1
+    others = f", and {more} more diagram{'s' * (more > 1)} like it" if more else ""
+    return f"failed at a point, so that the sum holds what was known before it: {failed[min(failed)]}{others}"
 
 
 def _coupling(diagrams: DiagramSet) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -17,13 +16,14 @@ from nnqft.checks import finite_number, whole_number
 from nnqft.errors import InputError, short
 from nnqft.files import FORMAT, to_plain, write_json
 from nnqft.graphs.diagram_set import DiagramSet
+from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.integrals.closed_form import ClosedForm
-from nnqft.integrals.estimate import Estimate, estimate_from, parts_from, parts_to_data
+from nnqft.integrals.estimate import Estimate, cov_to_data, estimate_from, estimate_to_data, parts_from, parts_to_data
 from nnqft.results.charts import result_chart
-from nnqft.results.rows import DiagramRow, DiagramRows, row_from
+from nnqft.results.rows import DiagramRow, DiagramRows, counts_of, integrators_of, row_from
 from nnqft.results.series import Series
 from nnqft.results.tables import result_page, time_label
-from nnqft.results.truncation import Beyond, left_out
+from nnqft.results.truncation import Beyond, left_out, whole_orders
 from nnqft.show.numbers import value_with_error
 from nnqft.show.page import outcome_line
 from nnqft.stages.closed_forms import sum_closed_forms
@@ -62,6 +62,8 @@ class Result:
         at a degree; else empty.
     beyond : Beyond
         What there is beyond the terms, for `truncation`.
+    incomplete : tuple of int
+        Orders that lack diagrams: these failed, or time ran out.
 
     Examples
     --------
@@ -87,6 +89,7 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     by_degree: dict[int, Estimate] = field(default_factory=dict)
     beyond: Beyond = field(default_factory=Beyond)
+    incomplete: tuple[int, ...] = ()
 
     @property
     def times(self) -> np.ndarray:
@@ -120,16 +123,16 @@ class Result:
         It is no bound: docs/truncation.md has the rule and how often it holds. Exactly 0 where nothing is left out, nan
         where no diagram was found or evaluated, so that nothing is known.
         """
-        request = self.request
-        if not request.resummed and not len(self.diagrams) and self.beyond.orders:
-            return np.full(len(request.times), math.nan)
-        widths = request.width_order
-        return left_out(self.series, self.series.N, request.order, widths, self.beyond, self.by_degree)
+        nothing = not self.request.resummed and not len(self.diagrams) and self.beyond.orders
+        series, order = whole_orders(self.series, self.request.order, self.incomplete)
+        if nothing or not series:
+            return np.full(len(self.times), math.nan)
+        return left_out(series, self.series.N, order, self.request.width_order, self.beyond, self.by_degree)
 
     def contribution(self, order: int | str, width: int) -> Estimate:
         """The σ_w^{2·order} N^{−width} part, couplings included; zero where no diagram has it.
 
-        The order is ``"resummed"`` where all were summed at once.
+        The order is ``"resummed"`` where all were summed at once. Where all diagrams are missing it is nan.
 
         Raises
         ------
@@ -161,8 +164,8 @@ class Result:
                 f"contribution({short(order)}, {short(width)}) was not computed, only order ≤ {self.request.order}"
                 f" and {asked}; compute again with a higher order or width_order"
             )
-        zero = Estimate.exact(np.zeros(len(self.request.times)))
-        return self.series.get((order, width), zero)
+        empty = math.nan if order in self.incomplete else 0.0
+        return self.series.get((order, width), Estimate.exact(np.full(len(self.request.times), empty)))
 
     def integrators(self) -> dict[str, int]:
         """Number of diagrams that each integrator computed.
@@ -175,10 +178,7 @@ class Result:
         >>> result.integrators()
         {'exact': 19}
         """
-        if isinstance(self.diagrams, DiagramRows):
-            work = self.diagrams.job.work
-            return dict(Counter(work[n].integrator.name for n in self.diagrams.job.which[self.diagrams.have]))
-        return dict(Counter(row.integrator for row in self.diagrams))
+        return integrators_of(self.diagrams)
 
     def count(self, order: int | str, width: int) -> int:
         """Number of diagrams of an order and width."""
@@ -186,9 +186,7 @@ class Result:
 
     @cached_property
     def _counts(self) -> dict[tuple[int | str, int], int]:
-        if isinstance(self.diagrams, DiagramRows):
-            return dict(self.diagrams.found.counts.items())
-        return dict(Counter((row.order, row.width) for row in self.diagrams))
+        return counts_of(self.diagrams)
 
     def closed_form(self, order: int, width: int) -> ClosedForm:
         """The σ_w^{2·order} N^{−width} part as Σ_c P_c(γτ) e^{−cγτ}, couplings included, in exact fractions.
@@ -218,14 +216,15 @@ class Result:
         """The diagrams; generated again for a result that was loaded."""
         if isinstance(self.diagrams, DiagramRows):
             return self.diagrams.found
-        request = self.request
-        rules = make_theory(request.model, request.start, dict(request.parameters))
-        return requested_diagrams(rules, request, max_diagrams=2**31)
+        rules = make_theory(self.request.model, self.request.start, dict(self.request.parameters))
+        return requested_diagrams(rules, self.request, max_diagrams=max(MAX_DIAGRAMS, 2 * len(self.diagrams)))
 
     def table(self) -> str:
         """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
         last = outcome_line(self.converged, self.reason, self.seconds, self.request.seed)
-        return result_page(self.request, self.series, self._counts, self.truncation, self.notes, last).text()
+        return result_page(
+            self.request, self.series, self._counts, self.truncation, self.notes, last, self.incomplete
+        ).text()
 
     def __str__(self) -> str:
         return self.table()
@@ -267,12 +266,13 @@ class Result:
             "N": self.series.N,
             "mean": self.mean.tolist(),
             "sdev": self.sdev.tolist(),
-            "cov": self.cov.tolist(),
+            "cov": cov_to_data(self.cov),
             "truncation": to_plain(self.truncation),
             "series": parts_to_data(self.series),
-            "by_coupling": {name: to_plain(asdict(e)) for name, e in self.by_coupling.items()},
-            "by_degree": {str(degree): to_plain(asdict(e)) for degree, e in self.by_degree.items()},
+            "by_coupling": {name: estimate_to_data(e) for name, e in self.by_coupling.items()},
+            "by_degree": {str(degree): estimate_to_data(e) for degree, e in self.by_degree.items()},
             "beyond": to_plain(asdict(self.beyond)),
+            "incomplete": list(self.incomplete),
             "diagrams": [to_plain(asdict(row)) for row in self.diagrams],
         }
 
@@ -282,8 +282,8 @@ class Result:
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
         parts = parts_from(data["series"], times)
-        if not parts:
-            raise ValueError("no contribution")
+        if not parts or any(isinstance(n, str) != request.resummed for n, _ in parts):
+            raise ValueError("no contribution, or one of another kind of order")
         return cls(
             request=request,
             series=Series(parts, finite_number("coupling", data["coupling"]), whole_number("N", data["N"], 1)),
@@ -296,4 +296,5 @@ class Result:
             versions={str(name): str(v) for name, v in data["versions"].items()},
             by_degree={int(name): estimate_from(e, times) for name, e in data.get("by_degree", {}).items()},
             beyond=Beyond.from_data(data.get("beyond", {}), times),
+            incomplete=tuple(whole_number("incomplete", n, 0) for n in data.get("incomplete", ())),
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
@@ -22,7 +23,8 @@ class DiagramRow:
     """One diagram and its integral.
 
     `integral` and `error` are (M,) arrays, without the weight; `chi2` is per degree of freedom, nan where a
-    single chunk leaves none; `dim` is the number of internal times.
+    single chunk leaves none; `dim` is the number of internal times. `failure` says at which point the integral failed,
+    if it did: its numbers are then the estimate before that, nan where there is none.
 
     Examples
     --------
@@ -47,6 +49,7 @@ class DiagramRow:
     chi2: float
     samples: int
     seconds: float
+    failure: str = ""
 
     def __repr__(self) -> str:
         value = value_with_error(float(self.integral[0]), float(self.error[0]))
@@ -62,6 +65,7 @@ class DiagramRows(Sequence[DiagramRow]):
     job: Job
     estimates: Sequence[Estimate | None]
     have: np.ndarray
+    failed: Mapping[int, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"DiagramRows({len(self)} of {len(self.found)} diagrams)"
@@ -79,7 +83,9 @@ class DiagramRows(Sequence[DiagramRow]):
         n = int(self.have[at])
         diagram, number = self.found[n], int(self.job.which[n])
         work, estimate = self.job.work[number], self.estimates[number]
-        assert estimate is not None
+        if estimate is None:  # it failed
+            unknown = np.full(len(work.integral.times), math.nan)
+            estimate = Estimate(unknown, np.diag(unknown), 0, 0)
         return DiagramRow(
             drawing=str(diagram),
             family=diagram.family,
@@ -94,12 +100,30 @@ class DiagramRows(Sequence[DiagramRow]):
             chi2=estimate.chi2,
             samples=estimate.samples,
             seconds=estimate.seconds,
+            failure=self.failed.get(number, ""),
         )
+
+
+def integrators_of(rows: Sequence[DiagramRow]) -> dict[str, int]:
+    """Number of rows by the integrator that computed them."""
+    if isinstance(rows, DiagramRows):
+        return dict(Counter(rows.job.work[n].integrator.name for n in rows.job.which[rows.have]))
+    return dict(Counter(row.integrator for row in rows))
+
+
+def counts_of(rows: Sequence[DiagramRow]) -> dict[tuple[int | str, int], int]:
+    """Number of diagrams by (order, width), those that were not evaluated included where they are known."""
+    if isinstance(rows, DiagramRows):
+        return dict(rows.found.counts.items())
+    return dict(Counter((row.order, row.width) for row in rows))
 
 
 def row_from(data: Mapping[str, Any], times: int) -> DiagramRow:
     """The row at so many times whose fields, as JSON values, these are; ValueError if they are not."""
-    checked: dict[str, Any] = {name: array_from(data[name], (times,)) for name in ("integral", "error")}
+    checked: dict[str, Any] = {"failure": str(data.get("failure", ""))}
+    for name in ("integral", "error"):
+        unknown = checked["failure"] and data[name] == [None] * times
+        checked[name] = np.full(times, math.nan) if unknown else array_from(data[name], (times,))
     checked |= {name: str(data[name]) for name in ("drawing", "family", "integrator")}
     whole = ("order", "width", "symmetry_factor", "dim", "samples")
     checked |= {name: whole_number(name, data[name], 0) for name in whole}

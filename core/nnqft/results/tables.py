@@ -23,10 +23,19 @@ Counts = Mapping[tuple[int | str, int], int]
 
 
 def result_page(
-    request: Request, series: Series, counts: Counts, truncation: np.ndarray, notes: Sequence[str], last: str
+    request: Request,
+    series: Series,
+    counts: Counts,
+    truncation: np.ndarray,
+    notes: Sequence[str],
+    last: str,
+    incomplete: Sequence[int] = (),
 ) -> Page:
-    """Contributions at the first time by (order, width order), the sum over the times with all its errors, notes."""
-    blocks = (_contributions(request, series, counts), *_sums(request, series.total, truncation))
+    """Contributions at the first time by (order, width order), the sum over the times with all its errors, notes.
+
+    Orders that are `incomplete` are marked so.
+    """
+    blocks = (_contributions(request, series, counts, incomplete), *_sums(request, series.total, truncation))
     return Page(heading(request), blocks, notes, last)
 
 
@@ -40,12 +49,18 @@ def heading(request: Request, name: str = "") -> tuple[str, str]:
     )
 
 
-def _contributions(request: Request, series: Series, counts: Counts) -> Table:
+def _contributions(request: Request, series: Series, counts: Counts, incomplete: Sequence[int]) -> Table:
     columns = ("order", "width order", "family", "diagrams", f"at {time_label(request, 0)}", "χ²/dof", "samples")
     indexed = any(name == "N" for name, _ in request.parameters)
     rows = []
-    for (n, k), part in series.items():
+    unknown = Estimate.exact(np.full(len(request.times), math.nan))
+    # Of an order whose diagrams all failed the series holds nothing, but the table says so.
+    lost = {key: unknown for key, number in counts.items() if number and key not in series}
+    parts = {**series, **lost}
+    for n, k in sorted(parts, key=lambda key: (int(key[0]), key[1])) if lost else parts:
+        part = parts[n, k]
         order, count = ("all", "∞") if request.resummed else (str(n), str(counts.get((n, k), 0)))
+        order += " (incomplete)" if n in incomplete else ""
         samples = f"{part.samples:,}" if part.samples else "none"
         rows.append((order, str(k), family_name(k) if indexed else "", count, *_cells(part), samples, _seconds(part)))
     total = series.total

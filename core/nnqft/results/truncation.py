@@ -145,6 +145,17 @@ def left_out(
     return np.where(alive, _without_dips(total), 0.0)
 
 
+def whole_orders(
+    series: Mapping[tuple[int | str, int], Estimate], order: int | str, incomplete: Sequence[int]
+) -> tuple[Mapping[tuple[int | str, int], Estimate], int | str]:
+    """The part of a series that tells how it goes on, and its order: what is below the first `incomplete` order."""
+    if not incomplete or isinstance(order, str):
+        return series, order
+    below = min(*incomplete, order + 1)
+    whole = {key: part for key, part in series.items() if isinstance(key[0], int) and key[0] < below}
+    return whole, below - 1
+
+
 def _without_dips(sizes: np.ndarray) -> np.ndarray:
     """At each time no less than at both of its neighbours: what is left out may change its sign between them."""
     lowest = np.minimum(sizes[:-2], sizes[2:])

@@ -87,10 +87,6 @@ class Effort:
         """The same with an absolute error as its only target."""
         return replace(self, rtol=None, atol=atol)
 
-    def without(self, seconds: float) -> Effort:
-        """The same with so many seconds less to its time limit, if it has one."""
-        return self if self.time_limit is None else replace(self, time_limit=max(self.time_limit - seconds, 1e-3))
-
     def running(self) -> AbstractContextManager[AbstractExecutor]:
         """Give the executor, which is closed at the end unless the caller brought it.
 

@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 
 from nnqft import Line, Propagator
+from nnqft.show.watch import tick
 from nnqft_plugins.integrators.exact.states import Ideals
 from nnqft_plugins.integrators.exact.terms import Piece, pieces_of
 
@@ -53,6 +54,7 @@ def expand_terms(integrals: Sequence[tuple[Sequence[Line], Mapping[str, Propagat
     length = max((len(lines) for lines, _ in integrals), default=0)
     owner, rows = [], []
     for n, (lines, propagators) in enumerate(integrals):
+        tick()
         pad = (Piece(1.0, 0.0, 0.0, 0, 0, False, False),) * (length - len(lines))
         for chosen in product(*(pieces_of(line, propagators[line.propagator]) for line in lines)):
             owner.append(n)
@@ -212,6 +214,7 @@ class Transfer:
         weights, stay = _poisson(scale * lengths), stay[:, :, None]
         total = np.zeros((*rates.shape, len(lengths)), np.result_type(stay, vector))
         for k in range(len(weights)):
+            tick()
             total += weights[k] * vector
             grown = stay * vector
             for p, (source, target) in enumerate(self.states.grown):
@@ -231,6 +234,7 @@ class Transfer:
         row[0] = 1.0
         total = np.zeros((rates.shape[1], len(lengths)), np.result_type(stay, vector))
         for k in range(len(weights)):
+            tick()
             total += weights[k] * np.einsum("sr,srm->rm", row, vector)
             grown = stay * row
             for p, (source, target) in enumerate(self.states.grown):

@@ -1,0 +1,127 @@
+"""A kernel without a value at a single point costs its own diagrams, and nothing else; the point is named."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import broken_kernels
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import nnqft
+from nnqft.cli.options import Output
+from nnqft.cli.output import finish
+from nnqft.errors import PluginError, PointError
+from nnqft.integrals.kernels import call_kernel
+
+REQUEST = {"order": 2, "tau": [0.0, 0.5], "neval": 60_000, "seed": 3}
+BAD = {
+    "nan": broken_kernels.returns_nan,
+    "inf": broken_kernels.returns_inf,
+    "raises": broken_kernels.raises,
+    "raises what cannot travel": broken_kernels.raises_awkwardly,
+}
+
+
+def failing(kernel, executor="local", **more) -> nnqft.IntegrationError:
+    theory = broken_kernels.theory(kernel, low=6.0, high=6.004)
+    with pytest.raises(nnqft.IntegrationError) as caught:
+        nnqft.compute(theory, "two_point", executor=executor, **(REQUEST | more))
+    return caught.value
+
+
+def right(**more) -> nnqft.Result:
+    return nnqft.compute(broken_kernels.theory(broken_kernels.returns_nan), "two_point", **(REQUEST | more))
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_the_point_is_named_and_what_is_good_is_kept(kind):
+    error = failing(BAD[kind])
+    found = re.search(r"kernel of propagator 'C' .* at t = (\S+), s = ([^ ]+?)(,| |$)", str(error))
+    assert found is not None
+    assert 6.0 < abs(float(found[1]) - float(found[2])) < 6.004
+    result = error.result
+    rows = list(result.diagrams)
+    failed = [row for row in rows if row.failure]
+    assert 0 < len(failed) < len(rows)
+    assert not rows[0].failure  # order 0 never meets such a lag
+    assert_array_equal(result.contribution(0, 0).mean, right(order=0).mean)
+    assert set(result.incomplete) == {row.order for row in failed}
+    assert not result.converged
+    for row in failed:
+        assert row.failure.startswith("diagram ")
+        assert row.samples > 0 or np.isnan(row.integral).all()
+
+
+def test_diagrams_that_do_not_meet_the_point_have_the_numbers_of_a_right_kernel():
+    rows, wanted = failing(broken_kernels.returns_nan).result.diagrams, right().diagrams
+    first = [(one, two) for one, two in zip(rows, wanted, strict=True) if not one.failure and one.order]
+    for one, two in first:
+        if one.samples == two.samples:
+            assert_array_equal(one.integral, two.integral)
+    assert any(one.samples for one, _ in first)
+
+
+@pytest.mark.parametrize("executor", ["processes"])
+def test_every_executor_says_the_same(executor):
+    one, two = failing(broken_kernels.returns_nan), failing(broken_kernels.returns_nan, executor, workers=2)
+    assert str(one) == str(two)
+    assert_array_equal(one.result.mean, two.result.mean)
+    assert one.result.notes == two.result.notes
+    assert [row.failure for row in one.result.diagrams] == [row.failure for row in two.result.diagrams]
+
+
+def test_a_file_and_the_table_mark_what_failed(tmp_path, capsys):
+    result = failing(broken_kernels.returns_nan).result
+    result.save(tmp_path / "r.json")
+    again = nnqft.load(tmp_path / "r.json")
+    assert again.table() == result.table()
+    assert [row.failure for row in again.diagrams] == [row.failure for row in result.diagrams]
+    for n in result.incomplete:
+        assert f"{n} (incomplete)" in result.table()
+    assert any("failed at a point" in note for note in result.notes)
+
+    def run():
+        raise nnqft.IntegrationError("diagram 3: no value", result)
+
+    assert finish(run, Output()) == 3
+    assert "(incomplete)" in capsys.readouterr().out
+
+
+def test_a_kernel_that_never_has_a_value_ends_everything_at_once():
+    theory = broken_kernels.theory(broken_kernels.returns_nan, low=-1.0, high=math.inf)
+    with pytest.raises(nnqft.IntegrationError, match="returned a value that is not finite at any of") as caught:
+        nnqft.compute(theory, "two_point", order=3, tau=np.linspace(0, 1, 20), neval=10**7)
+    assert not any(row.samples for row in caught.value.result.diagrams)
+
+
+def test_exact_integrals_are_untouched():
+    theory = broken_kernels.theory(broken_kernels.returns_nan, low=6.0, high=6.004)
+    exact = replace(theory, propagators=tuple(p if p.name != "C" else q for p, q in zip(
+        theory.propagators, broken_kernels.theory(None).propagators, strict=True)))  # fmt: skip
+    assert nnqft.compute(exact, "two_point", **REQUEST).converged
+
+
+@pytest.mark.parametrize("bad", [0, 7, 99])
+def test_halving_finds_the_point_of_a_kernel_that_raises(bad):
+    t = np.linspace(0.0, 99.0, 100)
+
+    def kernel(times):
+        if (times == bad).any():
+            raise ValueError("no")
+        return times
+
+    with pytest.raises(PointError, match=rf"the kernel raised ValueError: no .* at t = {float(bad)}$"):
+        call_kernel("the kernel", kernel, [("t", t)], t.shape, np)
+
+
+def test_a_kernel_that_always_raises_is_broken_and_not_a_point():
+    def kernel(times):
+        raise ValueError("no")
+
+    with pytest.raises(PluginError) as caught:
+        call_kernel("the kernel", kernel, [("t", np.zeros(100))], (100,), np)
+    assert not isinstance(caught.value, PointError)
