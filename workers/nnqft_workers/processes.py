@@ -18,8 +18,8 @@ from typing import Any
 
 from nnqft import ExecutorError
 from nnqft.errors import one_line
-from nnqft_workers.letters import pack
-from nnqft_workers.pool import AbstractPool, Failed, Lost, Parcel
+from nnqft_workers.letters import pack, results_in
+from nnqft_workers.pool import AbstractPool, Lost, Parcel
 
 _PROGRAM = Path(__file__).with_name("worker.py")
 _GRACE = 1.0
@@ -64,7 +64,7 @@ class ProcessPool(AbstractPool):
         done, _ = wait(self._flying, timeout, FIRST_COMPLETED)
         # In the order of submission: a set has none.
         finished = [(future, self._flying.pop(future)) for future in list(self._flying) if future in done]
-        return [(parcel, _results(future.result(), len(parcel.items))) for future, parcel in finished]
+        return [(parcel, results_in(future.result(), len(parcel.items))) for future, parcel in finished]
 
     def forget(self) -> None:
         """Cancel the parcels that have not begun, and drop the others."""
@@ -166,20 +166,6 @@ def _epitaph(status: int) -> str:
     with suppress(ValueError):
         return f"a worker process was ended by {signal.Signals(-status).name}{memory}"
     return f"a worker process was ended by signal {-status}"
-
-
-def _results(reply: bytes | Lost, count: int) -> list[Any] | Lost:
-    """The results in a reply, one for each of `count` items."""
-    if isinstance(reply, Lost):
-        return reply
-    try:
-        results = pickle.loads(reply)
-    except Exception as error:  # a result that can be written and not be read
-        cause = one_line(f"{type(error).__name__}: {error}")
-        return [Failed(ExecutorError(f"a worker's result cannot be read ({cause})"))] * count
-    if isinstance(results, ExecutorError):
-        raise results
-    return list(results)
 
 
 def _leave_interrupts_to_the_main_thread() -> None:
