@@ -32,8 +32,7 @@ def drive(line: Connection, folder: str | None, workers: int | None, address: st
     line
         To the caller. What comes is ``("run", number, device, letter)`` or ``("forget",)``; what goes is
         ``("ready", resources)`` once, ``("failed", text)`` in its place, and then ``("resources", resources)``,
-        ``("done", number, letter)``, ``("lost", number, reason, blame)``, ``("error", number, text)`` and
-        ``("ended", text)``.
+        ``("done", number, letter)``, ``("lost", number, reason, blame)`` and ``("error", number, text)``.
     folder
         Of an embedded cluster; None connects to the cluster at the address.
     workers
@@ -46,6 +45,8 @@ def drive(line: Connection, folder: str | None, workers: int | None, address: st
     EOFError, ConnectionError
         When the caller is gone.
     """
+    if folder is not None:
+        threading.Thread(target=_end_with_the_cluster, daemon=True).start()
     try:
         import ray
 
@@ -114,7 +115,6 @@ class _Driver:
         self._ray, self._line = ray, line
         self._events: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
         self._flying: dict[int, Any] = {}
-        self._parts = _parts() if embedded else {}
         # On a cluster of several machines paths differ, and Ray adds what it can to the workers' own.
         task = _task(list(sys.path) if embedded else None)
         # Ray would start a new process for every task on a GPU, which compiles everything again: hence max_calls=0.
@@ -145,8 +145,6 @@ class _Driver:
                 self._flying.clear()
             else:
                 _send(self._line, kind, *content)
-                if kind == "ended":
-                    return
 
     def _listen(self) -> None:
         try:
@@ -158,10 +156,6 @@ class _Driver:
     def _watch(self, known: dict[str, float]) -> None:
         while True:
             time.sleep(_RESOURCES_SECONDS)
-            for pid, name in self._parts.items():
-                if look_up(pid) is None:
-                    self._events.put(("ended", f"its {name} process has died"))
-                    return
             if (now := self._resources()) != known:
                 known = now
                 self._events.put(("resources", known))
@@ -199,16 +193,24 @@ class _Driver:
             _send(self._line, "error", number, f"Ray cannot run the work: {one_line(str(error))[:300]}")
         except exceptions.OutOfMemoryError:
             _send(self._line, "lost", number, "Ray ended it because the node ran out of memory", True)
-        except exceptions.NodeDiedError:
+        except (exceptions.NodeDiedError, exceptions.LocalRayletDiedError):
             _send(self._line, "lost", number, "its node left the cluster", False)
         except exceptions.RayError as error:
             _send(self._line, "lost", number, one_line(str(error).strip().partition("\n")[0])[:200], True)
 
 
-def _parts() -> dict[int, str]:
-    """The processes of this driver's own cluster that must live."""
+def _end_with_the_cluster() -> None:
+    """End this process soon after its cluster has lost a part, upon which Ray would wait for it in vain."""
     me = os.getpid()
-    return {pid: p.name for pid, p in processes().items() if p.parent == me and p.name in _PARTS}
+    parts: dict[int, str] = {}
+    while True:
+        time.sleep(_RESOURCES_SECONDS)
+        for pid, name in parts.items():
+            if look_up(pid) is None:
+                print(f"its {name} process has died", flush=True)
+                os._exit(1)
+        if len(parts) < len(_PARTS):
+            parts |= {pid: p.name for pid, p in processes().items() if p.parent == me and p.name in _PARTS}
 
 
 def _send(line: Connection, *message: Any) -> None:

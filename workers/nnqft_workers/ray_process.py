@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import secrets
 import signal
 import socket
@@ -153,10 +154,13 @@ def _environment(embedded: bool) -> dict[str, str]:
 
 def _epitaph(status: int, log: IO[bytes]) -> str:
     """Why a driver has ended, by its keeper's status and the last line that it wrote."""
-    number = -status if status < 0 else status - 128
-    cause = f"its driver ended with status {status}"
     with suppress(ValueError):
-        cause = f"its driver was ended by {signal.Signals(number).name}"
+        return f"its driver was ended by {signal.Signals(-status if status < 0 else status - 128).name}"
     log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
     lines = log.read().decode(errors="replace").strip().splitlines()
-    return f"{cause}; its last words: {one_line(lines[-1])[:200]}" if lines else cause
+    # Without what Ray's C++ puts in front: "[time, kind, processes] file:line: ".
+    return (
+        re.sub(r"^\[[^]]*\] \S+: ", "", one_line(lines[-1]))[:300]
+        if lines
+        else f"its driver ended with status {status}"
+    )
