@@ -14,14 +14,11 @@ from queue import SimpleQueue
 from typing import Any
 
 from nnqft.errors import one_line
-from nnqft_workers.ray_keeper import look_up, processes
 
 _RESOURCES_SECONDS = 1.0
-"""How old the count of the cluster's cores may be, and the news that an embedded cluster has lost a part."""
+"""How old the count of the cluster's cores may be."""
 _STORE_BYTES = 128 * 1024**2
 """Object store of an embedded cluster: chunks are a few kilobytes."""
-_PARTS = ("gcs_server", "raylet")
-"""Without these a cluster is no cluster."""
 
 
 def drive(line: Connection, folder: str | None, workers: int | None, address: str | None, environment: str) -> None:
@@ -45,8 +42,6 @@ def drive(line: Connection, folder: str | None, workers: int | None, address: st
     EOFError, ConnectionError
         When the caller is gone.
     """
-    if folder is not None:
-        threading.Thread(target=_end_with_the_cluster, daemon=True).start()
     try:
         import ray
 
@@ -195,22 +190,10 @@ class _Driver:
             _send(self._line, "lost", number, "Ray ended it because the node ran out of memory", True)
         except (exceptions.NodeDiedError, exceptions.LocalRayletDiedError):
             _send(self._line, "lost", number, "its node left the cluster", False)
+        except exceptions.WorkerCrashedError:
+            _send(self._line, "lost", number, "a Ray worker has died", True)
         except exceptions.RayError as error:
             _send(self._line, "lost", number, one_line(str(error).strip().partition("\n")[0])[:200], True)
-
-
-def _end_with_the_cluster() -> None:
-    """End this process soon after its cluster has lost a part, upon which Ray would wait for it in vain."""
-    me = os.getpid()
-    parts: dict[int, str] = {}
-    while True:
-        time.sleep(_RESOURCES_SECONDS)
-        for pid, name in parts.items():
-            if look_up(pid) is None:
-                print(f"its {name} process has died", flush=True)
-                os._exit(1)
-        if len(parts) < len(_PARTS):
-            parts |= {pid: p.name for pid, p in processes().items() if p.parent == me and p.name in _PARTS}
 
 
 def _send(line: Connection, *message: Any) -> None:

@@ -37,6 +37,8 @@ _GRACE = 2.0
 """Seconds in which a driver takes its leave of a cluster that is not ours."""
 _PATIENCE = 10.0
 """Seconds after which a process that SIGKILL does not end is left to the system."""
+_PARTS = ("gcs_server", "raylet")
+"""Without these a cluster is no cluster."""
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36
 _NO_END = {
     getattr(signal, f"SIG{name}") for name in ("CHLD", "CONT", "WINCH", "URG", "PIPE", "TSTP", "TTIN", "TTOU")
@@ -101,7 +103,7 @@ def main() -> int:
     driver = os.fork()
     if not driver:
         _drive(socket, keeper, folder)
-    status = _watch(socket, wake, caller, driver, 0.0 if folder else _GRACE)
+    status = _watch(socket, wake, caller, driver, embedded=folder is not None)
     with suppress(OSError):
         os.killpg(driver, signal.SIGKILL)
     clear(keeper, folder)
@@ -114,24 +116,37 @@ def main() -> int:
             status = status or _exit_code(ended)
 
 
-def _watch(socket: int, wake: int, caller: int, driver: int, grace: float) -> int | None:
-    """The status of a driver that has ended, or None if the caller or a signal wants it to."""
+def _watch(socket: int, wake: int, caller: int, driver: int, embedded: bool) -> int | None:
+    """The status of a driver that has ended or lost its cluster, or None if the caller or a signal wants the end."""
     poll = select.poll()
     poll.register(socket, 0)  # no event but the end, which is always reported
     poll.register(wake, select.POLLIN)
+    parts: dict[int, str] = {}
     deadline = None
     while deadline is None or time.monotonic() < deadline:
         events = dict(poll.poll(1000 * _LOOK_AGAIN if deadline is None else 20))
-        ended = wake in events and not set(os.read(wake, 4096)) <= _NO_END
+        if wake in events and not set(os.read(wake, 4096)) <= _NO_END:
+            return None
         with suppress(ChildProcessError):
             while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
                 if reaped[0] == driver:
                     return _exit_code(reaped[1])
-        if ended:
-            return None
+        if embedded and (lost := _lost_part(driver, parts)):
+            print(f"its {lost} process has died")
+            return 1
         if deadline is None and (socket in events or os.getppid() != caller):
-            deadline = time.monotonic() + grace
+            deadline = time.monotonic() + (0.0 if embedded else _GRACE)
             poll.unregister(socket)
+    return None
+
+
+def _lost_part(driver: int, parts: dict[int, str]) -> str | None:
+    """What an embedded cluster was seen with and is without, for which Ray would wait in vain."""
+    for pid, name in parts.items():
+        if look_up(pid) is None:
+            return name
+    if len(parts) < len(_PARTS):
+        parts |= {pid: p.name for pid, p in processes().items() if p.parent == driver and p.name in _PARTS}
     return None
 
 

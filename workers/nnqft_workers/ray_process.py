@@ -49,8 +49,12 @@ class RayProcess:
             threading.Thread(target=self._live, args=(theirs, folder), name="nnqft-ray", daemon=True),
             threading.Thread(target=self._write, name="nnqft-ray-letters", daemon=True),
         ]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:
+            self.close()
+            raise
 
     def wait(self, seconds: float) -> str:
         """Wait until the driver is connected; why it is not is returned, or nothing."""
@@ -79,35 +83,33 @@ class RayProcess:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._outgoing.put(None)
         deadline = time.monotonic() + 2 * _END_SECONDS
-        for thread in self._threads:
+        for thread in filter(threading.Thread.is_alive, self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
+        # Sockets are closed only when nobody listens any more: their numbers are soon those of other files.
+        if not any(map(threading.Thread.is_alive, self._threads)):
+            self._socket.close()
+            self._line.close()
 
     def _live(self, theirs: socket.socket, folder: str | None) -> None:
-        """Start the driver's keeper, hear what the driver says, and see that nothing is left when it ends."""
-        # What Ray writes is read only to say why it has failed.
-        with tempfile.TemporaryFile() as log:
-            try:
-                keeper = _start_keeper(theirs, folder, log)
-            except OSError as error:
-                self._incoming.put(("ended", f"cannot start a process ({error})"))
-                return
-            finally:
-                theirs.close()
-            with suppress(EOFError, OSError):
-                while True:
-                    message = pickle.loads(self._line.recv_bytes())
-                    if message[0] in ("ready", "resources"):
-                        self.resources = message[1]
-                    if message[0] != "resources":
-                        self._incoming.put(message)
-            try:
-                status = keeper.wait(_END_SECONDS)
-            except subprocess.TimeoutExpired:
-                keeper.kill()
-                status = keeper.wait()
-            if status < 0:
-                clear(keeper.pid, folder)
-            self._incoming.put(("ended", _epitaph(status, log)))
+        """See to the driver from beginning to end, and say why it has ended."""
+        try:
+            # What Ray writes is read only to say why it has failed.
+            with tempfile.TemporaryFile() as log:
+                with theirs:
+                    keeper = _start_keeper(theirs, folder, log)
+                self._listen()
+                self._incoming.put(("ended", _epitaph(_bury(keeper, folder), log)))
+        except Exception as error:
+            self._incoming.put(("ended", f"cannot start a process ({one_line(str(error))})"))
+
+    def _listen(self) -> None:
+        with suppress(EOFError, OSError):
+            while True:
+                message = pickle.loads(self._line.recv_bytes())
+                if message[0] in ("ready", "resources"):
+                    self.resources = message[1]
+                if message[0] != "resources":
+                    self._incoming.put(message)
 
     def _write(self) -> None:
         # To write to a driver that has died must not end a caller that does not ignore that signal.
@@ -130,6 +132,18 @@ def _start_keeper(theirs: socket.socket, folder: str | None, log: IO[bytes]) -> 
         start_new_session=True,
         env=_environment(embedded=folder is not None),
     )
+
+
+def _bury(keeper: subprocess.Popen[bytes], folder: str | None) -> int:
+    """Wait until nothing is left of a keeper and what it keeps; its status is returned."""
+    try:
+        status = keeper.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        keeper.kill()
+        status = keeper.wait()
+    if status < 0:
+        clear(keeper.pid, folder)
+    return status
 
 
 def _environment(embedded: bool) -> dict[str, str]:
@@ -158,9 +172,7 @@ def _epitaph(status: int, log: IO[bytes]) -> str:
         return f"its driver was ended by {signal.Signals(-status if status < 0 else status - 128).name}"
     log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
     lines = log.read().decode(errors="replace").strip().splitlines()
+    if not lines:
+        return f"its driver ended with status {status}"
     # Without what Ray's C++ puts in front: "[time, kind, processes] file:line: ".
-    return (
-        re.sub(r"^\[[^]]*\] \S+: ", "", one_line(lines[-1]))[:300]
-        if lines
-        else f"its driver ended with status {status}"
-    )
+    return re.sub(r"^\[[^]]*\] \S+: ", "", one_line(lines[-1]))[:300]
