@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import grpc
@@ -129,7 +129,7 @@ def test_large_letters_and_large_answers(embedded):
     assert list(embedded[0].map(len, [bytes(3_000_000)] * 8)) == [3_000_000] * 8
 
 
-def sockets_of(pids: set[int]) -> set[str]:
+def sockets_of(pids: Iterable[int]) -> set[str]:
     found = set()
     for pid in pids:
         for link in Path(f"/proc/{pid}/fd").glob("*"):
@@ -138,7 +138,7 @@ def sockets_of(pids: set[int]) -> set[str]:
     return found
 
 
-def listening(pids: set[int]) -> list[str]:
+def listening(pids: Iterable[int]) -> list[str]:
     """Local addresses, in the kernel's hexadecimal, of the sockets that listen, and of those for datagrams."""
     sockets, found = sockets_of(pids), []
     for table in ("tcp", "tcp6", "udp", "udp6"):
@@ -244,6 +244,18 @@ def test_what_a_killed_keeper_has_left_is_cleared_by_the_caller():
     assert errors == ["cannot start an embedded Ray cluster: its driver was ended by SIGKILL"]
     assert nothing_left(keeper, folder)
     assert not any(map(look_up, kin))
+
+
+def test_what_stays_stopped_is_killed_since_ray_would_wait_for_it():
+    with subprocess.Popen(["sleep", "600"]) as process:
+        assert process.pid not in ray_keeper._end_stopped({process.pid})
+        process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: look_up(process.pid).state == "T")
+        stopped = ray_keeper._end_stopped(set())
+        assert process.pid in stopped
+        assert process.poll() is None
+        ray_keeper._end_stopped(stopped)
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_folders_whose_keepers_were_lost_with_their_callers_are_removed_by_the_next(tmp_path, monkeypatch):

@@ -37,6 +37,8 @@ _GRACE = 2.0
 """Seconds in which a driver takes its leave of a cluster that is not ours."""
 _PATIENCE = 10.0
 """Seconds after which a process that SIGKILL does not end is left to the system."""
+_STOPPED_SECONDS = 5.0
+"""Seconds between looks for processes that are stopped; one that is so twice in a row is killed."""
 _PARTS = ("gcs_server", "raylet")
 """Without these a cluster is no cluster."""
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36
@@ -50,6 +52,7 @@ class Process(NamedTuple):
     """A line of the table of processes."""
 
     name: str
+    state: str
     parent: int
     session: int
 
@@ -60,7 +63,7 @@ def look_up(pid: int) -> Process | None:
         head, _, tail = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")
         state, parent, _, session = tail.split()[:4]
         if state not in "ZX":
-            return Process(head.partition("(")[2], int(parent), int(session))
+            return Process(head.partition("(")[2], state, int(parent), int(session))
     return None
 
 
@@ -70,13 +73,13 @@ def processes() -> dict[int, Process]:
     return {pid: process for pid, process in found if process is not None}
 
 
-def family(keeper: int) -> set[int]:
+def family(keeper: int) -> dict[int, Process]:
     """Processes that descend from a keeper, and those of its session that have lost their parents."""
     known = processes()
     found = {keeper}
     while more := {pid for pid, p in known.items() if p.parent in found or p.session == keeper} - found:
         found |= more
-    return found - {keeper}
+    return {pid: known[pid] for pid in found - {keeper}}
 
 
 def clear(keeper: int, folder: str | None) -> None:
@@ -122,7 +125,8 @@ def _watch(socket: int, wake: int, caller: int, driver: int, embedded: bool) -> 
     poll.register(socket, 0)  # no event but the end, which is always reported
     poll.register(wake, select.POLLIN)
     parts: dict[int, str] = {}
-    deadline = None
+    stopped: set[int] = set()
+    look, deadline = time.monotonic(), None
     while deadline is None or time.monotonic() < deadline:
         events = dict(poll.poll(1000 * _LOOK_AGAIN if deadline is None else 20))
         if wake in events and not set(os.read(wake, 4096)) <= _NO_END:
@@ -134,10 +138,22 @@ def _watch(socket: int, wake: int, caller: int, driver: int, embedded: bool) -> 
         if embedded and (lost := _lost_part(driver, parts)):
             print(f"its {lost} process has died")
             return 1
+        if time.monotonic() > look:
+            stopped = _end_stopped(stopped)
+            look = time.monotonic() + _STOPPED_SECONDS
         if deadline is None and (socket in events or os.getppid() != caller):
             deadline = time.monotonic() + (0.0 if embedded else _GRACE)
             poll.unregister(socket)
     return None
+
+
+def _end_stopped(before: set[int]) -> set[int]:
+    """Kill what is still stopped, for which Ray would wait for ever; what is stopped now is returned."""
+    now = {pid for pid, process in family(os.getpid()).items() if process.state == "T"}
+    for pid in now & before:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    return now
 
 
 def _lost_part(driver: int, parts: dict[int, str]) -> str | None:
