@@ -231,6 +231,8 @@ def cluster() -> Iterator[object]:
         patch.delenv("RAY_ADDRESS", raising=False)
         # Functions of this file travel by its name, and it imports what the tests share.
         patch.setenv("PYTHONPATH", PATH)
+        # Ray is polite: on a busy machine its workers, of niceness 15, would take minutes to start.
+        patch.setenv("RAY_worker_niceness", "0")
         one = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **STORE})
         one.add_node(num_cpus=1, **STORE)
         environment = {"env_vars": {"NNQFT_MARK": "of the caller"}}

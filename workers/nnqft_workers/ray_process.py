@@ -155,6 +155,8 @@ def _environment(embedded: bool) -> dict[str, str]:
     }
     found |= os.environ
     if embedded:
+        # As in other executors; Ray's own 15 starves its workers on a busy machine.
+        found.setdefault("RAY_worker_niceness", "0")
         for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
             found.pop(name, None)
         found |= {
