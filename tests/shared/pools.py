@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,27 @@ class Known(Gaussian):
         self, integral: nnqft.TimeIntegral, state: None, neval: int, seed: np.random.SeedSequence
     ) -> nnqft.Estimate:
         return nnqft.Estimate.exact(np.full(len(self.profile), self.mean))
+
+
+@dataclass(frozen=True)
+class Held(Gaussian):
+    """On a doomed node of Ray a chunk never ends; elsewhere none does before one is held there."""
+
+    name = "held"
+    folder: str = ""
+
+    def sample(
+        self, integral: nnqft.TimeIntegral, state: None, neval: int, seed: np.random.SeedSequence
+    ) -> nnqft.Estimate:
+        import ray
+
+        doomed, held = Path(self.folder) / "doomed", Path(self.folder) / "held"
+        if doomed.read_text() == ray.get_runtime_context().get_node_id():
+            held.touch()
+            time.sleep(600)
+        while not held.exists():
+            time.sleep(0.01)
+        return super().sample(integral, state, neval, seed)
 
 
 class Recording(LocalPool):

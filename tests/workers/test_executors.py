@@ -32,25 +32,55 @@ Open = Callable[[tuple[str, int | None]], nnqft.AbstractExecutor]
 
 
 @pytest.fixture(scope="module")
-def executor() -> Iterator[Open]:
-    """Opens each place once, and all of Ray on one embedded cluster of two workers."""
-    opened: dict[tuple[str, int | None], nnqft.AbstractExecutor] = {}
-    with pytest.MonkeyPatch.context() as patch:
-        # Workers are fresh interpreters: they find the modules of the tests as pytest does.
-        tests = str(Path(__file__).parents[1] / "shared")
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH")])))
+def cluster() -> Iterator[str]:
+    """The address of `ray start --head` on loopback; workers that are no children of ours, and know their token."""
+    with socket.socket() as one, socket.socket() as two:
+        for free in (one, two):
+            free.bind(("127.0.0.1", 0))
+        port, client_port = one.getsockname()[1], two.getsockname()[1]
+    settings = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(16),
+        "PYTHONPATH": str(Path(__file__).parents[1] / "shared"),
+    }
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder, pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
         patch.delenv("RAY_ADDRESS", raising=False)
+        command = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block"]
+        command += [f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--num-cpus=2"]
+        command += [f"--ray-client-server-port={client_port}"]
+        command += [f"--temp-dir={folder}", "--object-store-memory=100000000"]  # sockets need short paths
+        with open(Path(folder) / "output", "wb") as output:
+            head = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        try:
+            end = time.monotonic() + 120
+            while b"Ray runtime started" not in (Path(folder) / "output").read_bytes() and time.monotonic() < end:
+                assert head.poll() is None, (Path(folder) / "output").read_text()
+                time.sleep(0.1)
+            yield f"127.0.0.1:{port}"
+        finally:
+            head.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                head.wait(10)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(head.pid, signal.SIGKILL)  # whatever of it is left
 
-        def get(place: tuple[str, int | None]) -> nnqft.AbstractExecutor:
-            if place == ("ray", 1):
-                get(("ray", 2))
-            if place not in opened:
-                opened[place] = open_executor(place[0], place[1], None)
-            return opened[place]
 
-        yield get
-        for one in reversed(opened.values()):
-            one.close()
+@pytest.fixture(scope="module")
+def executor(cluster) -> Iterator[Open]:
+    """Opens each place once: Ray with two workers is an embedded cluster, with one it is at an address."""
+    opened: dict[tuple[str, int | None], nnqft.AbstractExecutor] = {}
+
+    def get(place: tuple[str, int | None]) -> nnqft.AbstractExecutor:
+        if place not in opened:
+            opened[place] = open_executor(*place, cluster if place == ("ray", 1) else None)
+        return opened[place]
+
+    yield get
+    for one in opened.values():
+        one.close()
 
 
 def compute(executor: nnqft.AbstractExecutor | str, **request) -> nnqft.Result:
@@ -88,7 +118,7 @@ def test_unreachable_ray_address(address, monkeypatch, tmp_path):
     began = time.monotonic()
     with pytest.raises(nnqft.ExecutorError) as caught:
         compute("ray", address=address)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60  # not the minutes that Ray may take
     assert address in one_line(caught.value)
 
 
@@ -98,7 +128,7 @@ def test_a_listener_that_is_not_ray():
         began = time.monotonic()
         with pytest.raises(nnqft.ExecutorError) as caught:
             compute("ray", address=address)
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 60  # not the minutes that Ray may take
         assert address in one_line(caught.value)
 
 
@@ -231,9 +261,9 @@ def test_a_custom_line_that_works(executor, place):
 
 @pytest.mark.parametrize("awkward", [False, True], ids=["plain", "that cannot be pickled"])
 @pytest.mark.parametrize("name", ["local", "processes", "ray"])
-def test_an_integrator_that_raises_an_error(executor, name, awkward):
-    executor(("ray", 2))
-    one = open_executor(name, None if name == "local" else 1, None)  # its own, as an awkward error may break it
+def test_an_integrator_that_raises_an_error(cluster, name, awkward):
+    # Its own executor, as an awkward error may break it.
+    one = open_executor(name, None if name == "local" else 1, cluster if name == "ray" else None)
     work = [piece_of_work(n, broken_kernels.Numbered(fails=n == 3, awkward=awkward)) for n in range(6)]
     try:
         outcome = one.evaluate(work, nnqft.Target(neval=6 * 128), lambda state: None)
@@ -247,11 +277,11 @@ def test_an_integrator_that_raises_an_error(executor, name, awkward):
 
 
 @pytest.mark.parametrize("name", ["processes", "ray"])
-def test_a_worker_that_dies(executor, name):
-    executor(("ray", 2))  # so that this opens no other cluster
+def test_a_worker_that_dies(cluster, name):
     theory = broken_kernels.theory(broken_kernels.dies, low=0.3, high=0.6)
+    place = {"workers": 1, "address": cluster if name == "ray" else None}
     with pytest.raises(nnqft.NnqftError) as caught:
-        compute(name, workers=1, theory=theory, order=1, times=[(0.0, 0.0)], neval=1_000)
+        compute(name, **place, theory=theory, order=1, times=[(0.0, 0.0)], neval=1_000)
     message = one_line(caught.value)
     assert "worker" in message or "died" in message or "lost" in message
 
@@ -280,60 +310,3 @@ def test_a_closed_executor_says_so():
     one.close()
     with pytest.raises(nnqft.ExecutorError, match="closed"):
         list(one.map(abs, [1]))
-
-
-# A cluster of its own
-
-
-@pytest.fixture
-def cluster() -> Iterator[tuple[str, dict[str, str]]]:
-    """`ray start --head` on loopback: its address, and the environment in which clients reach it."""
-    with socket.socket() as one, socket.socket() as two:
-        for free in (one, two):
-            free.bind(("127.0.0.1", 0))
-        port, client_port = one.getsockname()[1], two.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as folder:  # sockets need short paths
-        environment = os.environ | {
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": secrets.token_hex(16),
-            "RAY_TMPDIR": folder,
-        }
-        environment.pop("RAY_ADDRESS", None)
-        command = [str(Path(sys.executable).parent / "ray"), "start", "--head", "--block"]
-        command += [f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--num-cpus=2"]
-        command += [
-            f"--ray-client-server-port={client_port}",
-            f"--temp-dir={folder}",
-            "--object-store-memory=100000000",
-        ]
-        with open(Path(folder) / "output", "wb") as output:
-            head = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
-        try:
-            end = time.monotonic() + 20
-            while b"Ray runtime started" not in (Path(folder) / "output").read_bytes() and time.monotonic() < end:
-                assert head.poll() is None, (Path(folder) / "output").read_text()
-                time.sleep(0.1)
-            yield f"127.0.0.1:{port}", environment
-        finally:
-            head.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                head.wait(10)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(head.pid, signal.SIGKILL)  # whatever of it is left
-
-
-def test_a_cluster_at_an_address(cluster, reference):
-    address, environment = cluster
-    code = (
-        "import sys, nnqft\n"
-        "theory = nnqft.theory('linear', N=3, sigma_w=0.6, sigma_b=0.4)\n"
-        f"result = nnqft.compute(theory, 'two_point', order=2, times={GRID}, integrator='vegas', neval=150_000,"
-        " seed=3, executor='ray', address=sys.argv[1])\n"
-        "print(*(x.hex() for x in result.mean.tolist()))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, address], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [x.hex() for x in reference["budget"].mean.tolist()]

@@ -9,7 +9,7 @@ from typing import Any
 
 from nnqft import ExecutorError, WorkError
 from nnqft.errors import one_line
-from nnqft_workers.pool import Failed, run_parcel
+from nnqft_workers.pool import Failed, Lost, run_parcel
 
 
 def pack(thing: Any) -> bytes:
@@ -64,6 +64,26 @@ def answer(letter: bytes) -> bytes:
         return reply
     except Exception:
         return pack([_sendable(result) for result in results])
+
+
+def results_in(reply: bytes | Lost, count: int) -> list[Any] | Lost:
+    """The results in a reply, one for each of `count` items.
+
+    Raises
+    ------
+    ExecutorError
+        If the worker could not read its work.
+    """
+    if isinstance(reply, Lost):
+        return reply
+    try:
+        results = pickle.loads(reply)
+    except Exception as error:  # a result that can be written and not be read
+        cause = one_line(f"{type(error).__name__}: {error}")
+        return [Failed(ExecutorError(f"a worker's result cannot be read ({cause})"))] * count
+    if isinstance(results, ExecutorError):
+        raise results
+    return list(results)
 
 
 def _sendable(result: Any) -> Any:

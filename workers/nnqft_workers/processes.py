@@ -20,8 +20,8 @@ from typing import Any
 
 from nnqft import ExecutorError
 from nnqft.errors import one_line
-from nnqft_workers.letters import pack
-from nnqft_workers.pool import AbstractPool, Failed, Lost, Parcel
+from nnqft_workers.letters import pack, results_in
+from nnqft_workers.pool import AbstractPool, Lost, Parcel
 
 _PROGRAM = Path(__file__).with_name("worker.py")
 _GRACE = 1.0
@@ -98,7 +98,7 @@ class ProcessPool(AbstractPool):
             return []
         if isinstance(reply, ExecutorError):
             raise reply
-        return [(parcel, _results(reply, len(parcel.items)))]
+        return [(parcel, results_in(reply, len(parcel.items)))]
 
 
 class _Crew:
@@ -272,17 +272,3 @@ def _epitaph(status: int) -> str:
     with suppress(ValueError):
         return f"a worker process was ended by {signal.Signals(-status).name}{memory}"
     return f"a worker process was ended by signal {-status}"
-
-
-def _results(reply: bytes | Lost, count: int) -> list[Any] | Lost:
-    """The results in a reply, one for each of `count` items."""
-    if isinstance(reply, Lost):
-        return reply
-    try:
-        results = pickle.loads(reply)
-    except Exception as error:  # a result that can be written and not be read
-        cause = one_line(f"{type(error).__name__}: {error}")
-        return [Failed(ExecutorError(f"a worker's result cannot be read ({cause})"))] * count
-    if isinstance(results, ExecutorError):
-        raise results
-    return list(results)
