@@ -35,12 +35,14 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
         try:
             with time_limit(target.time_limit):
                 converged, reason = run.until_done()
+            if target.partial:
+                converged, reason = False, f"time limit of {target.time_limit:g} s reached"
             if run.failed:
                 converged, failure = False, run.first_failure()
         except KeyboardInterrupt:
             converged, reason = False, "interrupted"
         except OutOfTime:
-            converged = target.only_budget and None not in run.best()
+            converged = target.only_budget and None not in run.best() and not target.partial
             if run.failed:
                 converged, failure = False, run.first_failure()
             reason = f"time limit of {target.time_limit:g} s reached"

@@ -86,7 +86,8 @@ class Keep:
 class Target:
     """When to stop: |error| ≤ max(rtol·|sum|, atol) at every time, `neval` samples spent, or `time_limit` seconds over.
 
-    `keep` says where finished chunks are kept, if anywhere.
+    `keep` says where finished chunks are kept, if anywhere; `partial`, that there was no time to plan all the work that
+    was asked for, so that a ledger must not call it done.
 
     Examples
     --------
@@ -104,6 +105,7 @@ class Target:
     seed: int = 0
     time_limit: float | None = None
     keep: Keep | None = None
+    partial: bool = False
 
     @property
     def only_budget(self) -> bool:

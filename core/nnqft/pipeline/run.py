@@ -52,8 +52,8 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
         if theory.adaptive:
             theory, note = choose_degree(theory, request, effort)
             request, notes = request.of_theory(theory), (note,)
-        target = effort.target(request.to_json())
         diagram_set, job, reached = _planned(theory, request, effort)
+        target = replace(effort.target(request.to_json()), partial=reached < int(request.order))
         with effort.running() as executor:
             _check_durable(executor, target)
             with plugin_errors(f"executor {executor.name!r}"):
