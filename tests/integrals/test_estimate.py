@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from nnqft import Estimate, Series
-from nnqft.integrals.estimate import add_all, collect, merge_all, parts_from, parts_to_data
+from nnqft.integrals.estimate import add_all, collect, merge_all
+from nnqft.integrals.estimate_data import parts_from, parts_to_data
 
 TIMES = 3
 numbers = st.floats(-1e6, 1e6, allow_subnormal=False)

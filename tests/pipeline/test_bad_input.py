@@ -310,7 +310,7 @@ def test_without_a_target_there_is_one():
 
 
 def test_too_small_a_budget():
-    refused(lambda: compute(neval=10, integrator="vegas"), "neval=10", "neval=192")
+    refused(lambda: compute(neval=10, integrator="vegas"), "neval=10", "neval=384")
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, nan, inf, "1", None, True, [1]], ids=named)

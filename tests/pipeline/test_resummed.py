@@ -299,7 +299,7 @@ def test_what_needs_the_single_orders_says_so():
     for ask in (lambda: found.contribution(1, 0), lambda: found.closed_form("resummed", 0), lambda: found.series.order):
         with pytest.raises(nnqft.InputError, match=r"compute (again )?with a whole number for order"):
             ask()
-    with pytest.raises(nnqft.InputError, match="wanted a number"):
+    with pytest.raises(nnqft.InputError, match="wanted a whole number"):
         nnqft.diagrams(LINEAR, "two_point", order="resummed")
 
 

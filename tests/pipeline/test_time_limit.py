@@ -54,7 +54,7 @@ def test_a_generation_that_takes_too_long_leaves_the_lower_orders(clock):
 @pytest.mark.parametrize("limit", [1.0, 30.0, 100.0])
 @pytest.mark.parametrize("integrator", ["exact", "vegas"])
 def test_order_0_is_there_whatever_the_limit(limit, integrator, clock):
-    part = compute(integrator=integrator, time_limit=limit, neval=200_000)
+    part = compute(integrator=integrator, time_limit=limit, neval=2_000_000)
     assert not part.converged
     assert part.contribution(0, 0).mean[0] == pytest.approx(0.5)
     assert part.incomplete == tuple(range(min(part.incomplete), 4))

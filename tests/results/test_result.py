@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from theories import bare_theory
 
 import nnqft
-from nnqft.integrals.estimate import cov_from, cov_to_data
+from nnqft.integrals.estimate_data import cov_from, cov_to_data
 
 TAUS = [0.0, 0.4, 1.0, 3.0]
 

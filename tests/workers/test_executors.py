@@ -236,7 +236,7 @@ def test_a_failing_integrand_leaves_what_was_finished(executor, place, kernel):
     assert result.contribution(0, 0).mean[0] == 0.5
     assert np.isfinite(result.mean).all()
     assert any("missing" in note for note in result.notes)
-    assert len(result.diagrams) < 4
+    assert len(result.diagrams) < 4 or any(row.failure for row in result.diagrams)
 
 
 @places

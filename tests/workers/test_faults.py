@@ -284,7 +284,7 @@ def test_twenty_random_kills_of_workers(cluster, on_cluster, undisturbed, patien
 
 def test_five_nodes_leave_and_others_join(cluster, on_cluster, tmp_path):
     """Each node goes while it holds a chunk; the work of the others goes on, and all of it is done."""
-    target = nnqft.Target(neval=12 * 64, seed=5)
+    target = nnqft.Target(neval=12 * 128, seed=5)
     wanted = make_local().evaluate(pieces([Gaussian()] * 12), target, lambda state: None)
     for _ in range(5):
         node, outcomes = cluster.add_node(num_cpus=1, **STORE), []

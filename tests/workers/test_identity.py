@@ -377,9 +377,9 @@ class M:
 
 
 def test_methods_of_two_instances(path):
-    ask = {"tau": [0.0], "neval": 20_000}
+    ask = {"tau": [0.0], "neval": 200_000}
     one, two = (compute(with_line(M(scale).k), path, **ask) for scale in (1.0, 2.0))
-    assert_allclose([*one.mean, *two.mean], [1.23996, 2.47992], atol=1e-5)
+    assert_allclose([*one.mean, *two.mean], [1.24, 2.48], rtol=3e-4)
     assert one.notes == two.notes == ()
 
 

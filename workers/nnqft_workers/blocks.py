@@ -25,7 +25,9 @@ def exact_batches(work: Sequence[Work], numbers: Sequence[int]) -> Iterator[list
         integral = work[n].integral
         names = [line.propagator for line in integral.lines] + [branch.propagator for branch in integral.branches]
         products = math.prod(max(1, len(integral.propagators[name].terms)) for name in names)
-        cost = integral.cost * products * 2.0 ** min(integral.dim, _DOUBLINGS)
+        # Not its cost as a sampled one, for which the placement of its points would have to be found.
+        each = 10.0 * (1 + integral.dim) + 4.0 * len(integral.times) * (2 + len(integral.lines))
+        cost = each * products * 2.0 ** min(integral.dim, _DOUBLINGS)
         if batch and (held + cost > _SETTLED_COST or len(batch) >= most):
             yield batch
             batch, held, most = [], 0.0, _SETTLED

@@ -229,11 +229,10 @@ class Evaluation:
 
     def _multiply_vertex(self, name: str, points: Sequence[Wire]) -> None:
         """Multiply the integrand by a vertex's kernel over the absolute times of its points."""
-        vertex = next(v for v in self.shape.vertices if v.name == name)
-        assert vertex.kernel is not None
+        kernel, xp = next(v.kernel for v in self.shape.vertices if v.name == name), self.xp
+        assert kernel is not None
         times = tuple(self.time(p) for p in points)
         shape = np.broadcast_shapes(*(t.shape for t in times))
-        kernel, xp = vertex.kernel, self.xp
         what = f"model {self.shape.model!r}: kernel of vertex {name!r}"
         named = [(f"t{n}", time) for n, time in enumerate(times, 1)]
         parameters = dict(self.shape.parameters)

@@ -14,6 +14,8 @@ FAR = 3.0
 """External times are far if the relative variance of the forest grows by more than the exponential of this."""
 FAR_OF_DELAYS = 6.0
 """The same where a response has a delay of its own, which knows its shape better than exponentials do."""
+MOST_POINTS = 12
+"""Points that a table of all their subsets is made for; of larger integrals the forest places all points."""
 
 
 def parts_of(integral: Forest) -> tuple[Part, ...]:
@@ -37,6 +39,8 @@ def _far(integral: Forest) -> np.ndarray:
     far = np.zeros(len(times), bool)
     reach = distances(times)
     responses = [integral.propagators[b.propagator] for b in integral.branches if not b.free]
+    if times.shape[1] + len(integral.branches) > MOST_POINTS:
+        return far
     if not responses or all(line.response or line.start == line.end for line in integral.lines) or not reach.any():
         return far
     least = FAR_OF_DELAYS if any(line.delay is not None for line in responses) else FAR

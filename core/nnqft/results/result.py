@@ -18,7 +18,8 @@ from nnqft.files import FORMAT, to_plain, write_json
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.integrals.closed_form import ClosedForm
-from nnqft.integrals.estimate import Estimate, cov_to_data, estimate_from, estimate_to_data, parts_from, parts_to_data
+from nnqft.integrals.estimate import Estimate
+from nnqft.integrals.estimate_data import cov_to_data, estimate_from, estimate_to_data, parts_from, parts_to_data
 from nnqft.results.charts import result_chart
 from nnqft.results.rows import DiagramRow, DiagramRows, counts_of, integrators_of, row_from
 from nnqft.results.series import Series

@@ -12,7 +12,8 @@ from nnqft.errors import IntegrationError
 from nnqft.files import array_from
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.irreducible import on_one_point
-from nnqft.integrals.estimate import Estimate, Parts, add_all, collect, parts_from, parts_to_data
+from nnqft.integrals.estimate import Estimate, Parts, add_all, collect
+from nnqft.integrals.estimate_data import parts_from, parts_to_data
 from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.rules.parts import Propagator
 from nnqft.rules.theory import Theory

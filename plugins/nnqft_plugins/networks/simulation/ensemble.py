@@ -293,8 +293,7 @@ def _findings(ensemble: Ensemble, measured: Measured, summary: Summary) -> Itera
         yield f"eigenvectors close to parallel: relative rounding error up to {measured.residual:.1e} in a network"
     if measured.drift is not None and len(measured.drift) > 1:
         drift = measured.drift[measured.members > 0]
-        error = drift.std(ddof=1) / math.sqrt(len(drift)) if len(drift) > 1 else 0.0
-        if error and abs(drift.mean()) > 4 * error:
+        if len(drift) > 1 and (error := drift.std(ddof=1) / math.sqrt(len(drift))) and abs(drift.mean()) > 4 * error:
             yield (
                 f"not stationary yet: the second half of the paths differs from the first by {drift.mean():.2g}"
                 f" ± {error:.1g}; write a larger burn"
