@@ -223,9 +223,8 @@ class Result:
     def table(self) -> str:
         """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
         last = outcome_line(self.converged, self.reason, self.seconds, self.request.seed)
-        return result_page(
-            self.request, self.series, self._counts, self.truncation, self.notes, last, self.incomplete
-        ).text()
+        shown = self.series, self._counts, self.truncation, self.notes, last, self.incomplete
+        return result_page(self.request, *shown).text()
 
     def __str__(self) -> str:
         return self.table()

@@ -129,7 +129,7 @@ def check_activation(name: str, value: Any) -> str | None:
         instead = NOT_HERE.get(value.lower().replace("_", ""))
         if instead is not None:
             raise InputError(f"{name}={value!r} has no name here; write {instead}")
-        raise UnknownNameError(name, value, [*NAMED, *ALIASES])
+        raise UnknownNameError(name, value, NAMED)
     return known
 
 
