@@ -175,7 +175,7 @@ class IntegrationError(NnqftError):
     >>> nnqft.compute(replace(theory, propagators=(nan, *theory.propagators[1:])), "two_point", order=0)
     Traceback (most recent call last):
         ...
-    nnqft.errors.IntegrationError: diagram 0 (order 0, width order 0): ... returned a value that is not finite
+    nnqft.errors.IntegrationError: diagram 0 (order 0, width order 0): ... is not finite at t = 0.0, s = 0.0
     """
 
     def __init__(self, message: str, result: object = None) -> None:
