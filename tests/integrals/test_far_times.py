@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from coupled import Coupled, legs
 from numpy.testing import assert_allclose
 from theories import bare_theory
 
@@ -41,6 +42,11 @@ def with_line(theory: nnqft.Theory, name: str, **fields) -> nnqft.Theory:
 DISGUISED = {"terms": (), "kernel": disguised}
 LINEAR, REST = bare_theory("linear"), bare_theory("linear", start="rest")
 QUINTIC = bare_theory("quintic")
+# Responses between two fields begin at 0, rise, and fall only then.
+COUPLED = Coupled(
+    np.array([[1.0, -1.6], [0.3, 2.5]]), np.array([[0.4, 0.3], [0.3, 1.6]]), np.array([[0.0, 0.4], [-0.5, 0.3]])
+)
+TWO = COUPLED.theory()
 OWN = {"terms": (), "kernel": leaking, "params": (("gamma", 1.0),), "delay": crowded_delay}
 # What is sampled, the same with exact integrals, what for.
 CASES = {
@@ -53,6 +59,8 @@ CASES = {
     "correlator a function": (
         with_line(QUINTIC, "C", **DISGUISED), with_line(QUINTIC, "C", terms=TERMS), "two_point", 1, PAIRS,
     ),
+    "two fields": (TWO, TWO, legs("x0", "x1"), 2, PAIRS),
+    "two fields, functions": (COUPLED.theory(kernels=True), TWO, legs("x0", "x1"), 2, PAIRS),
     "response a function": (with_line(LINEAR, "G", terms=(), kernel=leaking), LINEAR, "two_point", 1, PAIRS),
     "delay of its own": (with_line(LINEAR, "G", **OWN), LINEAR, "two_point", 2, PAIRS),
     "delay of its own, from rest": (with_line(REST, "G", **OWN), REST, "two_point", 2, EARLY),
@@ -95,7 +103,10 @@ def test_values_are_exact_ones_within_errors_that_stay_small(name):
     assert max(np.abs(np.concatenate(pulls))) < 5
 
 
-@pytest.mark.parametrize("name", ["linear", "linear from rest", "four times", "several lines at a point", "response"])
+BOUNDED = ["linear", "linear from rest", "four times", "several lines at a point", "response", "two fields"]
+
+
+@pytest.mark.parametrize("name", BOUNDED)
 def test_weights_are_bounded(name):
     """The largest of them, over their mean, at lags where the forest's would be e^{τ/2} or more."""
     rng = np.random.default_rng(3)

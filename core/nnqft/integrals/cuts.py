@@ -25,6 +25,10 @@ from nnqft.rules.parts import Propagator
 _LADDER = math.sqrt(2.0)
 """Distances are rounded up to powers of this where rates depend on them."""
 _STEPS = 17
+_NEAR = 53
+_BEYOND = 8
+_SLACK = 2.5
+"""Logarithm of the factor by which the exponential may begin above a line's largest value."""
 _FASTEST = 4.0
 """A correlator's rate is at most this times the fastest response's: what decays faster than any exponential is flat
 first, and no exponential over its whole length is above it."""
@@ -60,12 +64,15 @@ def decay_rate(line: Propagator, reach: float, latest: float, stationary: bool, 
     """The slowest rate, in 1/time, at which a line falls from its largest value over distances up to `reach`.
 
     With it an exponential lies above the line over all of the distance, up to a factor. For one exponential it is that
-    one's rate, for a sum or a function the slope of the chord. From rest all starts s ≥ 0 that end before `latest`
-    count.
+    one's rate, for a sum or a function the slope of the chord, or that of its end where the line is flat or rises
+    first. From rest all starts s ≥ 0 that end before `latest` count.
     """
     if line.single:
         return float(line.terms[0].rate.real)
-    lags = np.concatenate([[1e-9 * reach], reach * np.linspace(1 / 8, 1.0, _STEPS)])[:, None]
+    # The first only find the largest value, which need not be at lag 0: a response between two fields begins at 0. The
+    # last only tell a zero at the end, such as that of a difference of two exponentials, from a steep fall.
+    near, beyond = reach * np.geomspace(1e-9, 1 / 16, _NEAR), reach * np.linspace(1.0, 2.0, _BEYOND + 1)[1:]
+    lags = np.concatenate([near, reach * np.linspace(1 / 8, 1.0, _STEPS), beyond])[:, None]
     starts = np.zeros((1, 1)) if stationary else np.linspace(0.02, 1.0, _STEPS) * np.maximum(latest - lags, 0.0)
     with np.errstate(all="ignore"):
         try:
@@ -76,8 +83,13 @@ def decay_rate(line: Propagator, reach: float, latest: float, stationary: bool, 
         except Exception:  # a plugin's code may raise anything, and will say so when it is integrated
             return 0.0
         size = np.nan_to_num(np.maximum(one, two), nan=0.0, posinf=0.0).max(axis=1)
-        slopes = np.log(size.max() / size[1:]) / lags[1:, 0]
-    return float(max(np.nan_to_num(slopes, nan=0.0, posinf=np.inf).min(), 0.0))
+        fall, far = np.log(size[:-_BEYOND].max() / size[_NEAR:]), lags[_NEAR:, 0]
+        middle, end = _STEPS // 2, _STEPS - 1
+        last = (fall[end:] - fall[middle]) / (far[end:] - far[middle])
+        falls = fall[:_STEPS] / far[:_STEPS], (fall[:_STEPS] + _SLACK) / far[:_STEPS], last
+        chord, loose, tail = (float(np.nan_to_num(x, nan=0.0, posinf=np.inf).min()) for x in falls)
+    slowest = min((complex(term.rate).real for term in line.terms if line.kernel is None), default=math.inf)
+    return max(chord, min(tail, loose, slowest), 0.0)
 
 
 def rates_of(
