@@ -40,6 +40,11 @@ def note(number: int = signal.SIGINT, frame: FrameType | None = None) -> None:
     _State.noted = True
 
 
+def was_noted() -> bool:
+    """Whether there was an interrupt that nothing has answered yet."""
+    return _State.noted
+
+
 def forget() -> None:
     """Forget interrupts that were noted: something new begins."""
     if _in_main_thread():

@@ -11,16 +11,25 @@ import errno
 import io
 import os
 import secrets
+import select
 import stat
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from nnqft import interrupts
 from nnqft.errors import InputError, short
 
 _IN_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV)
 """Why a file cannot be replaced although it may be written: its folder, or that it is mounted by itself."""
+
+
+_LOOK = 0.05
+"""Seconds between two looks whether somebody reads a pipe, or has interrupted."""
+_LOOKS = 40
+"""How many of them whoever reads it is granted after an interrupt."""
 
 
 def file_path(name: str, path: object) -> Path:
@@ -104,7 +113,9 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
         found = _look(target)
         if found is None or stat.S_ISREG(found.st_mode):
             _replace(Path(os.path.realpath(target)), data, found)
-        elif stat.S_ISFIFO(found.st_mode) or stat.S_ISCHR(found.st_mode):
+        elif stat.S_ISFIFO(found.st_mode):
+            _into_pipe(target, data)
+        elif stat.S_ISCHR(found.st_mode):
             with open(os.open(target, os.O_WRONLY | os.O_NOCTTY), "wb", buffering=0) as file:
                 _all_of(file, data)
         else:
@@ -221,6 +232,39 @@ def _all_of(file: io.FileIO, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]
+
+
+def _into_pipe(target: Path, data: bytes) -> None:
+    """Wait for who reads the pipe until somebody interrupts: opened as usual, it would be waited for, for ever."""
+    waits = 0
+    while (descriptor := _reader_of(target)) is None:
+        waits = _one_more(waits)
+        time.sleep(_LOOK)
+    with open(descriptor, "wb", buffering=0) as file:
+        left = memoryview(data)
+        while left:
+            written = file.write(left)
+            if written is None:  # the pipe is full
+                waits = _one_more(waits)
+                select.select([], [file], [], _LOOK)
+            left = left[written or 0 :]
+
+
+def _reader_of(pipe: Path) -> int | None:
+    """A descriptor to write into a pipe without waiting; None if nobody reads it yet."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None
+
+
+def _one_more(waits: int) -> int:
+    """Count a look at a pipe in vain, of which an interrupt leaves no more than some."""
+    if waits >= _LOOKS and interrupts.was_noted():
+        raise OSError(errno.EINTR, "interrupted, and nobody read the pipe")
+    return waits + 1
 
 
 def _own_descriptor(path: Path) -> int | None:

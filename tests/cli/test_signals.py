@@ -160,3 +160,26 @@ def test_several_names_end_with_what_was_computed(monkeypatch, capsys):
     output = capsys.readouterr()
     assert output.err == "nnqft: interrupted before response was computed\n"
     assert "interrupted" in output.out
+
+
+def test_a_terminal_that_is_closed_costs_no_estimate(tmp_path):
+    import pty
+
+    controller, terminal = pty.openpty()
+    command = [PROGRAM, "compute", "cubic_tanh", "-p", "expansion=bare", "-p", "sigma_w=0.5", "-n", "2", "-k", "1"]
+    command += ["--integrator", "vegas", "--rtol", "1e-7", "--json", str(tmp_path / "r.json")]
+    shell = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", shell, *command],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    seen = b""
+    while b"sampling" not in seen:
+        seen += os.read(controller, 4096)
+    os.close(controller)
+    assert process.wait(60) == 3
+    assert not nnqft.load(tmp_path / "r.json").converged

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
+import signal
 import stat
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 import nnqft
 from nnqft import writing
 from nnqft.cli.main import main
+from nnqft.interrupts import forget, kept_back
 from nnqft.writing import write_file
 
 PROGRAM = str(Path(sys.executable).parent / "nnqft")
@@ -48,6 +51,21 @@ def test_a_pipe_is_written_into(tmp_path):
     assert got == [b"x" * 300_000]
     assert stat.S_ISFIFO(os.lstat(pipe).st_mode)
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_pipe_that_nobody_reads_is_not_waited_for_after_an_interrupt(tmp_path, monkeypatch):
+    monkeypatch.setattr("nnqft.writing._LOOKS", 1)
+    os.mkfifo(tmp_path / "p.json")
+    with kept_back():
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        assert "nobody read the pipe" in refused(tmp_path / "p.json")
+    forget()
+
+
+def test_closed_streams_cost_no_result(tmp_path):
+    command = f"exec {shlex.quote(PROGRAM)} compute linear -n 0 --json r.json >&- 2>&- <&-"
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path).returncode == 0
+    assert nnqft.load(tmp_path / "r.json").converged
 
 
 def test_a_device_is_written_into(tmp_path):

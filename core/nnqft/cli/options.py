@@ -128,7 +128,7 @@ class Place:
     @property
     def options(self) -> dict[str, Any]:
         """As the keywords that Python's functions take; the bar is shown on a terminal unless said otherwise."""
-        return asdict(self) | {"progress": sys.stderr.isatty() if self.progress is None else self.progress}
+        return asdict(self) | {"progress": _is_watched() if self.progress is None else self.progress}
 
 
 @Parameter(name="*")
@@ -137,6 +137,11 @@ class ManyPlaces(Place):
     """Where work runs that is worth every core; a default of its own, so that help and other options know of it."""
 
     executor: Executor = "processes"
+
+
+def _is_watched() -> bool:
+    """Whether standard error is a terminal; it may be closed, as some supervisors have it."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 @Parameter(name="*")

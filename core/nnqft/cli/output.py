@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -65,16 +66,17 @@ def finish(compute: Callable[[], Any], output: Output) -> int:
     try:
         result, whole = compute(), True
     except IntegrationError as error:
-        print(f"nnqft: {error}", file=sys.stderr)
+        _attempt(lambda error=error: print(f"nnqft: {error}", file=sys.stderr), [])  # type: ignore[misc]
         if error.result is None:
             return 3
         result, whole = error.result, False
     with kept_back():  # what is printed is written, too, whatever comes meanwhile
         met, failures = _show_all(result, output)
+    whole = whole and (met or not all(_is_hangup(each) for each in failures))
     if failures and whole:
         raise failures[0]
     if failures:  # its line would hide why the result is not whole; a terminal that is gone shows neither
-        print(f"nnqft: {failures[0]}", file=sys.stderr)
+        _attempt(lambda: print(f"nnqft: {failures[0]}", file=sys.stderr), [])
     return 0 if whole and met else 3
 
 
@@ -88,6 +90,11 @@ def _show_all(result: Any, output: Output) -> tuple[bool, list[Exception]]:
     for name, each in several.items():
         _attempt(lambda each=each, name=name: show(each, named(output, name)), failures)  # type: ignore[misc]
     return all(each.converged for each in several.values()), failures
+
+
+def _is_hangup(error: Exception) -> bool:
+    """Whether it says that the terminal is gone, of which the signal has told already."""
+    return isinstance(error, OSError) and error.errno == errno.EIO
 
 
 def _attempt(action: Callable[[], None], failures: list[Exception]) -> bool:

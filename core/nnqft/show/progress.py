@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 from nnqft.interrupts import work_begins
+
+
+class _Terminal(io.TextIOBase):
+    """Standard error as long as it is there: a terminal that was closed ends a bar, not what is computed."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Show the text, or nothing; the number of its characters is returned."""
+        with suppress(OSError, ValueError, AttributeError):
+            self._stream.write(text)  # type: ignore[union-attr]
+        return len(text)
+
+    def flush(self) -> None:
+        """Show what was written."""
+        with suppress(OSError, ValueError, AttributeError):
+            self._stream.flush()  # type: ignore[union-attr]
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._stream is not None and self._stream.isatty()
 
 
 @contextmanager
@@ -31,7 +55,8 @@ def progress_bar(
         TextColumn("{task.fields[samples]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(file=_Terminal(sys.stderr))  # type: ignore[arg-type]
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(preparing, total=None, samples="")
 
         def report(state: Mapping[str, Any]) -> None:
