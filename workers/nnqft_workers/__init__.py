@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from nnqft import AbstractExecutor, InputError, Outcome, Target, Work, hookimpl
+from nnqft import AbstractExecutor, InputError, Outcome, Target, Work, hookimpl, short
 from nnqft_workers.pool import AbstractPool
 
 Item = TypeVar("Item")
@@ -54,7 +54,7 @@ def make_local(workers: int | None = None, address: str | None = None) -> Abstra
 
     _no_address("local", address)
     if workers not in (None, 1):
-        raise InputError(f"executor 'local' has one worker, not {workers}; write executor='processes'")
+        raise InputError(f"executor 'local' has one worker, not {short(workers)}; write executor='processes'")
     return PoolExecutor("local", LocalPool())
 
 

@@ -119,7 +119,7 @@ def _own_activation(theory: Theory) -> Activation:
     with plugin_errors(f"activation of model {theory.model!r}"):
         phi = model.activation(theory.parameters)
     if phi is None:
-        raise InputError(f"model {theory.model!r} gives no activation, only Feynman rules; {_GIVE}, or take 'taylor'")
+        raise InputError(f"model {theory.model!r} gives no activation, only Feynman rules; take 'taylor', or in Python {_GIVE}")
     if not isinstance(phi, Activation):
         raise InputError(f"activation of model {theory.model!r} returned {short(phi)}, wanted an nnqft.Activation")
     return phi
