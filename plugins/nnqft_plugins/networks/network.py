@@ -119,7 +119,8 @@ def _own_activation(theory: Theory) -> Activation:
     with plugin_errors(f"activation of model {theory.model!r}"):
         phi = model.activation(theory.parameters)
     if phi is None:
-        raise InputError(f"model {theory.model!r} gives no activation, only Feynman rules; take 'taylor', or in Python {_GIVE}")
+        rather = f"take 'taylor', or in Python {_GIVE}"
+        raise InputError(f"model {theory.model!r} gives no activation, only Feynman rules; {rather}")
     if not isinstance(phi, Activation):
         raise InputError(f"activation of model {theory.model!r} returned {short(phi)}, wanted an nnqft.Activation")
     return phi
