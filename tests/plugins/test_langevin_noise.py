@@ -67,9 +67,7 @@ def moment(drift, noise, times, *, start="stationary", colour=(1.0, 0.0), C_0=0.
         f = oracles.propagate(slope, act, kicked - begin)
     out = np.zeros(ORDER + 1)
     for (j, i, q), value in f.items():
-        out[j] += (
-            value * at_start(i, x_0, C_0) * oracles.gaussian_moment(q) * colour[1] ** (q / 2)
-        )
+        out[j] += value * at_start(i, x_0, C_0) * oracles.gaussian_moment(q) * colour[1] ** (q / 2)
     return out
 
 
