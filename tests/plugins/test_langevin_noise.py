@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from math import prod
+from math import comb, prod
 
 import numpy as np
 import oracles
@@ -45,7 +45,12 @@ def generator(drift: Mapping[int, float], noise: Mapping[int, float], colour: tu
     return act
 
 
-def moment(drift, noise, times, *, start="stationary", colour=(1.0, 0.0), C_0=0.0, kicked=None) -> np.ndarray:
+def at_start(i: int, x_0: float, C_0: float) -> float:
+    """⟨x^i⟩ of a Gaussian of this mean and variance."""
+    return sum(comb(i, k) * x_0 ** (i - k) * oracles.gaussian_moment(k) * C_0 ** (k / 2) for k in range(i + 1))
+
+
+def moment(drift, noise, times, *, start="stationary", colour=(1.0, 0.0), C_0=0.0, x_0=0.0, kicked=None) -> np.ndarray:
     """⟨x(t1) … x(tk)⟩ by powers of w; with `kicked` its response to a kick then."""
     act = generator(drift, noise, colour)
     marks, f = sorted(times, reverse=True), {(0, 0, 0): 1.0}
@@ -62,9 +67,7 @@ def moment(drift, noise, times, *, start="stationary", colour=(1.0, 0.0), C_0=0.
         f = oracles.propagate(slope, act, kicked - begin)
     out = np.zeros(ORDER + 1)
     for (j, i, q), value in f.items():
-        out[j] += (
-            value * oracles.gaussian_moment(i) * C_0 ** (i / 2) * oracles.gaussian_moment(q) * colour[1] ** (q / 2)
-        )
+        out[j] += value * at_start(i, x_0, C_0) * oracles.gaussian_moment(q) * colour[1] ** (q / 2)
     return out
 
 
@@ -107,6 +110,30 @@ def test_moments_by_order(case, start):
     found = by_order(nnqft.compute(theory, "response", order=order, times=[(0.9, 0.4), (2.0, 0.1)]))
     wanted = np.transpose([moment(drift, noise, (t,), kicked=s, **oracle) for t, s in [(0.9, 0.4), (2.0, 0.1)]])
     assert_allclose(found, wanted[: order + 1], rtol=rtol, atol=rtol * (1 + np.abs(wanted).max()))
+
+
+@pytest.mark.parametrize("case", ["and a drift", "only where x is", "all"])
+@pytest.mark.parametrize("x_0", [1.5, -0.7])
+def test_initial_value_by_order(case, x_0):
+    drift, noise, colour, C_0 = CASES[case]
+    own = {"C_0": C_0, "x_0": x_0}
+    coloured = {colour[0]: colour[1]} if case == "all" else 0.0
+    theory = nnqft.theory("langevin", start="rest", drift=drift, noise=noise, coloured=coloured, **own)
+    oracle = {"start": "rest", "colour": colour if case == "all" else (1.0, 0.0), **own}
+    order = 1 if case == "all" else 2
+    means = [(0.0,), (0.3,), (2.0,)]
+    for name, times in (("two_point", [*TIMES, (0.0, 0.0)]), ("mean", means)):
+        found = by_order(nnqft.compute(theory, name, order=order, times=times))
+        wanted = np.transpose([moment(drift, noise, row, **oracle) for row in times])[: order + 1]
+        assert_allclose(found, wanted, rtol=2e-9, atol=2e-9)
+    found = by_order(nnqft.compute(theory, "response", order=order, times=[(0.9, 0.4), (2.0, 0.1)]))
+    wanted = np.transpose([moment(drift, noise, (t,), kicked=s, **oracle) for t, s in [(0.9, 0.4), (2.0, 0.1)]])
+    assert_allclose(found, wanted[: order + 1], rtol=2e-9, atol=2e-9)
+    # A cumulant by orders: ⟨xy⟩ less the product of the two series of means.
+    both = np.array([moment(drift, noise, row, **oracle) for row in TIMES])
+    one, two = (np.array([moment(drift, noise, (row[k],), **oracle) for row in TIMES]) for k in (0, 1))
+    cut = [both[:, n] - sum(one[:, k] * two[:, n - k] for k in range(n + 1)) for n in range(order + 1)]
+    assert_allclose(by_order(nnqft.compute(theory, "cumulant", order=order, times=TIMES)), cut, rtol=2e-9, atol=2e-9)
 
 
 def test_noise_that_grows_with_x_sums_to_its_stationary_variance():
@@ -181,6 +208,7 @@ def test_many_colours_add_up():
         ({"calculus": "Ito"}, "did you mean 'ito'"),
         ({"coloured": {-1.0: 1.0}}, "coloured="),
         ({"C_0": 1.0}, "C_0=1 is the variance at the start; write start='rest'"),
+        ({"x_0": 1.0}, "x_0=1 is the mean at the start; write start='rest'"),
         ({"drift": {1: 0.1}, "noise": {0: 1.0, 2: 1.0}, "calculus": "stratonovich"}, "wanted drift"),
     ],
 )

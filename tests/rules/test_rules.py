@@ -79,6 +79,13 @@ def test_a_vertex_that_makes_no_sense_is_refused(vertex, message):
     assert str(refused.value).endswith(message)
 
 
+def test_a_source_that_has_a_time_of_its_own_is_refused():
+    """One leg of order 0 ends lines only if nothing else could place its point."""
+    for field in ("z", "h"):
+        with pytest.raises(TheoryError, match=r"vertex 'start' of order 0 is a source: its field .* no other vertex"):
+            theory(replace(CUBIC, name="start", legs=(Leg(field),), order=0))
+
+
 def test_a_coupling_may_be_a_parameter():
     assert theory(replace(CUBIC, couplings=(("g", 2),))).coupling_value((("g", 2),)) == 1.0
 

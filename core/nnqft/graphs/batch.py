@@ -66,9 +66,13 @@ def start_batch(layout: Layout, order: int) -> Batch:
     InputError
         If the order makes diagrams of more sockets.
     """
-    sockets = [len(v.sockets) / int(v.rule.order) for v in layout.vertices]
+    # Sources, of order 0, may end each leg that they join.
+    sources = [kind for v in layout.vertices if v.rule.source for kind in v.kinds]
+    ended = layout.free * layout.joins[:, sources].any(axis=1)
+    sockets = [(len(v.sockets) + int(ended[list(v.kinds)].sum())) / int(v.rule.order)
+               for v in layout.vertices if not v.rule.source]  # fmt: skip
     externals = len(layout.externals)
-    room = externals + int(order * max(sockets, default=0))
+    room = externals + int(ended[1 : 1 + externals].sum()) + int(order * max(sockets, default=0))
     if room > 250:
         raise InputError(f"order {order} makes diagrams of {room} sockets, more than the generator's 250")
     batch = Batch(

@@ -149,15 +149,17 @@ class _Future:
     """
 
     def __init__(self, layout: Layout, order: int) -> None:
-        legs = [(*_legs(layout, v.kinds), int(v.rule.order), v) for v in layout.vertices]
+        legs = [(*_legs(layout, v.kinds), int(v.rule.order), v) for v in layout.vertices if not v.rule.source]
         most = len(layout.externals) + int(order * max(((a + b) / step for a, b, step, _ in legs), default=0))
         self.x, weight = np.polynomial.hermite_e.hermegauss(min(most // 2 + 1, _NODES))
         self.weight = weight / weight.sum()
+        # A leg is joined or, where there are sources, ended.
+        moved = self.moved = self.x + float(len(legs) < len(layout.vertices))
         self.hermite = [np.ones_like(self.x), self.x]
         while len(self.hermite) <= most:
             self.hermite.append(self.x * self.hermite[-1] - (len(self.hermite) - 1) * self.hermite[-2])
         wick = [any(layout.wick[kind] for kind in v.kinds) for *_, v in legs]
-        factors = [self.hermite[a] if own else self.x**a for (a, *_), own in zip(legs, wick, strict=True)]
+        factors = [self.hermite[a] if own else moved**a for (a, *_), own in zip(legs, wick, strict=True)]
         # n E_n = Σ_v order(v) v E_{n − order(v)}, as d/dg exp(V) = V′ exp(V); E_n by powers of y.
         terms: list[dict[int, np.ndarray]] = [{0: np.ones_like(self.x)}]
         for n in range(1, order + 1):
@@ -177,7 +179,7 @@ class _Future:
     def _of(self, plain: int, conjugate: int, order: int) -> float:
         key = plain, conjugate, order
         if key not in self.known:
-            free = self.weight * self.x**plain
+            free = self.weight * self.moved**plain
             value = sum(
                 float((free * self.hermite[conjugate + y] * term).sum())
                 for terms in self.terms[: order + 1]

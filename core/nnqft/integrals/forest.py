@@ -57,7 +57,7 @@ def time_integral(diagram: Diagram, theory: Theory, times: np.ndarray) -> TimeIn
     >>> [(line.propagator, line.end, line.start) for line in integral.lines]
     [('C', 3, 1)]
     """
-    diagram, times = contract_stubs(diagram, theory, np.asarray(times, float))
+    diagram, times = contract_stubs(_contract_sources(diagram, theory), theory, np.asarray(times, float))
     if theory.timeless:
         lines = tuple(sorted(line._replace(end=0, start=0) for line in diagram.lines))
         return TimeIntegral(theory, times, (), lines)
@@ -110,6 +110,22 @@ def _parents(diagram: Diagram, theory: Theory) -> tuple[dict[int, list[Line]], f
         response = next(p for p in theory.propagators if p.name == line.propagator)
         scale *= theory.theta0 * sum(complex(term.amplitude).real for term in response.terms)
     return parents, scale
+
+
+def _contract_sources(diagram: Diagram, theory: Theory) -> Diagram:
+    """The diagram with its sources moved onto the points whose lines they end."""
+    sources = {vertex.name for vertex in theory.interactions if vertex.source}
+    ends = {n for n, p in enumerate(diagram.points) if p.vertex >= 0 and diagram.vertices[p.vertex] in sources}
+    if not ends:
+        return diagram
+    inner = [n for n in range(len(diagram.points)) if n not in ends]
+    new = {n: m for m, n in enumerate(inner)}
+    for line in diagram.lines:
+        if ends & {line.start, line.end}:
+            source, begin = (line.start, line.end) if line.start in ends else (line.end, line.start)
+            new[source] = new[begin]
+    lines = tuple(line._replace(end=new[line.end], start=new[line.start]) for line in diagram.lines)
+    return replace(diagram, points=tuple(diagram.points[n] for n in inner), lines=lines)
 
 
 def contract_stubs(diagram: Diagram, theory: Theory, times: np.ndarray) -> tuple[Diagram, np.ndarray]:

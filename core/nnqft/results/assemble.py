@@ -113,7 +113,7 @@ def _failures(failed: Mapping[int, str]) -> str:
 def _coupling(diagrams: DiagramSet) -> float:
     """What one order brings, if all vertices bring the same couplings for each order; else 1."""
     theory = diagrams.theory
-    brought = {(v.couplings, v.order) for v in theory.interactions}
+    brought = {(v.couplings, v.order) for v in theory.interactions if not v.source}
     return theory.coupling_value(next(iter(brought))[0]) if len(brought) == 1 else 1.0
 
 

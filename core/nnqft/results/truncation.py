@@ -65,11 +65,12 @@ class Beyond:
     def of(cls, theory: Theory, externals: Sequence[Leg] = ()) -> Beyond:
         """Beyond a series of this theory, for a function with these external legs."""
         vertices = [v for v in theory.interactions if v.coefficient and theory.coupling_value(v.couplings)]
+        proper = [v for v in vertices if not v.source]
         # Where every vertex has an even number of legs in each index slot, each unit needs an even number outside.
         forbidden = _has_odd_slot(externals) and not any(_has_odd_slot(v.legs) for v in vertices)
         legs = [sum(leg.power for leg in v.legs) for v in vertices]
         return cls(
-            orders=bool(vertices) and not forbidden,
+            orders=bool(proper) and not forbidden,
             widths=any(v.width for v in vertices),
             degree=theory.degree,
             legs=max(legs, default=4),

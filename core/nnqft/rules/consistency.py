@@ -40,6 +40,22 @@ def check_action(action: Action, who: str, couplings: Mapping[str, Any], setting
     _check_names(who, "vertex", (vertex.name for vertex in action.vertices))
     for vertex in action.vertices:
         _check_vertex(f"{who}: vertex {vertex.name!r}", vertex, action.field_named, couplings, setting)
+    _check_sources(who, action)
+
+
+def _check_sources(who: str, action: Action) -> None:
+    """A source ends a correlator; its field is in nothing else, so that it has no time of its own."""
+    sources = {vertex.legs[0].field: vertex.name for vertex in action.vertices if vertex.source}
+    for name, vertex in sources.items():
+        others = {one for p in action.propagators if name in (p.left, p.right) for one in (p.left, p.right)}
+        response = any(action.field_named[one].response or one in (sources if one != name else ()) for one in others)
+        itself = any(p.left == p.right == name for p in action.propagators)
+        shared = any(leg.field == name for v in action.vertices if not v.source for leg in v.legs)
+        if response or itself or shared:
+            raise TheoryError(
+                f"{who}: vertex {vertex!r} of order 0 is a source: its field {name!r} must be of no other vertex,"
+                " no response, and have lines to fields that are neither responses nor sources"
+            )
 
 
 def _check_names(who: str, kind: str, names: Iterable[str]) -> None:
@@ -93,8 +109,8 @@ def _check_vertex(
     for name, _ in vertex.couplings:
         if name not in couplings:
             raise TheoryError(f"{where}: coupling {name!r} is not a parameter of the model")
-    # Any number of vertices of order 0 would fit below every order.
-    if not vertex.order > 0 or not math.isfinite(vertex.order):
+    # Any number of vertices of order 0 would fit below every order; a source ends a leg, and there are finitely many.
+    if not (vertex.order > 0 or vertex.source) or not math.isfinite(vertex.order):
         raise TheoryError(f"{where}: order {vertex.order} must be positive, or the series never ends")
 
 

@@ -218,7 +218,8 @@ class Vertex:
     width
         Power of 1/N.
     order
-        What it adds to the order n of a diagram.
+        What it adds to the order n of a diagram; 0 only for a source, whose one leg ends a line: its value is that of
+        the line with both times at the point where it begins, and no time is integrated over.
     kernel
         ``kernel(times, params, xp)`` → array: an optional smooth factor over the times of its points (a tuple of
         arrays that broadcast), with the theory's parameters. The points then count as distinguishable.
@@ -256,6 +257,12 @@ class Vertex:
         fields = sum(leg.power for leg in self.legs)
         factor = f"{self.coefficient}{couplings} N^-{self.width}"
         return clipped(f"Vertex({self.name}: {factor}, {fields} fields at {self.points} times") + ")"
+
+    @property
+    def source(self) -> bool:
+        """Does it only end lines: one leg, of order 0?"""
+        plain = not (self.width or self.kernel or self.memory or self.legs[0].index)
+        return self.order == 0 and plain and len(self.legs) == 1 and self.legs[0].power == 1 and self.points == 1
 
     @property
     def ordered(self) -> bool:

@@ -61,6 +61,8 @@ def _term(action: Action, vertex: Vertex) -> str:
     if vertex.width:
         factors.append("N" + _power(-Fraction(vertex.width)))
     points = [f"dt{n + 1}" for n in range(vertex.points)]
+    if vertex.source:  # nothing is integrated: it has the time of what its line begins at
+        return f"{' '.join(f for f in factors if f)} {_letter(action, vertex.legs[0].field)}"
     legs = [f"{m.formula}(t{m.one + 1},t{m.two + 1})" for m in vertex.memory] + _legs(action, vertex)
     sums = sorted({leg.index for leg in vertex.legs if leg.index is not None})
     total = f"Σ_{{{','.join(sums)}}} " if sums else ""

@@ -65,6 +65,7 @@ class Langevin(AbstractModel):
             " variance of one that never changes",
             check=input_correlation,
         ),
+        "x_0": Parameter(0.0, "from rest: mean of x at the start", low=-1e9, high=1e9),
         "C_0": Parameter(0.0, "from rest: variance of x at the start", low=0.0),
     }
 
@@ -72,6 +73,8 @@ class Langevin(AbstractModel):
         """One local vertex −a_p z̃ x^p for each power of the drift but the first, ½ d_p z̃² x^p for the noise's."""
         if start == "stationary" and values["C_0"]:
             raise InputError(f"C_0={values['C_0']:g} is the variance at the start; write start='rest', or leave it out")
+        if start == "stationary" and values["x_0"]:
+            raise InputError(f"x_0={values['x_0']:g} is the mean at the start; write start='rest', or leave it out")
         noise = values["noise"] if isinstance(values["noise"], tuple) else ((0, values["noise"]),)
         powers = {p: d for p, d in noise if p}
         drift = ito_drift(dict(values["drift"] or ()), powers, values["calculus"])
@@ -84,10 +87,15 @@ class Langevin(AbstractModel):
             # What was left as it is by default, and changes nothing, would only crowd every heading.
             parameters={n: v for n, v in values.items() if v and (n != "calculus" or powers)}
             | {"noise": values["noise"]},
-            fields=(Field("h", "x(t)", "position"), Field("z", "x̃(t)", "response field", response=True)),
+            fields=(
+                Field("h", "x(t)", "position"),
+                Field("z", "x̃(t)", "response field", response=True),
+                *([Field("o", "o", "end of a line at the start")] if values["x_0"] else []),
+            ),
             propagators=(
                 _correlator(start, mu, dict(noise).get(0, 0.0), values),
                 Propagator("G", "h", "z", "θ(t−s) e^{−μ(t−s)},  θ(0) = 0", (Term(1.0, mu),)),
+                *([Propagator("M", "h", "o", "e^{−μt}", (Term(1.0, mu, mu),))] if values["x_0"] else []),
             ),
             vertices=(
                 *(Vertex(f"z x^{p}", (Leg("z"), *_legs(p)), -1, ((f"drift[{p}]", 1),)) for p in drift),
@@ -95,6 +103,8 @@ class Langevin(AbstractModel):
                     Vertex(f"z^2 x^{p}", (Leg("z", power=2), *_legs(p)), Fraction(1, 2), ((f"noise[{p}]", 1),))
                     for p in powers
                 ),
+                # As many as there are legs to end: of order 0, they leave the order to the vertices proper.
+                *([Vertex("x_0", (Leg("o"),), 1, (("x_0", 1),), order=0)] if values["x_0"] else []),
             ),
             couplings={f"drift[{p}]": a for p, a in drift.items()} | {f"noise[{p}]": d for p, d in powers.items()},
             remarks=_remarks(noise, powers, values["calculus"]),
