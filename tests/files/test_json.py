@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
 import subprocess
 import sys
+import termios
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -216,9 +219,15 @@ def test_a_pipe_with_a_writer_is_read(tmp_path):
     result.save(tmp_path / "r.json")
     os.mkfifo(pipe := tmp_path / "pipe")
     descriptor = os.open(pipe, os.O_RDWR)
-    writer = threading.Thread(
-        target=lambda: (os.write(descriptor, (tmp_path / "r.json").read_bytes()), os.close(descriptor))
-    )
+
+    def write() -> None:
+        os.write(descriptor, (tmp_path / "r.json").read_bytes())
+        # What nobody has read yet is lost when the last one closes the pipe.
+        while fcntl.ioctl(descriptor, termios.FIONREAD, b"1234") != bytes(4):
+            time.sleep(0.01)
+        os.close(descriptor)
+
+    writer = threading.Thread(target=write)
     writer.start()
     assert nnqft.load(pipe).mean.tolist() == result.mean.tolist()
     writer.join(30)

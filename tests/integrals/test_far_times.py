@@ -59,8 +59,8 @@ CASES = {
     "correlator a function": (
         with_line(QUINTIC, "C", **DISGUISED), with_line(QUINTIC, "C", terms=TERMS), "two_point", 1, PAIRS,
     ),
-    "two fields": (TWO, TWO, legs("x0", "x1"), 2, PAIRS),
-    "two fields, functions": (COUPLED.theory(kernels=True), TWO, legs("x0", "x1"), 2, PAIRS),
+    "two fields": (TWO, TWO, ("x0", "x1"), 2, PAIRS),
+    "two fields, functions": (COUPLED.theory(kernels=True), TWO, ("x0", "x1"), 2, PAIRS),
     "response a function": (with_line(LINEAR, "G", terms=(), kernel=leaking), LINEAR, "two_point", 1, PAIRS),
     "delay of its own": (with_line(LINEAR, "G", **OWN), LINEAR, "two_point", 2, PAIRS),
     "delay of its own, from rest": (with_line(REST, "G", **OWN), REST, "two_point", 2, EARLY),
@@ -71,6 +71,7 @@ def integrals(name: str) -> list[tuple[nnqft.TimeIntegral, np.ndarray]]:
     """The different integrals of a case, with their exact values; some thirty at most."""
     theory, same, observable, order, times = CASES[name]
     exact = default_host().get("integrator", "exact")
+    observable = observable if isinstance(observable, str) else legs(*observable)
     found = {}
     # The diagrams of both theories are the same, in the same order: their lines have the same names.
     for diagram in nnqft.diagrams(same, observable, order=order, arity=len(times[0])):

@@ -158,7 +158,14 @@ class Legs(AbstractObservable):
 
 
 def legs(*fields: str, connected: bool = True) -> str:
-    """The name of the observable ⟨fields⟩, which is installed if it was not."""
+    """The name of the observable ⟨fields⟩, which is installed until the test ends."""
     observable = Legs(fields, connected)
     default_host().found["observable"].setdefault(observable.name, (observable, "test"))
     return observable.name
+
+
+def forget() -> None:
+    """Take away the observables that `legs` installed."""
+    found = default_host().found["observable"]
+    for name in [name for name, (each, _) in found.items() if isinstance(each, Legs)]:
+        del found[name]
