@@ -308,30 +308,28 @@ def test_memories_that_contradict_themselves(memory, message):
     assert message in str(refused.value)
 
 
-def test_a_response_that_remembers_the_start_is_sampled_as_it_is_summed():
-    """From rest G may have `early`; its samples once left that out."""
-    site = nnqft.theory("langevin", drift={1: 1.1, 3: 0.3}, start="rest")
-    response = Propagator("G", "h", "z", terms=(Term(1.0, 1.1, 0.6),))
-    theory = replace(site, propagators=(site.propagators[0], response))
+def sampled_as_summed(theory: Theory, times: tuple[float, float]) -> None:
+    """The order ≤ 1 of ⟨x x⟩ by samples is what exact sums give."""
     exact, sampled = (
-        nnqft.compute(theory, "two_point", order=1, times=[(1.5, 0.7)], integrator=name, neval=20_000)
+        nnqft.compute(theory, "two_point", order=1, times=[times], integrator=name, neval=20_000)
         for name in ("exact", "vegas")
     )
     assert abs(sampled.mean[0] - exact.mean[0]) <= 4.5 * sampled.sdev[0]
     assert sampled.sdev[0] < 0.01 * abs(exact.mean[0])
+
+
+def test_a_response_that_remembers_the_start_is_sampled_as_it_is_summed():
+    """From rest G may have `early`; its samples once left that out."""
+    site = nnqft.theory("langevin", drift={1: 1.1, 3: 0.3}, start="rest")
+    response = Propagator("G", "h", "z", terms=(Term(1.0, 1.1, 0.6),))
+    sampled_as_summed(replace(site, propagators=(site.propagators[0], response)), (1.5, 0.7))
 
 
 def test_a_response_whose_first_term_is_the_fastest():
     """Its delays are drawn with the slowest rate: otherwise the weights of long ones have no variance."""
     site = nnqft.theory("langevin", drift={1: 1.0, 3: 0.2})
     response = Propagator("G", "h", "z", terms=(Term(-0.5, 5.0), Term(1.5, 1.0)))
-    theory = replace(site, propagators=(site.propagators[0], response))
-    exact, sampled = (
-        nnqft.compute(theory, "two_point", order=1, times=[(0.5, 0.0)], integrator=name, neval=20_000)
-        for name in ("exact", "vegas")
-    )
-    assert abs(sampled.mean[0] - exact.mean[0]) <= 4.5 * sampled.sdev[0]
-    assert sampled.sdev[0] < 0.01 * abs(exact.mean[0])
+    sampled_as_summed(replace(site, propagators=(site.propagators[0], response)), (0.5, 0.0))
 
 
 # What is written, and what stands apart.

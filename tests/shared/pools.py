@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.testing import assert_array_equal
 
 import nnqft
@@ -153,3 +154,16 @@ def assert_same_bits(one: nnqft.Result, two: nnqft.Result) -> None:
         assert_array_equal(row.integral, other.integral)
         assert_array_equal(row.error, other.error)
         assert_array_equal(row.chi2, other.chi2)  # nan equals nan here
+
+
+def tasks_computed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The list to which every task that a local pool really computes is added, in this order."""
+    found: list[object] = []
+    submit = LocalPool.submit
+
+    def watched(pool: LocalPool, parcel: Parcel) -> None:
+        found.extend(parcel.items)
+        submit(pool, parcel)
+
+    monkeypatch.setattr(LocalPool, "submit", watched)
+    return found

@@ -31,7 +31,7 @@ from carriers import CARRIERS, VALUES, carried, examples, kernel_of, leaf, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from pools import Gaussian, pieces
+from pools import Gaussian, pieces, tasks_computed
 from scipy.special import erf
 from theories import bare_theory, with_kernel
 
@@ -42,7 +42,6 @@ from nnqft.identity.walk import Walk
 from nnqft_plugins.integrators.vegas import VegasIntegrator
 from nnqft_workers.fingerprint import Fingerprints
 from nnqft_workers.local import LocalPool
-from nnqft_workers.pool import Parcel
 from nnqft_workers.scheduler import schedule
 from nnqft_workers.tasks import Chunk
 
@@ -83,15 +82,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def tasks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every task that is really computed."""
-    found: list[object] = []
-    submit = LocalPool.submit
-
-    def watched(pool: LocalPool, parcel: Parcel) -> None:
-        found.extend(parcel.items)
-        submit(pool, parcel)
-
-    monkeypatch.setattr(LocalPool, "submit", watched)
-    return found
+    return tasks_computed(monkeypatch)
 
 
 # What is seen

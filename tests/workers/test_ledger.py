@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
-from pools import Gaussian, pieces
+from pools import Gaussian, pieces, tasks_computed
 from theories import bare_theory
 
 import nnqft
@@ -30,7 +30,6 @@ from nnqft_workers.ledger import _pack, _unpack
 from nnqft_workers.ledger_list import contents
 from nnqft_workers.ledger_rows import FORMAT, REQUESTS
 from nnqft_workers.local import LocalPool
-from nnqft_workers.pool import Parcel
 from nnqft_workers.scheduler import schedule
 from nnqft_workers.tasks import Chunk
 
@@ -59,15 +58,7 @@ def path(tmp_path) -> Path:
 @pytest.fixture
 def tasks(monkeypatch) -> list[object]:
     """Every task that is really computed."""
-    seen: list[object] = []
-    submit = LocalPool.submit
-
-    def watched(pool: LocalPool, parcel: Parcel) -> None:
-        seen.extend(parcel.items)
-        submit(pool, parcel)
-
-    monkeypatch.setattr(LocalPool, "submit", watched)
-    return seen
+    return tasks_computed(monkeypatch)
 
 
 def bytes_of(path: Path) -> dict[str, bytes]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from nnqft import AbstractModel, Activation, InputError, Parameter, Propagator, Theory
 from nnqft_plugins.models.network.lines import DELTA_LINE, crowded_delay, slow_sources
 from nnqft_plugins.models.network.rules import FIELDS, PARAMETERS, WEIGHTS, network_vertices, phi_phi_of
-from nnqft_plugins.models.network.saddle import BARE_REMARK, MEAN_FIELD_REMARK, SADDLE
+from nnqft_plugins.models.network.saddle import BARE_REMARK, MEAN_FIELD_REMARK, SADDLE, stationary_network
 from nnqft_plugins.models.network.tabulated import stationary_line
 from nnqft_plugins.models.network.wick_ordered import stationary_chaos
 from nnqft_plugins.models.parameters.checks import (
@@ -28,7 +29,6 @@ from nnqft_plugins.networks.adaptation import (
     unit_modes,
 )
 from nnqft_plugins.networks.meanfield.adapting import solve_adapting
-from nnqft_plugins.networks.network import Network
 
 BARE_DEGREE = 5
 """Highest power of h of a named activation in the bare expansion, where nobody asks for one."""
@@ -100,7 +100,7 @@ class Adapting(AbstractModel):
 
     def _about_saddle(self, values: Mapping[str, Any]) -> Theory:
         phi, unit, gamma = activation_of(values), unit_of(values), values["gamma"]
-        curve = solve_adapting(_network(values, phi), 1e-8)
+        curve = solve_adapting(replace(stationary_network(values, phi), adaptation=unit_of(values)), 1e-8)
         chaos = stationary_chaos(phi, values["degree"], curve, gamma, values["kappa"] > 0)
         slowest = min(complex(rate).real for _, modes in unit_modes(gamma, unit) for _, rate in modes)
         gain = values["sigma_w"] ** 2 * chaos.slope * unit.largest_gain(gamma) if values["sigma_w"] else 0.0
@@ -136,19 +136,3 @@ def _response(values: Mapping[str, Any], crowded: bool = False) -> Propagator:
         return Propagator("G", "h", "z", formula, terms)
     slowest = min(complex(term.rate).real for term in terms)
     return Propagator("G", "h", "z", formula, terms, params=(("gamma", slowest),), delay=crowded_delay)
-
-
-def _network(values: Mapping[str, Any], phi: Activation) -> Network:
-    return Network(
-        gamma=values["gamma"],
-        kappa=values["kappa"],
-        sigma_w=values["sigma_w"],
-        sigma_b=values["sigma_b"],
-        inputs=tuple((rate, weight) for rate, weight in slow_sources(values)[1:] if weight > 0.0),
-        C_0=0.0,
-        N=values["N"],
-        stationary=True,
-        layered=False,
-        activation=phi,
-        adaptation=unit_of(values),
-    )

@@ -155,15 +155,9 @@ def solve_from_rest(values: Mapping[str, Any], activation: Activation, horizon: 
     return line, RestGrid(line, horizon, step * (len(square) - 4), scale)
 
 
-def stationary_curve(values: Mapping[str, Any], activation: Activation) -> Curve:
-    """The stationary solution of dynamic mean-field theory.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    network = Network(
+def stationary_network(values: Mapping[str, Any], activation: Activation) -> Network:
+    """The network with the parameters of a model, in its stationary state."""
+    return Network(
         gamma=values["gamma"],
         kappa=values["kappa"],
         sigma_w=values["sigma_w"],
@@ -175,6 +169,17 @@ def stationary_curve(values: Mapping[str, Any], activation: Activation) -> Curve
         layered=False,
         activation=activation,
     )
+
+
+def stationary_curve(values: Mapping[str, Any], activation: Activation) -> Curve:
+    """The stationary solution of dynamic mean-field theory.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    network = stationary_network(values, activation)
     try:
         return solve_driven(network) if any(rate > 0.0 for rate, _ in network.sources) else solve_static(network)
     except InputError as error:
