@@ -3,48 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from nnqft.errors import InputError
 from nnqft.integrals.estimate import Estimate, add_all
+from nnqft.results.singularity import CLEAR, Singularity, noise_of, singularity_of
 from nnqft.show.numbers import value_with_error
 
-CLEAR = 1 / 3
-"""An error is clearly smaller than a value where it is less than this part of it."""
 _MAGNIFIED = 3.0
 """An approximant may make this many times the error of the plain sum of its coefficients' errors."""
-
-
-@dataclass(frozen=True)
-class Singularity:
-    """Where a series stops converging, Σ a_n g^n ~ (1 − g/g_c)^{−exponent}.
-
-    Attributes
-    ----------
-    coupling
-        g_c, the critical coupling; its modulus is the radius of convergence.
-    exponent
-        Of the singularity there; nan where its own error is not clearly smaller than it or 1.
-    error
-        How much g_c changed with the last coefficient, and what the statistical errors of the coefficients make of it:
-        a guide, not a bound.
-
-    Examples
-    --------
-    >>> import nnqft
-    >>> theory = nnqft.theory("linear", N=100, sigma_w=0.5)
-    >>> series = nnqft.compute(theory, "two_point", order=6, width_order=0).series
-    >>> point = series.singularity(width=0)
-    >>> round(point.coupling, 2), round(point.exponent, 1)  # κ/2 (γ² − σ_w²)^{−1/2} at γ = 1
-    (1.0, 0.5)
-    """
-
-    coupling: float
-    exponent: float
-    error: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -166,30 +136,21 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         """Critical coupling by the ratio test: a_n/a_{n−1} = (1/g_c)(1 + (exponent − 1)/n + O(1/n²)).
 
         Three coefficients of the expansion in 1/n are eliminated from the last ratios (Neville's table); needs
-        four ratios. (A. J. Guttmann, in Phase Transitions and Critical Phenomena 13, 1 (1989).)
+        four ratios. What that is worth is seen from fewer of them, from the series without its last coefficient, and
+        from the poles of Padé approximants to the logarithmic derivative. (A. J. Guttmann, in Phase Transitions and
+        Critical Phenomena 13, 1 (1989).)
 
         Raises
         ------
         InputError
-            If there are fewer than four ratios, or they do not tell: the error is no less than a third of g_c.
+            If there are fewer than four ratios, or they do not tell: the error is no less than a third of g_c, as
+            where singularities are complex or several are alike.
         """
         ratios = self.ratios(width, at)
         if len(ratios) < 4:
             raise InputError(f"width order {width}: {len(ratios)} ratios, wanted 4; compute a higher order")
-        known = self.coefficients(width, at)[-len(ratios) - 1 :]
-        n = np.arange(self.order - len(ratios) + 1, self.order + 1, dtype=float)
-        noise = self._errors(width, at)[-len(ratios) - 1 :]
-        (coupling, exponent), (before, exponent_before) = (_singularity(n, known, cut) for cut in (0, 1))
-        error = math.hypot(coupling - before, _noise(lambda a: _singularity(n, a, 0)[0], known, noise))
-        if not error < CLEAR * abs(coupling):
-            found = f"{coupling:.3g} ± {error:.2g}" if math.isfinite(error) else "anywhere"
-            raise InputError(
-                f"width order {width}: these {len(known)} coefficients do not tell where the series stops converging"
-                f" (g_c = {found}); compute a higher order" + " or a smaller error" * bool(noise.any())
-            )
-        doubt = math.hypot(exponent - exponent_before, _noise(lambda a: _singularity(n, a, 0)[1], known, noise))
-        clear = doubt < CLEAR * max(abs(exponent), 1.0)
-        return Singularity(coupling, exponent if clear else math.nan, error)
+        known, errors = (each[-len(ratios) - 1 :] for each in (self.coefficients(width, at), self._errors(width, at)))
+        return singularity_of(known, errors, self.order - len(ratios), f"width order {width}")
 
     def _errors(self, width: int, at: int) -> np.ndarray:
         """(order + 1,) standard deviations of the coefficients."""
@@ -243,7 +204,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
                 f" {g:.3g}: its value there means nothing; try another degree or a smaller coupling"
             )
         errors = self._errors(width, at)[start:]
-        noise = _noise(lambda a: _pade(a, bottom, g)[0], known, errors)
+        noise = noise_of(lambda a: _pade(a, bottom, g)[0], known, errors)
         plain = math.hypot(*(errors * float(g) ** np.arange(len(errors))))
         if not noise <= max(CLEAR * abs(value), _MAGNIFIED * plain):
             raise InputError(
@@ -255,17 +216,6 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
     def resummed(self, at: int = 0) -> float:
         """The sum over all width orders of their Padé values at the series' own coupling; raises as `pade` does."""
         return sum(self.pade(width, at) for width in self.widths)
-
-
-def _singularity(n: np.ndarray, known: np.ndarray, cut: int) -> tuple[float, float]:
-    """g_c and the exponent from coefficients whose ratios are those of orders n, without the last `cut` of them."""
-    with np.errstate(all="ignore"):
-        ratios = (known[1:] / known[:-1])[: len(n) - cut]
-        inverse = _limit(n[: len(ratios)], ratios)
-        slopes = n[: len(ratios)] * (ratios / inverse - 1)
-        if not np.isfinite(slopes).all():
-            return math.inf, math.nan
-        return 1 / inverse, 1 + _limit(n[: len(ratios)], slopes, terms=2)
 
 
 def _pade(known: np.ndarray, bottom: int, g: float) -> tuple[float, float]:
@@ -283,18 +233,3 @@ def _pade(known: np.ndarray, bottom: int, g: float) -> tuple[float, float]:
     poles = [float(r) for r, most in zip(real, size, strict=True) if abs(above(r)) > 1e-6 * most]
     with np.errstate(all="ignore"):
         return float(above(g) / below(g)), min(poles, key=abs, default=0.0)
-
-
-def _noise(function: Callable[[np.ndarray], float], known: np.ndarray, errors: np.ndarray) -> float:
-    """What independent errors of the coefficients make of a function of them: the larger change of either sign each."""
-    value, squares = function(known), 0.0
-    for n in np.flatnonzero(errors):
-        step = np.where(np.arange(len(known)) == n, errors, 0.0)
-        squares += max(abs(function(known + step) - value), abs(function(known - step) - value)) ** 2
-    return math.sqrt(squares) if math.isfinite(squares) else math.inf
-
-
-def _limit(n: np.ndarray, values: np.ndarray, terms: int = 3) -> float:
-    """Value at n → ∞ of a polynomial in 1/n through the last points."""
-    last = min(terms + 1, len(n))
-    return float(np.polyfit(1 / n[-last:], values[-last:], last - 1)[-1])
