@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from nnqft.results.load import load
     from nnqft.results.result import Result
     from nnqft.results.rows import DiagramRow
-    from nnqft.results.series import Series, Singularity
+    from nnqft.results.series import Series
+    from nnqft.results.singularity import Singularity
     from nnqft.rules.parts import Field, Leg, Memory, Propagator, Vertex
     from nnqft.rules.term import Term
     from nnqft.rules.theory import Theory
@@ -145,7 +146,8 @@ _HOMES = {
     "nnqft.results.load": ("load",),
     "nnqft.results.result": ("Result",),
     "nnqft.results.rows": ("DiagramRow",),
-    "nnqft.results.series": ("Series", "Singularity"),
+    "nnqft.results.series": ("Series",),
+    "nnqft.results.singularity": ("Singularity",),
     "nnqft.rules.parts": ("Field", "Leg", "Memory", "Propagator", "Vertex"),
     "nnqft.rules.term": ("Term",),
     "nnqft.rules.theory": ("Theory",),

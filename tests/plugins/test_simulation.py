@@ -23,8 +23,9 @@ from nnqft_plugins.networks.meanfield import solve
 from nnqft_plugins.networks.network import network_of
 from nnqft_plugins.networks.simulation import Simulation, load, simulate
 from nnqft_plugins.networks.simulation.linear import Modes, correlation, linear_batch, trace_average
-from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch
+from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch, concatenate
 from nnqft_plugins.networks.simulation.paths import path_batch
+from nnqft_plugins.networks.simulation.pilot import pilot_of
 from nnqft_plugins.networks.simulation.statistics import summarise
 
 
@@ -495,6 +496,42 @@ def test_errors_of_heavy_tails_count_their_own_uncertainty():
     assert np.median(freedom) < 30
     flat = Measured(np.ones(100), skewed[0], 0 * skewed[0], skewed[0], np.zeros((100, 1, 0)))
     assert summarise(flat, 1, False, 6).freedom < 25
+
+
+@pytest.mark.parametrize(
+    ("N", "times", "networks"), [(6, [(1.0, 1.0), (4.0, 4.0)], 20), (6, [(1.0, 1.0)], 700), (3, [(1.0, 1.0)], 700)]
+)
+def test_small_networks_have_honest_errors(N, times, networks):
+    """Few, and many with control variates that leave the tail alone: means and errors were small together."""
+    units, each = 40_000, networks // 2
+    network = network_of(nnqft.theory("linear", start="rest", N=N, sigma_w=0.5), None)
+    ensemble = Ensemble(network=network, times=tuple(times), seed=3)
+    everything = concatenate([linear_batch(NetworkBatch(ensemble, n, 1000)) for n in range(units // 1000)])
+    wanted = summarise(everything, 1, False, N).mean
+    scatter, _ = pilot_of(ensemble)
+
+    def pull(first: int) -> np.ndarray:
+        mine = slice(first, first + each)
+        members, values = everything.members[mine], everything.values[mine]
+        part = Measured(members, values, 0 * values, values, everything.controls[mine])
+        found = summarise(part, 1, False, N, scatter)
+        return (found.mean - wanted) / np.sqrt(np.diagonal(found.cov))
+
+    pulls = np.array([pull(first) for first in range(0, min(units, 300 * each) - each + 1, each)])
+    assert np.abs(pulls.mean(axis=0)).max() < 0.2
+    assert np.square(pulls).mean(axis=0).min() > 0.5
+    assert np.square(pulls).mean(axis=0).max() < 1.45
+
+
+def test_a_skewed_mean_is_said_to_be_one_whatever_the_seed():
+    """With the least number of networks whose mean is not, which is then enough."""
+    theory = nnqft.theory("linear", start="rest", N=3, sigma_w=0.5)
+    runs = [simulate(theory, times=[(4.0, 4.0)], networks=20, seed=seed) for seed in range(10)]
+    said = [note for run in runs for note in run.notes if "most are too small" in note]
+    assert len(said) == len(runs)
+    least = max(int(note.rpartition("networks=")[2].split()[0]) for note in said)
+    enough = simulate(theory, times=[(4.0, 4.0)], networks=least)
+    assert not any("most are too small" in note for note in enough.notes)
 
 
 @pytest.mark.parametrize("networks", [200, 400])

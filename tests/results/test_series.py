@@ -143,7 +143,43 @@ def test_error_says_how_good_it_is():
         assert abs(found.coupling - GAMMA**2) < 10 * found.error
 
 
+def power(critical: float, exponent: float, count: int = 13) -> np.ndarray:
+    """Coefficients of (1 − g/critical)^{−exponent}."""
+    n = np.arange(count)
+    return binom(exponent + n - 1, n) / critical**n
+
+
+KNOWN = {
+    "logarithm": np.array([0, *(1 / (n * 2.0**n) for n in range(1, 13))]) * 2,
+    "root and pole behind it": np.convolve(power(2.0, 0.5), power(2.2, 1.0))[:13],
+    "root and root behind it": np.convolve(power(2.0, 0.5), power(3.0, 0.5))[:13],
+    "sum with a root behind it": power(2.0, 1.5) + power(2.6, 0.5),
+    "sum of two like it": power(2.0, 1.5) + power(2.6, 1.5),
+    "root on the other side": power(2.0, 1.5) + power(-6.0, 0.5),
+    "weaker at the same place": power(2.0, 1.5) + 3 * power(2.0, 0.7),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_critical_coupling_is_right_within_its_error(name):
+    """A second singularity not far away bends the ratios, which then agree with each other about a wrong limit."""
+    told = 0
+    for count in range(5, 14):
+        try:
+            found = made(KNOWN[name][:count]).singularity(0)
+        except nnqft.InputError:
+            continue
+        told += 1
+        assert abs(found.coupling - 2.0) <= found.error + 1e-9
+    assert told >= 3
+
+
 SHORT = {
+    "factorials": [1.0, 1.0, 2.0, 6.0, 24.0, 120.0, 720.0, 5040.0],
+    "an entire function": list(1 / np.sqrt(np.cumprod([1.0, *range(1, 10)]))),
+    "the exponential": list(1 / np.cumprod([1.0, *range(1, 10)])),
+    "a pair close to the axis": [float(np.cos(0.1 * n)) for n in range(8)],
+    "a pair close to the other axis": [float((-1) ** n * np.cos(0.14 * n)) for n in range(6)],
     "no end": [1.0, 2.0, 6.0, 24.0, 120.0, 720.0],
     "of both signs": [1.0, -0.8, -0.9, 1.3, -0.2, 0.7],
     "a pair of complex singularities": [float(np.cos(0.9 * n + 0.3)) for n in range(9)],

@@ -146,7 +146,9 @@ def _by_pole(slope: np.ndarray, bottom: int) -> tuple[float, float]:
     poles = np.roots(below[::-1])
     with np.errstate(all="ignore"):
         residues = -np.polyval(above[::-1], poles) / np.polyval(np.polyder(below[::-1]), poles)
-    strong = [(abs(pole), pole, residue) for pole, residue in zip(poles, residues, strict=True) if abs(residue) > _FAINT]
+    strong = [
+        (abs(pole), pole, residue) for pole, residue in zip(poles, residues, strict=True) if abs(residue) > _FAINT
+    ]
     if not strong:
         return math.nan, math.nan
     size, pole, residue = min(strong, key=lambda each: each[0])

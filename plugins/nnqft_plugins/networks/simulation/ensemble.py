@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,21 +19,19 @@ from nnqft.threads import one_thread
 from nnqft_plugins.networks.network import network_of
 from nnqft_plugins.networks.simulation.adapting import adapting_batch
 from nnqft_plugins.networks.simulation.choices import choose
+from nnqft_plugins.networks.simulation.findings import findings
 from nnqft_plugins.networks.simulation.goal import Goal
 from nnqft_plugins.networks.simulation.layers import layer_batch
 from nnqft_plugins.networks.simulation.linear import linear_batch
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch, concatenate
 from nnqft_plugins.networks.simulation.paths import ORDER, path_batch
+from nnqft_plugins.networks.simulation.pilot import pilot_of
 from nnqft_plugins.networks.simulation.result import Simulation
 from nnqft_plugins.networks.simulation.schedule import Schedule
 from nnqft_plugins.networks.simulation.statistics import Summary, summarise
 
 _FIRST = 64
 """Units before the first look at the error, at least."""
-_FAR = 5.0
-"""Standard deviations between an ensemble and the edge of stationarity beyond which nobody will meet a case."""
-_UNCERTAIN = 10.0
-"""Degrees of freedom of an error below which a note says so."""
 
 
 Report = Callable[[dict[str, Any]], None]
@@ -149,7 +147,7 @@ def _simulation(
         seed=run.ensemble.seed,
         converged=run.converged,
         reason=run.reason,
-        notes=tuple(_findings(run.ensemble, measured, summary)),
+        notes=tuple(findings(run.ensemble, measured, summary)),
         kernel=summary.kernel,
         kernel_error=summary.kernel_sdev,
         seconds=seconds,
@@ -241,7 +239,8 @@ def first_round(ensemble: Ensemble, goal: Goal) -> int:
 def _summary(ensemble: Ensemble, parts: list[Measured]) -> Summary | None:
     if sum(p.members.sum() for p in parts) < 2 or sum(len(p.members) for p in parts) < 2:
         return None
-    return summarise(concatenate(parts), ORDER[ensemble.scheme], ensemble.kernel, ensemble.network.N)
+    scatter, _ = pilot_of(ensemble)
+    return summarise(concatenate(parts), ORDER[ensemble.scheme], ensemble.kernel, ensemble.network.N, scatter)
 
 
 def _batch_size(ensemble: Ensemble, networks: int) -> int:
@@ -251,50 +250,3 @@ def _batch_size(ensemble: Ensemble, networks: int) -> int:
     if ensemble.scheme != "exact":  # paths are kept at every moment of their schedule
         fits = min(fits, 4_000_000 // (N * len(Schedule.of(ensemble).moments)))
     return max(1, min(fits, 1000, math.ceil(networks / 16)))
-
-
-def _largest_share(units: np.ndarray) -> float:
-    """Part of the variance that comes from one unit; it would be small if the tails were not heavy."""
-    if len(units) < 100:
-        return 0.0
-    square = (units - units.mean(axis=0)) ** 2
-    return float((square.max(axis=0) / np.maximum(square.sum(axis=0), 1e-300)).max())
-
-
-def _away_from_the_edge(measured: Measured) -> float:
-    """Of stationary linear networks: mean over standard deviation of what separates them from the edge; else inf."""
-    if measured.margin is None or len(measured.margin) < 2:
-        return math.inf
-    return float(measured.margin.mean() / max(float(measured.margin.std()), 1e-300))
-
-
-def _findings(ensemble: Ensemble, measured: Measured, summary: Summary) -> Iterator[str]:
-    total = measured.discarded + int(measured.members.sum())
-    if measured.discarded and ensemble.scheme == "exact":
-        yield (
-            f"{measured.discarded} of {total} networks have no stationary state (an eigenvalue of W beyond γ) and were"
-            " left out; networks close to that edge dominate, and the average over all has no limit"
-        )
-    elif measured.discarded:
-        yield (
-            f"{measured.discarded} of {total} networks ran away (|h| > 10⁶) and were left out: the average is over the"
-            " others"
-        )
-    elif (away := _away_from_the_edge(measured)) < _FAR:
-        yield (
-            f"the largest eigenvalue of W is {away:.1f} of its own standard deviations away from γ: rare networks"
-            " beyond it have no stationary state, the average over all has no limit, and errors are not to be trusted"
-        )
-    if (share := _largest_share(summary.units)) > max(0.1, 25 / len(summary.units)):
-        yield f"one network brings {share:.0%} of the variance: a heavy tail, errors are not to be trusted"
-    elif summary.freedom < _UNCERTAIN:
-        yield f"a heavy tail: errors are as uncertain as those of {summary.freedom + 1:.0f} networks would be"
-    if measured.residual > 1e-8:
-        yield f"eigenvectors close to parallel: relative rounding error up to {measured.residual:.1e} in a network"
-    if measured.drift is not None and len(measured.drift) > 1:
-        drift = measured.drift[measured.members > 0]
-        if len(drift) > 1 and (error := drift.std(ddof=1) / math.sqrt(len(drift))) and abs(drift.mean()) > 4 * error:
-            yield (
-                f"not stationary yet: the second half of the paths differs from the first by {drift.mean():.2g}"
-                f" ± {error:.1g}; write a larger burn"
-            )

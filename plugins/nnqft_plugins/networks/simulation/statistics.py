@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,11 @@ from nnqft_plugins.networks.simulation.measurement import Measured
 
 _UNITS_PER_CONTROL = {False: 50, True: 10}
 """Least number for small and for wide networks: what control variates leave of a small one has heavy tails."""
-_WIDE = 20
+WIDE = 20
+"""Networks at least so wide have mild tails."""
 _FOLDS = 8
+SKEWED = 0.5
+"""Skewness of a mean from which on its errors are not symmetric to speak of."""
 _FEWEST = 4.0
 """Degrees of freedom that an error is taken to have at least; with fewer it has no meaning, and a note says so."""
 
@@ -27,6 +31,10 @@ class Summary:
         Statistical covariance of the mean, larger by what its own uncertainty makes of pulls.
     freedom : float
         Degrees of freedom of the least certain error: those of a Gaussian sample whose variance is known as well.
+    skewness : float
+        Of the distribution of the mean, the largest.
+    least : int
+        Units whose mean would not be skewed to speak of.
     change : (M,) array
         What extrapolating the step to zero has changed.
     kernel, kernel_sdev : (M,) arrays
@@ -38,6 +46,8 @@ class Summary:
     mean: np.ndarray
     cov: np.ndarray
     freedom: float
+    skewness: float
+    least: int
     change: np.ndarray
     kernel: np.ndarray
     kernel_sdev: np.ndarray
@@ -49,7 +59,29 @@ class Summary:
         return self.cov + np.outer(self.change, self.change)
 
 
-def summarise(measured: Measured, order: int, kernel: bool, width: int) -> Summary:
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """How units of an ensemble scatter about their mean, from others than those that are averaged.
+
+    An error from the units themselves is small where the large ones happen to be missing, and the mean with it.
+
+    Attributes
+    ----------
+    plain, controlled : (U, M) arrays
+        Without and with control variates.
+    kernel : (U, M) array
+        What each adds to the variance of the kernel; zeros if that is not measured.
+    slopes : (M, c) array
+        Of the units without control variates on these.
+    """
+
+    plain: np.ndarray
+    controlled: np.ndarray
+    kernel: np.ndarray
+    slopes: np.ndarray
+
+
+def summarise(measured: Measured, order: int, kernel: bool, width: int, scatter: Scatter | None = None) -> Summary:
     """Everything from the units of an ensemble.
 
     Parameters
@@ -60,23 +92,58 @@ def summarise(measured: Measured, order: int, kernel: bool, width: int) -> Summa
         Whether the squares were measured.
     width
         N.
+    scatter
+        Of other units; each unit counts alike for the error, for the mean only those measured.
     """
     n = measured.members
     fine, coarse = measured.values, measured.coarse
     change = (fine - coarse) / (2**order - 1)
     extrapolated = fine + change
     mean, plain = _ratio(extrapolated, n)
-    residuals = _controlled(plain, measured.controls, width)
+    residuals = _controlled(plain, measured.controls, width, scatter)
     mean = mean + residuals.mean(axis=0)
     centred = residuals - residuals.mean(axis=0)
-    units = len(n)
-    freedom = _freedom(centred)
+    units, controlled = len(n), residuals is not plain
+    others = None if scatter is None else scatter.controlled if controlled else scatter.plain
+    every = centred if others is None else np.concatenate([centred, others])
+    freedom = _freedom(every)
     # The variance of Student's t: as uncertain as this error is, pulls would else scatter by more than 1.
-    student = max(freedom, _FEWEST) / (max(freedom, _FEWEST) - 2)
-    cov = student * centred.T @ centred / (units * max(units - 1, 1))
+    known = max(freedom, _FEWEST)
+    student = known / (known - 2)
+    if scatter is not None:
+        # Thousands of units still lack the rarest, of which all ensembles together have some: one standard deviation.
+        student *= 1 + math.sqrt(2 / known)
+    cov = student * (every.T @ every) / (units * max(len(every) - 1 - (others is not None), 1))
     nothing = np.full(len(mean), np.nan)
-    spread, spread_sdev = _kernel(measured, extrapolated) if kernel else (nothing, nothing)
-    return Summary(mean, cov, freedom, change.sum(axis=0) / max(n.sum(), 1), spread, spread_sdev, mean + centred)
+    spread, spread_sdev = _kernel(measured, extrapolated, scatter) if kernel else (nothing, nothing)
+    return Summary(
+        mean=mean,
+        cov=cov,
+        freedom=freedom,
+        skewness=_skewness(every) / math.sqrt(units),
+        least=_least(every, controlled, width, scatter),
+        change=change.sum(axis=0) / max(n.sum(), 1),
+        kernel=spread,
+        kernel_sdev=spread_sdev,
+        units=mean + centred * _stretch(centred, cov),
+    )
+
+
+def scatter_of(measured: Measured, order: int, kernel: bool, width: int) -> Scatter:
+    """The scatter of units that are not averaged; see `summarise`."""
+    extrapolated = measured.values + (measured.values - measured.coarse) / (2**order - 1)
+    plain = _ratio(extrapolated, measured.members)[1]
+    controlled = _controlled(plain, measured.controls, width)
+    controlled = controlled - controlled.mean(axis=0)
+    of_kernel = _kernel_units(measured, extrapolated)[1] if kernel else np.zeros_like(plain)
+    slopes = [_slope(measured.controls[:, m], plain[:, m]) for m in range(plain.shape[1])]
+    return Scatter(plain, controlled, of_kernel, np.array(slopes))
+
+
+def _stretch(centred: np.ndarray, cov: np.ndarray) -> np.ndarray:
+    """(M,) factors that give units of mean zero the scatter that the error of their mean stands for."""
+    own = (centred**2).sum(axis=0) / (len(centred) * max(len(centred) - 1, 1))
+    return np.sqrt(np.divide(np.diagonal(cov), own, out=np.ones(len(own)), where=own > 0))
 
 
 def _ratio(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,32 +163,64 @@ def _freedom(centred: np.ndarray) -> float:
     return float(2 * units / max(float(kurtosis.max()) - 1, 1.0))
 
 
-def _controlled(residuals: np.ndarray, controls: np.ndarray, width: int) -> np.ndarray:
+def _skewness(centred: np.ndarray) -> float:
+    """Of units with mean zero (U, M), the largest; that of a mean is smaller by the root of their number."""
+    variance = (centred**2).mean(axis=0)
+    found = variance > 0
+    return float(np.abs((centred[:, found] ** 3).mean(axis=0) / variance[found] ** 1.5).max(initial=0.0))
+
+
+def _least(centred: np.ndarray, controlled: bool, width: int, scatter: Scatter | None) -> int:
+    """Units whose mean has no skewness to speak of, with control variates if they are so many."""
+    least = math.ceil((_skewness(centred) / SKEWED) ** 2)
+    if controlled or scatter is None or least < (enough := _units_for(scatter.slopes.shape[1], width)):
+        return least
+    return max(enough, math.ceil((_skewness(scatter.controlled) / SKEWED) ** 2))
+
+
+def _units_for(controls: int, width: int) -> int:
+    return _UNITS_PER_CONTROL[width >= WIDE] * (controls + 1)
+
+
+def _controlled(residuals: np.ndarray, controls: np.ndarray, width: int, scatter: Scatter | None = None) -> np.ndarray:
     """Residuals minus their regression on the controls, or as they are if units are few.
 
     The controls have mean zero over all units, those with discarded networks included. The slopes for each unit come
-    from other units (cross-fitting), so that the mean stays unbiased and the scatter of what is left is what it would
-    be with slopes that were known beforehand.
+    from other units, those of `scatter` or else of the other folds (cross-fitting), so that the mean stays unbiased and
+    the scatter of what is left is what it would be with slopes that were known beforehand.
     """
     units, times, count = controls.shape
-    if count == 0 or units < _UNITS_PER_CONTROL[width >= _WIDE] * (count + 1):
+    if count == 0 or units < _units_for(count, width):
         return residuals
+    if scatter is not None:
+        return residuals - np.einsum("umc,mc->um", controls, scatter.slopes)
     out = np.empty_like(residuals)
     fold = np.arange(units) % _FOLDS
     for m in range(times):
-        x = controls[:, m] / np.maximum(np.sqrt((controls[:, m] ** 2).mean(axis=0)), 1e-300)
         for each in range(_FOLDS):
             others, mine = fold != each, fold == each
-            fitted = x[others] - x[others].mean(axis=0), residuals[others, m] - residuals[others, m].mean()
-            slope, *_ = np.linalg.lstsq(*fitted, rcond=1e-10)
-            out[mine, m] = residuals[mine, m] - x[mine] @ slope
+            out[mine, m] = residuals[mine, m] - controls[mine, m] @ _slope(controls[others, m], residuals[others, m])
     return out
 
 
-def _kernel(measured: Measured, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _slope(controls: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """(c,) slopes of the regression of (U,) values on (U, c) controls."""
+    scale = np.maximum(np.sqrt((controls**2).mean(axis=0)), 1e-300)
+    x = controls / scale
+    slope, *_ = np.linalg.lstsq(x - x.mean(axis=0), values - values.mean(), rcond=1e-10)
+    return np.asarray(slope / scale)
+
+
+def _kernel(measured: Measured, values: np.ndarray, scatter: Scatter | None) -> tuple[np.ndarray, np.ndarray]:
     """Variance ⟨K²⟩ − ⟨K⟩² and its error, linearised in both averages."""
+    variance, total = _kernel_units(measured, values)
+    units = len(total)
+    every = total if scatter is None else np.concatenate([total, scatter.kernel])
+    return variance, np.sqrt((every**2).sum(axis=0) / (units * max(len(every) - 1 - (scatter is not None), 1)))
+
+
+def _kernel_units(measured: Measured, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """⟨K²⟩ − ⟨K⟩², and what each unit adds to it."""
     square, square_residuals = _ratio(measured.squares, measured.members)
     mean, residuals = _ratio(values, measured.members)
-    total = square_residuals - 2 * mean * residuals
-    units = len(total)
-    return square - mean**2, np.sqrt((total**2).sum(axis=0) / (units * max(units - 1, 1)))
+    return square - mean**2, square_residuals - 2 * mean * residuals
