@@ -76,6 +76,20 @@ def is_impure(name: str, integrator: bool) -> bool:
     return name in _IMPURE or any(name == module or name.startswith(module + ".") for module in _IMPURE_MODULES)
 
 
+def is_installed(module: str) -> bool:
+    """Is it among the packages of Python's installation, where nobody edits?"""
+    return "-packages" in (getattr(sys.modules.get(root_of(module)), "__file__", None) or "")
+
+
+def is_changed(thing: Any) -> bool:
+    """May somebody have put that in a library's place: a number, or code of somebody else?"""
+    if isinstance(thing, FunctionType):
+        return not counts_by_version(module_of(thing))
+    if isinstance(thing, type):
+        return not counts_by_version(thing.__module__)
+    return isinstance(thing, int | float | complex)
+
+
 def place_of(thing: Any) -> tuple[str, str] | None:
     """Module and qualified name that lead to a class or to a function written in C; None if they lead elsewhere."""
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", getattr(thing, "__name__", None))
