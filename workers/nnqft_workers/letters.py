@@ -100,8 +100,8 @@ class Post:
         root = root_of(results.what.module)
         if root in results.by_value or counts_by_version(root):
             raise ExecutorError(
-                f"{results.what} is not in the workers what it is here, in memory ({results.why});"
-                " import it at the top of the module that uses it, or write executor='local'"
+                f"{results.what} is not in the workers what it is in memory here ({results.why}), and cannot be sent;"
+                " leave it as it was imported, or write executor='local'"
             )
         self._by_value |= {root}
         return None

@@ -273,4 +273,4 @@ def _reduces_itself(kind: type) -> bool:
 
 
 def _is_a_stranger_s(root: str) -> bool:
-    return not (root in libraries.OURS or root == "cloudpickle" or libraries.counts_by_version(root))
+    return not (root in ("nnqft_workers", "cloudpickle") or libraries.counts_by_version(root))
