@@ -349,6 +349,41 @@ def test_a_class_that_went_before_is_news(executor):
     assert found == [1.0, 3.0, 0.0]
 
 
+def test_slots_bases_and_caches_of_functions_by_value(processes):
+    class Slotted:
+        __slots__ = ("x",)
+
+    class Other:
+        factor = 2.0
+
+    class One:
+        factor = 1.0
+
+    class Derived(One):
+        pass
+
+    one = Slotted()
+    one.x = 3.0
+    (back,) = processes.map(lambda thing: thing, [one])
+    assert (type(back), back.x) == (Slotted, 3.0)
+    cached = functools.lru_cache(lambda x: Derived.factor * x)
+    assert list(processes.map(cached, [1.0])) == [1.0]
+    Derived.__bases__ = (Other,)
+    assert list(processes.map(cached, [1.0])) == [2.0]
+
+
+@pytest.mark.parametrize("find", ["import_module", "modules"])
+def test_modules_found_by_a_text(things, processes, find):
+    things.SCALE = 2.0
+
+    def by_text(x: float) -> float:
+        return {"import_module": importlib.import_module, "modules": sys.modules.get}[find](
+            "memory_package.things"
+        ).SCALE * x  # fmt: skip
+
+    assert list(processes.map(by_text, [1.0])) == [2.0]
+
+
 def test_many_threads_leave_the_registry_as_it_was(things):
     things.SCALE = 2.0
     registry = cloudpickle.list_registry_pickle_by_value()

@@ -18,9 +18,9 @@ from nnqft import ExecutorError, WorkError
 from nnqft.errors import one_line
 from nnqft.identity.libraries import counts_by_version, is_installed, root_of
 from nnqft.identity.walk import MOST, Walk
-from nnqft_workers.pickling import in_place, read, write
+from nnqft_workers.pickling import write
 from nnqft_workers.pool import Failed, Lost, Parcel, run_parcel
-
+from nnqft_workers.unpickling import in_place, read
 
 _TOO_LARGE = b"large"
 """In place of the digest of what belongs to a large package that is installed, and is taken for the same."""
@@ -111,9 +111,9 @@ def _digest(module: str, thing: Any) -> bytes:
     """(32 bytes) of what goes by name, or `_TOO_LARGE`; none if it is too large and may yet be anything."""
     walk = Walk(lenient=True)
     digest = walk.digest(thing)
-    if walk.visits <= MOST:
-        return digest
-    return _TOO_LARGE if is_installed(module) else b""
+    if root_of(module) in walk.crowds.large or (walk.visits > MOST and is_installed(module)):
+        return _TOO_LARGE
+    return digest if walk.visits <= MOST else b""
 
 
 def answer(letter: bytes) -> bytes:

@@ -1,38 +1,37 @@
-"""Pickle things for another process and read them there: by name, noted to be compared, or by value."""
+"""Pickle things for another process: by name, noted to be compared there, or by value."""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import io
 import pickle
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from enum import EnumMeta
-from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
 
 from nnqft.identity import libraries
 from nnqft.identity.bytecode import read_code
+from nnqft_workers.unpickling import TRAVELLED
 
 Names = dict[tuple[str, str], Any]
 """Module and qualified name of what goes by name, and the thing itself; an empty name stands for the module."""
 _LOCK = threading.RLock()
 _MISSING = object()
-_STAYS = frozenset({
-    "__abstractmethods__", "__dict__", "__doc__", "__module__", "__slotnames__", "__slots__", "__weakref__", "_abc_impl"
-})  # fmt: skip
-"""What a class has beside what was written of it."""
+_IMPORTS = frozenset({"__import__", "import_module", "modules"})
+"""Words in code that finds modules by texts in it."""
 _NOT_SENT = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__"})
 """What a module is made with, not what it defines."""
 
 
 def write(thing: Any, by_value: Collection[str] = ()) -> tuple[bytes, Names]:
-    """The bytes of anything that can travel, for `read`, and what strangers' things in them go by name.
+    """The bytes of anything that can travel, for `unpickling.read`, and what strangers' things in them go by name.
 
     Functions and classes of importable modules go by name. Those of the main module, lambdas and closures, which no
     other process can import, go by value, with what they use of their module; and so do those of the packages in
@@ -51,31 +50,6 @@ def write(thing: Any, by_value: Collection[str] = ()) -> tuple[bytes, Names]:
             if writer.late <= late:
                 return file.getvalue(), writer.names
             late |= writer.late
-
-
-def read(data: bytes, ours: bool = False) -> tuple[Any, dict[str, ModuleType]]:
-    """What was written, and the modules for `in_place`.
-
-    `ours` says that classes that were there before stay as they are. A class that went by value is one class in each
-    process, however often it travels: what comes from the caller is news of it, what comes back to the caller is not.
-    """
-    thing, modules = _Reader(io.BytesIO(data), ours).load()
-    return thing, modules
-
-
-@contextmanager
-def in_place(modules: Mapping[str, ModuleType]) -> Iterator[None]:
-    """Have imports find these modules for a while."""
-    before = {name: sys.modules.get(name) for name in modules}
-    sys.modules.update(modules)
-    try:
-        yield
-    finally:
-        for name, module in before.items():
-            if module is None:
-                sys.modules.pop(name, None)
-            else:
-                sys.modules[name] = module
 
 
 @contextmanager
@@ -124,14 +98,19 @@ class _Writer(cloudpickle.Pickler):  # type: ignore[misc]
         if found is not NotImplemented:
             if kind is FunctionType:
                 self._note_names_in(thing)
+            elif isinstance(thing, type) and len(found) > 2:
+                TRAVELLED.add(thing)
+                found = _with_slots(thing, found) if "__slots__" in vars(thing) else found
             return found
         if kind is FunctionType or issubclass(kind, type):
             self._note(_module_of(thing, thing.__qualname__), thing.__qualname__, thing)
-        elif issubclass(kind, ModuleType):
+        elif isinstance(thing, ModuleType):
             if libraries.root_of(thing.__name__) in self._by_value:
                 return _module_again, (thing.__name__,), {} if self._trial else self._state_of(thing)
             if thing.__name__ not in self._through:
                 self._note(thing.__name__, "", thing)
+            if sys.modules.get(thing.__name__) is thing:
+                return importlib.import_module, (thing.__name__,)
         elif kind is functools._lru_cache_wrapper:
             return self._cached(thing)
         elif not _reduces_itself(kind) or kind in self.dispatch_table:
@@ -182,11 +161,19 @@ class _Writer(cloudpickle.Pickler):  # type: ignore[misc]
             with suppress(Exception):
                 name = importlib.util.resolve_name("." * one.level + one.module, function.__globals__["__package__"])
                 module = sys.modules[name]  # in one that is not there nothing was changed
-                if libraries.root_of(name) in self._by_value:
-                    self.late.update(".".join(name.split(".")[: n + 1]) for n in range(name.count(".") + 1))
-                    continue
-                for attribute in one.names or [""]:
-                    self._note_attribute(module, [attribute] if attribute else [])
+                self._note_import(module, one.names)
+        for name in () if _IMPORTS.isdisjoint(code.words) else code.words:
+            if isinstance(found := sys.modules.get(name), ModuleType):
+                self._note_import(found)
+
+    def _note_import(self, module: ModuleType, names: Collection[str] = ()) -> None:
+        """What a function that goes by value imports while it runs: some names, or the whole module."""
+        name = module.__name__
+        if libraries.root_of(name) in self._by_value:
+            self.late.update(".".join(name.split(".")[: n + 1]) for n in range(name.count(".") + 1))
+            return
+        for attribute in names or [""]:
+            self._note_attribute(module, [attribute] if attribute else [])
 
     def _note_attribute(self, module: ModuleType, names: Collection[str]) -> None:
         for name in names:
@@ -204,41 +191,10 @@ class _Writer(cloudpickle.Pickler):  # type: ignore[misc]
         self._note(module.__name__, "", module)
 
 
-class _Reader(pickle.Unpickler):
-    """Tells classes that are new here from those that were there before."""
-
-    def __init__(self, file: io.BytesIO, ours: bool) -> None:
-        super().__init__(file)
-        self._ours = ours
-        self._before: list[type] = []
-
-    def find_class(self, module: str, name: str) -> Any:
-        """What a name stands for."""
-        found = super().find_class(module, name)
-        if module == "cloudpickle.cloudpickle":
-            if name.startswith("_make_skeleton_"):
-                return functools.partial(self._class, found)
-            if name == "_class_setstate":
-                return functools.partial(self._set_class, found)
-        return found
-
-    def _class(self, make: Callable[..., type], *arguments: Any) -> type:
-        bases = next(each for each in arguments if isinstance(each, tuple)) or (object,)
-        known = type.__subclasses__(bases[0])
-        made = make(*arguments)
-        if any(each is made for each in known):
-            self._before.append(made)
-        return made
-
-    def _set_class(self, set_state: Callable[..., type], cls: type, state: tuple[dict[str, Any], Any]) -> type:
-        if any(each is cls for each in self._before):
-            if self._ours:
-                return cls
-            for name, each in list(vars(cls).items()):
-                there = name in state[0] or name in _STAYS or isinstance(each, MemberDescriptorType)
-                if not (there or isinstance(cls, EnumMeta) or isinstance(each, GetSetDescriptorType)):
-                    delattr(cls, name)
-        return set_state(cls, state)
+def _with_slots(cls: type, written: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What makes a class again, with its slots, which cloudpickle turns into a dictionary in every object."""
+    make, (kind, name, bases, more, *rest) = written[:2]
+    return make, (kind, name, bases, {**more, "__slots__": vars(cls)["__slots__"]}, *rest), *written[2:]
 
 
 def _module_again(name: str) -> ModuleType:

@@ -52,11 +52,12 @@ class Walk(AbstractWalk):
         Random generators and clocks are allowed.
     lenient
         For comparing two processes: nothing is refused. What cannot be seen counts by its pickle, or else by its type;
-        versions of libraries do not count.
+        versions of libraries do not count, and neither does what is inside of large packages that are installed.
     """
 
     def __init__(self, integrator: bool = False, lenient: bool = False) -> None:
         self.integrator = integrator
+        self.crowds = libraries.Crowds()
         self._lenient = lenient
         self.words: set[str] = set()
         self.packages: set[str] = set()
@@ -153,7 +154,10 @@ class Walk(AbstractWalk):
             self._put(thing)
             return
         try:
-            self._put(thing)
+            if self.crowds.is_part(thing):
+                self.put("part of a large package", type(thing).__qualname__)
+            else:
+                self._put(thing)
         except Exception:  # strangers' descriptors and modules may raise anything
             self._unseen(thing)
 
