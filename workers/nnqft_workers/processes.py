@@ -20,7 +20,7 @@ from typing import Any
 
 from nnqft import ExecutorError
 from nnqft.errors import one_line
-from nnqft_workers.letters import pack, results_in
+from nnqft_workers.letters import Post
 from nnqft_workers.pool import AbstractPool, Lost, Parcel
 
 _PROGRAM = Path(__file__).with_name("worker.py")
@@ -45,6 +45,7 @@ class ProcessPool(AbstractPool):
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers or os.cpu_count() or 1
         self._flying: dict[int, Parcel] = {}
+        self._post = Post()
         self._crew = _Crew()
         # Also if nobody closes it: when it is forgotten, or Python ends.
         self._end = weakref.finalize(self, self._crew.close)
@@ -57,7 +58,7 @@ class ProcessPool(AbstractPool):
         """Hand a parcel to the next free process, packed here, so that what cannot travel is an error of the call."""
         self._crew.check_open()
         try:
-            letter = pack((parcel.function, parcel.items))
+            letter = self._post.write(parcel)
         except Exception as error:
             raise ExecutorError(
                 f"{parcel.label} cannot be sent to another process ({one_line(str(error))});"
@@ -84,6 +85,7 @@ class ProcessPool(AbstractPool):
     def forget(self) -> None:
         """Take back the parcels that have not begun, and drop the others."""
         self._flying.clear()
+        self._post.forget()
         self._crew.take_back()
 
     def close(self) -> None:
@@ -93,12 +95,16 @@ class ProcessPool(AbstractPool):
         self._end.detach()
 
     def _opened(self, parcel: Parcel, reply: Reply) -> list[tuple[Parcel, list[Any] | Lost]]:
-        """The parcel and its results, unless it was forgotten."""
+        """The parcel and its results, unless it was forgotten or is sent once more."""
         if self._flying.pop(id(parcel), None) is None:
             return []
         if isinstance(reply, ExecutorError):
             raise reply
-        return [(parcel, results_in(reply, len(parcel.items)))]
+        results = self._post.read(reply, len(parcel.items))
+        if results is None:
+            self.submit(parcel)
+            return []
+        return [(parcel, results)]
 
 
 class _Crew:

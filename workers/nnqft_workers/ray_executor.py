@@ -8,7 +8,7 @@ from typing import Any
 
 from nnqft import ExecutorError
 from nnqft.errors import one_line
-from nnqft_workers.letters import pack, results_in
+from nnqft_workers.letters import Post
 from nnqft_workers.pool import AbstractPool, Lost, Parcel
 from nnqft_workers.ray_process import RayProcess
 
@@ -52,6 +52,7 @@ class RayPool(AbstractPool):
         self._limit = workers
         self._number = 0
         self._flying: dict[int, Parcel] = {}
+        self._post = Post()
         self._end: str | None = None
         self._driver = RayProcess(workers, address, environment)
         try:
@@ -74,7 +75,7 @@ class RayPool(AbstractPool):
         if self._end is not None:
             raise ExecutorError(self._end)
         try:
-            letter = pack((parcel.function, parcel.items))
+            letter = self._post.write(parcel)
         except Exception as error:  # what cannot be pickled raises a dozen types
             cause = one_line(str(error).strip().partition("\n")[0])
             raise ExecutorError(
@@ -99,7 +100,11 @@ class RayPool(AbstractPool):
                 continue  # of a computation that has ended
             if kind == "error":
                 raise ExecutorError(content[1])
-            done.append((parcel, Lost(*content[1:]) if kind == "lost" else results_in(content[1], len(parcel.items))))
+            results = Lost(*content[1:]) if kind == "lost" else self._post.read(content[1], len(parcel.items))
+            if results is None:
+                self.submit(parcel)  # once more, with what differs there
+            else:
+                done.append((parcel, results))
         if self._end is not None and not done:
             raise ExecutorError(self._end)
         if not self.slots("gpu"):
@@ -110,6 +115,7 @@ class RayPool(AbstractPool):
     def forget(self) -> None:
         """Let what is in flight, two short parcels for each worker, run to its end unheard."""
         self._flying.clear()
+        self._post.forget()
         self._driver.send("forget")
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections import Counter
 from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from types import FunctionType, ModuleType
@@ -36,6 +37,7 @@ _IMPURE = frozenset(
 )  # fmt: skip
 _PYTHON = os.path.dirname(os.__file__) + os.sep
 _SOURCES = (".py", ".pyx", ".so", ".pyd")
+_MANY = 5_000
 _IMPURE_MODULES = ("numpy.ctypeslib", "numpy.f2py", "scipy.datasets", "scipy.io")
 
 
@@ -74,6 +76,49 @@ def is_impure(name: str, integrator: bool) -> bool:
     if name.startswith("nnqft.host."):
         return True  # it hands out whatever is installed
     return name in _IMPURE or any(name == module or name.startswith(module + ".") for module in _IMPURE_MODULES)
+
+
+def is_installed(module: str) -> bool:
+    """Is it among the packages of Python's installation, where nobody edits?"""
+    return "-packages" in (getattr(sys.modules.get(root_of(module)), "__file__", None) or "")
+
+
+class Crowds:
+    """Counts functions, classes, modules and objects by the installed packages that they belong to.
+
+    Attributes
+    ----------
+    large : set of str
+        Packages of which more than a few thousand were met.
+    """
+
+    def __init__(self) -> None:
+        self.large: set[str] = set()
+        self._met: Counter[str] = Counter()
+
+    def is_part(self, thing: Any) -> bool:
+        """Is it part of a large package?"""
+        if isinstance(thing, FunctionType):
+            root = root_of(module_of(thing))
+        elif isinstance(thing, ModuleType):
+            root = root_of(thing.__name__)
+        else:
+            root = root_of((thing if isinstance(thing, type) else type(thing)).__module__)
+        if not root or counts_by_version(root) or root in OURS or not is_installed(root):
+            return False
+        self._met[root] += 1
+        if self._met[root] > _MANY:
+            self.large.add(root)
+        return root in self.large
+
+
+def is_changed(thing: Any) -> bool:
+    """May somebody have put that in a library's place: a number, or code of somebody else?"""
+    if isinstance(thing, FunctionType):
+        return not counts_by_version(module_of(thing))
+    if isinstance(thing, type):
+        return not counts_by_version(thing.__module__)
+    return isinstance(thing, int | float | complex)
 
 
 def place_of(thing: Any) -> tuple[str, str] | None:

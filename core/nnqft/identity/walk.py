@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import pickle
 import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -49,10 +50,15 @@ class Walk(AbstractWalk):
     ----------
     integrator
         Random generators and clocks are allowed.
+    lenient
+        For comparing two processes: nothing is refused. What cannot be seen counts by its pickle, or else by its type;
+        versions of libraries do not count, and neither does what is inside of large packages that are installed.
     """
 
-    def __init__(self, integrator: bool = False) -> None:
+    def __init__(self, integrator: bool = False, lenient: bool = False) -> None:
         self.integrator = integrator
+        self.crowds = libraries.Crowds()
+        self._lenient = lenient
         self.words: set[str] = set()
         self.packages: set[str] = set()
         self.visits = 0
@@ -62,7 +68,9 @@ class Walk(AbstractWalk):
         self._waiting: deque[tuple[Any, _Way]] = deque()
         self._named: deque[tuple[Any, tuple[str, ...], _Way]] = deque()
         self._way: _Way = None
-        self.put("python", sys.implementation.cache_tag, libraries.version_of("numpy"))
+        self.put("python", sys.implementation.cache_tag)
+        if not lenient:
+            self.put(libraries.version_of("numpy"))
 
     def digest(self, thing: Any) -> bytes:
         """(32 bytes) of a thing and all that can be reached from it.
@@ -74,7 +82,7 @@ class Walk(AbstractWalk):
         """
         try:
             self.visit(thing)
-            while self._waiting:
+            while self._waiting and not (self._lenient and self.visits > MOST):
                 self._look()
         except UnseenError:
             raise
@@ -95,7 +103,7 @@ class Walk(AbstractWalk):
 
     def fresh(self) -> Walk:
         """Another walk of the same kind that counts its visits on."""
-        other = Walk(self.integrator)
+        other = Walk(self.integrator, self._lenient)
         other.visits = self.visits
         return other
 
@@ -142,6 +150,18 @@ class Walk(AbstractWalk):
     def _look(self) -> None:
         """Put what the next of those that wait is made of."""
         thing, self._way = self._waiting.popleft()
+        if not self._lenient:
+            self._put(thing)
+            return
+        try:
+            if self.crowds.is_part(thing):
+                self.put("part of a large package", type(thing).__qualname__)
+            else:
+                self._put(thing)
+        except Exception:  # strangers' descriptors and modules may raise anything
+            self._unseen(thing)
+
+    def _put(self, thing: Any) -> None:
         kind = type(thing)
         if kind is FunctionType:
             self._function(thing)
@@ -151,6 +171,11 @@ class Walk(AbstractWalk):
             self._module(thing)
         else:
             values.put_value(self, thing)
+
+    def _unseen(self, thing: Any) -> None:
+        self.put("unseen", type(thing).__module__, type(thing).__qualname__)
+        with suppress(Exception):
+            self.put(pickle.dumps(thing))
 
     # Functions
 
@@ -171,9 +196,9 @@ class Walk(AbstractWalk):
             return
         bundled = root in libraries.OURS
         if not bundled:
-            if code.assigned:
+            if code.assigned and not self._lenient:
                 raise self.refuse(f"code that assigns {code.assigned[0]!r}, which outlives a call")
-            if hidden := sorted(_BACK_DOORS & code.words):
+            if (hidden := sorted(_BACK_DOORS & code.words)) and not self._lenient:
                 raise self.refuse(f"{hidden[0]!r}, which may lead anywhere")
             self.words |= code.words
             self.packages.add(root)
@@ -190,19 +215,22 @@ class Walk(AbstractWalk):
 
     def _follow(self, thing: Any, chain: Sequence[str]) -> None:
         """Follow attributes as far as they lead through modules; an object counts with all its attributes anyway."""
-        name = chain[0]
+        name, library = chain[0], False
         for attribute in chain[1:]:
             if not isinstance(thing, ModuleType):
                 break
             self._check(f"{thing.__name__}.{attribute}")
+            library = libraries.counts_by_version(thing.__name__)
             name, thing = f"{name}.{attribute}", getattr(thing, attribute, _MISSING)
         if thing is _MISSING:
             self.put("missing")
+        elif self._lenient and library and not libraries.is_changed(thing):
+            self.put("library", name)  # what state it may have is each process's own
         else:
             self.visit(thing, name)
 
     def _check(self, name: str) -> None:
-        if libraries.is_impure(name, self.integrator):
+        if not self._lenient and libraries.is_impure(name, self.integrator):
             raise self.refuse(f"{name}, which depends on more than its arguments")
 
     def _import(self, one: Import, package: str) -> None:
@@ -255,6 +283,9 @@ class Walk(AbstractWalk):
         full = f"{module}.{name}" if name else module
         if self.integrator and full in libraries.CLOCKS:
             self.put("clock", full)
+            return
+        if self._lenient:
+            self.put("library", full)
             return
         self._check(full)
         if libraries.is_python(module) and not libraries.is_library(module):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -76,11 +75,6 @@ def check_function(name: str, function: Callable[[np.ndarray], np.ndarray]) -> G
     return given
 
 
-@lru_cache(maxsize=64)
-def _kinks(function: Callable[[np.ndarray], np.ndarray]) -> tuple[float, ...]:
-    return find_kinks(FloatFunction(function))
-
-
 def given_activation(value: GivenFunction) -> Activation:
     """The activation of a function: its kinks are looked for, its slope is left to averages.
 
@@ -89,8 +83,5 @@ def given_activation(value: GivenFunction) -> Activation:
     InputError
         If the function is smooth nowhere.
     """
-    try:
-        kinks = _kinks(value.function)
-    except TypeError:  # an instance that cannot be hashed
-        kinks = find_kinks(FloatFunction(value.function))
-    return Activation(str(value), FloatFunction(value.function), None, kinks)
+    function = FloatFunction(value.function)
+    return Activation(str(value), function, None, find_kinks(function))

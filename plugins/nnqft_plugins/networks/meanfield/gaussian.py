@@ -272,7 +272,6 @@ def slope_square(activation: Activation, variance: float) -> float:
     return float((panels.weight * panels.slopes(_scale(v)) ** 2).sum()) if panels.finite else np.inf
 
 
-@cache
 def jumps(activation: Activation) -> bool:
     """Is there a place where φ itself jumps, not only a derivative?"""
     for kink in activation.kinks:

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -20,6 +20,7 @@ from numpy.polynomial.polynomial import polyval
 from nnqft import Activation
 from nnqft_plugins.networks.meanfield.gaussian import hermite, homogeneous, jumps, panels_of
 from nnqft_plugins.networks.meanfield.panels import NODES, TO_LEGENDRE, WEIGHTS, resolve
+from nnqft_plugins.networks.meanfield.remembering import remembered
 from nnqft_plugins.networks.meanfield.two_gaussians import Plane
 
 _TABLE = 3e-11
@@ -233,13 +234,10 @@ def kernel(activation: Activation, variance: float, accuracy: float = 1e-13) -> 
 
     What it leaves out is below the larger of `accuracy` and 1e-11 of ⟨φ²⟩; `Kernel.error` says how much.
     """
-    try:
-        return _kernel(activation, float(variance), accuracy)
-    except TypeError:  # an activation that cannot be hashed
-        return _kernel.__wrapped__(activation, float(variance), accuracy)
+    return _kernel(activation, float(variance), accuracy)
 
 
-@lru_cache(maxsize=64)
+@remembered(64)
 def _kernel(activation: Activation, variance: float, accuracy: float) -> Kernel:
     degree = homogeneous(activation.value, activation.kinks)
     if degree is not None:
@@ -251,6 +249,6 @@ def _kernel(activation: Activation, variance: float, accuracy: float) -> Kernel:
     return Table(activation, variance)
 
 
-@lru_cache(maxsize=32)
+@remembered(32)
 def _unit_table(activation: Activation) -> Table:
     return Table(activation, 1.0)
