@@ -195,6 +195,7 @@ def _grids() -> tuple[np.ndarray, np.ndarray]:
 
 def average_of_square(function: Function, variance: np.ndarray, kinks: Iterable[float] = ()) -> np.ndarray:
     """⟨f(x)²⟩ for each variance, of its shape; inf where there is none."""
+    tick("solving at infinite width")
     c = np.asarray(variance, dtype=float)
     kinks = tuple(kinks)
     flat = c.ravel()

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnqft import Activation, InputError, IntegrationError, Theory, finite_number, short
 from nnqft.checks import one_line_keywords, positive_number
-from nnqft.show.watch import OutOfTime, limit_line
+from nnqft.show.watch import OutOfTime, limit_line, tick
 from nnqft.show.watch import time_limit as limited
 from nnqft.threads import one_thread
 from nnqft_plugins.networks.meanfield.adapting import solve_adapting
@@ -113,6 +113,7 @@ def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> 
 
 
 def _curve(network: Network, accuracy: float) -> Curve:
+    tick("solving at infinite width")
     if network.layered:
         return layered_curve(network)
     if network.adaptation is not None:
