@@ -18,7 +18,7 @@ from nnqft.rules.theory import Theory
 from nnqft.self_energies.self_consistent import iterate
 from nnqft.self_energies.self_energy import SelfEnergy, SelfEnergyDiagrams, evaluate, kernels_of, lines_of
 from nnqft.self_energies.solution import Dyson
-from nnqft.self_energies.volterra import solve, solve_once
+from nnqft.self_energies.volterra import Solution, solve, solve_once
 from nnqft.show.progress import progress_bar
 from nnqft.show.watch import OutOfTime, limit_line, reporting, seconds_left
 from nnqft.show.watch import time_limit as limited
@@ -109,12 +109,34 @@ def dyson(
     )  # fmt: skip
     if time_limit is not None and rtol is atol is neval is None:
         effort = replace(effort, rtol=DEFAULT_RTOL)
+    grid, energy, solution, steps = _solved_in_time(
+        theory, order, width_order, self_consistent, effort, reach, intervals
+    )
+    if not np.isfinite(solution.correlator).all() or abs(solution.response[-1]) > abs(solution.response[0]):
+        raise InputError("the response grows: no stationary state with this self-energy; lower the coupling")
+    return Dyson(
+        theory, order, width_order, self_consistent, grid, solution.response, solution.correlator,
+        *_statistical_errors(theory, energy, seed), solution.response_error, solution.correlator_error,
+        solution.plateau, energy, steps,
+    )  # fmt: skip
+
+
+def _solved_in_time(
+    theory: Theory,
+    order: int,
+    width_order: int | None,
+    self_consistent: bool,
+    effort: Effort,
+    reach: float | None,
+    intervals: int | None,
+) -> tuple[np.ndarray, SelfEnergy, Solution, int]:
+    """The grid, the self-energy and the solution on it, and the steps, as far as time permits."""
     solved = None
     try:
         with limited(effort.time_limit):
-            with progress_bar(progress, "generating diagrams", "diagrams") as report, reporting(report):
+            with progress_bar(effort.progress, "generating diagrams", "diagrams") as report, reporting(report):
                 irreducible = irreducible_of(theory, order, width_order, self_consistent, effort.max_diagrams)
-            grids = grids_of(theory, reach, intervals, integrator)
+            grids = grids_of(theory, reach, intervals, effort.integrator)
             with effort.running() as opened:
                 for grid in grids:
                     if self_consistent:
@@ -128,16 +150,9 @@ def dyson(
     except OutOfTime:
         if solved is None:
             raise IntegrationError(f"{limit_line(effort.time_limit)} before there was a solution") from None
-        warn(f"{limit_line(effort.time_limit)} on a longer grid", UserWarning, stacklevel=3)
+        warn(f"{limit_line(effort.time_limit)} on a longer grid", UserWarning, stacklevel=4)
     assert solved is not None  # there is a grid to solve on
-    grid, energy, solution, steps = solved
-    if not np.isfinite(solution.correlator).all() or abs(solution.response[-1]) > abs(solution.response[0]):
-        raise InputError("the response grows: no stationary state with this self-energy; lower the coupling")
-    return Dyson(
-        theory, order, width_order, self_consistent, grid, solution.response, solution.correlator,
-        *_statistical_errors(theory, energy, seed), solution.response_error, solution.correlator_error,
-        solution.plateau, energy, steps,
-    )  # fmt: skip
+    return solved
 
 
 def irreducible_of(
