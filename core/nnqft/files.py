@@ -9,7 +9,7 @@ import select
 import stat
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from nnqft.writing import file_path, write_file
 FORMAT = 2
 """Version of the JSON files; those of version 1 had no checksum."""
 _TAIL = ', "checksum": "'
+_FEW = 100
+"""Values of a list or an object up to which it is written piece by piece."""
 _LENGTH = 16
 """Bytes of the digest."""
 
@@ -33,7 +35,16 @@ def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
     InputError
         If the file cannot be written.
     """
-    write_file(path, (json.dumps(sealed(data)) + "\n").encode())
+    write_file(path, sealed_text(data))
+
+
+def sealed_text(data: Mapping[str, Any]) -> bytearray:
+    """What `sealed` gives as the line of JSON that is written; made piece by piece, as it may be large."""
+    text = bytearray()
+    for part in pieces(sealed(data)):
+        text += part
+    text += b"\n"
+    return text
 
 
 def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,13 +60,34 @@ def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
     ['checksum', 'format', 'kind', 'mean']
     """
     plain = {"format": FORMAT, **to_plain(data)}
-    text = json.dumps(plain, allow_nan=False)
-    return plain | {"checksum": f"{_digest(plain)}-{zlib.crc32(text[:-1].encode()):08x}"}
+    crc, last = 0, b""
+    for part in pieces(plain):
+        crc, last = zlib.crc32(last, crc), part
+    crc = zlib.crc32(last[:-1], crc)
+    return plain | {"checksum": f"{_digest(plain)}-{crc:08x}"}
 
 
 def _digest(values: Any) -> str:
-    text = json.dumps(values, sort_keys=True, allow_nan=False)
-    return hashlib.blake2b(text.encode(), digest_size=_LENGTH).hexdigest()
+    digest = hashlib.blake2b(digest_size=_LENGTH)
+    for part in pieces(values, sort_keys=True):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def pieces(values: Any, *, sort_keys: bool = False, depth: int = 5) -> Iterator[bytes]:
+    """What `json.dumps` gives, piece by piece: one string of all of it would take as much memory again."""
+    if not depth or not isinstance(values, dict | list) or not 0 < len(values) <= _FEW:
+        yield json.dumps(values, sort_keys=sort_keys, allow_nan=False).encode()
+        return
+    between = b"{" if isinstance(values, dict) else b"["
+    for each in (sorted(values) if sort_keys else values) if isinstance(values, dict) else values:
+        yield between
+        between = b", "
+        if isinstance(values, dict):
+            yield json.dumps(each).encode() + b": "
+        inner = values[each] if isinstance(values, dict) else each
+        yield from pieces(inner, sort_keys=sort_keys, depth=depth - 1)
+    yield b"}" if isinstance(values, dict) else b"]"
 
 
 def read_json(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def is_stream(path: Path) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def write_file(path: str | os.PathLike[str], data: bytes) -> None:
+def write_file(path: str | os.PathLike[str], data: bytes | bytearray) -> None:
     """Write a file whole or not at all.
 
     Raises
@@ -161,7 +161,7 @@ def _look(path: Path) -> os.stat_result | None:
         return None
 
 
-def _replace(target: Path, data: bytes, found: os.stat_result | None) -> None:
+def _replace(target: Path, data: bytes | bytearray, found: os.stat_result | None) -> None:
     """Put a whole new file in the place of the target, or write into the one that is there if that is not allowed."""
     try:
         _replace_in_one_step(target, data, found)
@@ -171,7 +171,7 @@ def _replace(target: Path, data: bytes, found: os.stat_result | None) -> None:
         _in_place(target, data)
 
 
-def _replace_in_one_step(target: Path, data: bytes, found: os.stat_result | None) -> None:
+def _replace_in_one_step(target: Path, data: bytes | bytearray, found: os.stat_result | None) -> None:
     file, name = _new_file(target.parent, 0o666 if found is None else 0o600)
     try:
         with file:
@@ -211,7 +211,7 @@ def _like(descriptor: int, target: Path, found: os.stat_result) -> None:
                 os.setxattr(descriptor, each, os.getxattr(target, each))
 
 
-def _in_place(target: Path, data: bytes) -> None:
+def _in_place(target: Path, data: bytes | bytearray) -> None:
     with open(target, "r+b", buffering=0) as file:
         before = file.read()
         try:
@@ -221,20 +221,20 @@ def _in_place(target: Path, data: bytes) -> None:
             raise
 
 
-def _overwrite(file: io.FileIO, data: bytes) -> None:
+def _overwrite(file: io.FileIO, data: bytes | bytearray) -> None:
     file.seek(0)
     _all_of(file, data)
     file.truncate()
     os.fsync(file.fileno())
 
 
-def _all_of(file: io.FileIO, data: bytes) -> None:
+def _all_of(file: io.FileIO, data: bytes | bytearray) -> None:
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]
 
 
-def _into_pipe(target: Path, data: bytes) -> None:
+def _into_pipe(target: Path, data: bytes | bytearray) -> None:
     """Wait for who reads the pipe until somebody interrupts: opened as usual, it would be waited for, for ever."""
     waits = 0
     while (descriptor := _reader_of(target)) is None:
@@ -279,7 +279,7 @@ def _own_descriptor(path: Path) -> int | None:
     return None
 
 
-def _into_own(descriptor: int, data: bytes) -> None:
+def _into_own(descriptor: int, data: bytes | bytearray) -> None:
     """Write where that file is now: opened again, it would be written from its beginning, over what is in it."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

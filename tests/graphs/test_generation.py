@@ -520,9 +520,7 @@ def test_an_empty_set_may_be_narrow():
 
 def test_a_generation_that_would_not_end_is_refused_in_seconds():
     began = time.monotonic()
-    message = (
-        r"^order=9 makes about 700,000,000 diagrams, the limit is 250,000; .*lower width_order or raise max_diagrams$"
-    )
+    message = r"^order=9 makes about 7\d0,000,000 ± \d0,000,000 diagrams, the limit is 250,000; .* raise max_diagrams$"
     with pytest.raises(InputError, match=message):
         nnqft.diagrams(bare_theory("linear"), "two_point", order=9)
     assert time.monotonic() - began < 30
@@ -570,7 +568,7 @@ def test_diagrams_are_counted_without_making_them(crowd, monkeypatch):
     width_order = more.get("width_order")
     layout = _layout(model, parameters, observable, arity)
     monkeypatch.setattr("nnqft.graphs.census._MOST", 256)  # so few ways that the small sets have to be estimated, too
-    census = take_census(layout, order, width_order, connected=True, limit=1e12)
+    census = take_census(layout, order, width_order, connected=True)
     known = more.get("expected")
     if known is None:
         known = sum(len(batch) for batch in contract(layout, order, width_order, True))
@@ -580,7 +578,7 @@ def test_diagrams_are_counted_without_making_them(crowd, monkeypatch):
 
 
 def test_a_count_in_which_nothing_is_left_out_is_exact():
-    census = take_census(_layout("linear", {}, "two_point", 2), 3, None, connected=True, limit=1e6)
+    census = take_census(_layout("linear", {}, "two_point", 2), 3, None, connected=True)
     assert (census.number, census.error, str(census)) == (124, 0.0, "124")
 
 

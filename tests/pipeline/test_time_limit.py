@@ -10,7 +10,13 @@ from numpy.testing import assert_array_equal
 from theories import bare_theory
 
 import nnqft
+from nnqft.cli.main import main as cli
+from nnqft.interrupts import forget
+from nnqft.self_energies import self_consistent
 from nnqft.show import watch
+from nnqft_plugins.networks.meanfield import phase_diagram
+from nnqft_plugins.networks.meanfield import solve as meanfield
+from nnqft_plugins.networks.simulation import simulate
 
 
 class Clock:
@@ -102,3 +108,138 @@ def test_what_is_being_done_is_told(clock):
         nnqft.diagrams(bare_theory("linear"), "two_point", order=3)
     assert {state["stage"] for state in told} == {"generating diagrams"}
     assert all(state["things"] == "diagrams" for state in told)
+
+
+# Other commands: what is there is handed back with status 3, or refused in a line.
+
+
+def run(*words: str) -> int:
+    return cli(list(words))
+
+
+def test_diagrams_of_lower_orders_are_listed(clock, capsys):
+    assert run("diagrams", "linear", "-n", "5", "--time-limit", "1e6", "--limit", "0") == 0
+    whole = capsys.readouterr()
+    limit = 0.1 * clock.now
+    clock.now = 0.0
+    assert run("diagrams", "linear", "-n", "5", "--time-limit", str(limit), "--limit", "0") == 3
+    part = capsys.readouterr()
+    assert "order 5 is missing" in part.err or "to 5 are missing" in part.err
+    assert "order 1, width order 1: 2" in part.out
+    shown = part.out.splitlines()[1:]
+    assert whole.out.splitlines()[1 : 1 + len(shown)] == shown
+
+
+def test_diagrams_without_an_order_are_one_line(clock, capsys):
+    assert run("diagrams", "linear", "-n", "5", "--time-limit", "0.5") == 3
+    assert capsys.readouterr().err == "nnqft: the time limit was reached before there was anything to show\n"
+
+
+def test_dyson_hands_back_its_last_step(clock, capsys):
+    question = {"order": 1, "width_order": 0, "self_consistent": True, "intervals": 32, "reach": 20.0}
+    theory = bare_theory("linear", sigma_w=0.9)
+    whole = nnqft.dyson(theory, **question, time_limit=1e6)
+    assert whole.converged
+    limit = 0.5 * clock.now
+    clock.now = 0.0
+    with pytest.warns(UserWarning, match="time limit reached before the solution stayed: the last step changed it by"):
+        part = nnqft.dyson(theory, **question, time_limit=limit)
+    assert not part.converged
+    assert 1 <= part.steps < whole.steps
+    assert np.isfinite(part.two_point).all()
+    assert "NOT met" in part.table()
+    clock.now = 0.0
+    words = ["-n", "1", "-k", "0", "--self-consistent", "--intervals", "32", "--reach", "20", "--time-limit", "0.5"]
+    assert run("dyson", "linear", *words) == 3
+    assert "time limit of 0.5 s reached before there was a solution" in capsys.readouterr().err
+
+
+def test_dyson_ends_as_well_when_it_is_interrupted(monkeypatch):
+    steps = iter(range(100))
+
+    def interrupted(*arguments):
+        if next(steps) == 3:
+            raise KeyboardInterrupt
+        return evaluate(*arguments)
+
+    evaluate = self_consistent.evaluate
+    monkeypatch.setattr(self_consistent, "evaluate", interrupted)
+    theory = bare_theory("linear", sigma_w=0.9)
+    with pytest.warns(UserWarning, match="interrupted before the solution stayed"):
+        part = nnqft.dyson(theory, order=1, width_order=0, self_consistent=True, intervals=32, reach=20.0)
+    forget()
+    assert (part.steps, part.converged) == (3, False)
+
+
+@pytest.mark.parametrize("model", ["linear", "taylor"])
+def test_a_simulation_hands_back_the_networks_that_were_drawn(model, clock):
+    more = {} if model == "linear" else {"activation": "tanh", "step": 0.5, "burn": 1.0, "window": 1.0}
+    steps = {name: more.pop(name) for name in ("step", "burn", "window") if name in more}
+    theory = nnqft.theory(model, N=4, sigma_w=0.5, **more)
+    whole = simulate(theory, networks=200, time_limit=1e6, **steps)
+    assert whole.converged
+    limit = 0.5 * clock.now
+    clock.now = 0.0
+    part = simulate(theory, networks=200, time_limit=limit, **steps)
+    assert not part.converged
+    assert part.reason == f"time limit of {limit:g} s reached"
+    assert 2 <= part.networks < whole.networks
+    assert np.isfinite(part.mean).all()
+    clock.now = 0.0
+    if model == "taylor":  # whose paths look at the clock at every step
+        with pytest.raises(nnqft.IntegrationError, match=r"limit of 0\.1 s reached before there were two networks"):
+            simulate(theory, networks=200, time_limit=0.1, **steps)
+
+
+def test_a_phase_diagram_ends_with_the_last_row(clock, tmp_path):
+    theory = nnqft.theory("feedforward", activation="erf")
+    grid = {"sigma_w": [1.0, 2.0], "sigma_b": [0.0, 0.1, 0.2, 0.3]}
+    whole = phase_diagram(theory, **grid, time_limit=1e6)
+    assert whole.converged
+    limit = 0.6 * clock.now
+    clock.now = 0.0
+    part = phase_diagram(theory, **grid, time_limit=limit)
+    rows = len(part.sigma_b)
+    assert not part.converged
+    assert 1 <= rows < 4
+    assert_array_equal(part.lyapunov, whole.lyapunov[:rows])
+    assert f"time limit of {limit:g} s reached: {rows} of 4 rows" in part.table()
+    part.save(tmp_path / "part.json")
+    clock.now = 0.0
+    with pytest.raises(nnqft.IntegrationError, match="before a row was solved"):
+        phase_diagram(theory, **grid, time_limit=0.1)
+
+
+def test_mean_field_theory_from_rest_hands_back_the_finest_grid_that_was_solved(clock):
+    theory = nnqft.theory("taylor", activation="tanh", start="rest")
+    whole = meanfield(theory, horizon=2.0, rtol=1e-7, time_limit=1e6)
+    assert whole.converged
+    limit = clock.now - 2
+    clock.now = 0.0
+    part = meanfield(theory, horizon=2.0, rtol=1e-7, time_limit=limit)
+    assert not part.converged
+    assert part.error > whole.error
+    assert part.C[-1, -1] == pytest.approx(whole.C[-1, -1], abs=part.error + whole.error)
+    clock.now = 0.0
+    with pytest.raises(nnqft.IntegrationError, match="time limit of 2 s reached before there was a solution"):
+        meanfield(theory, horizon=2.0, time_limit=2.0)
+
+
+def test_stationary_mean_field_theory_is_refused_in_a_line(clock, capsys):
+    assert run("meanfield", "taylor", "-p", "activation=tanh", "-p", "sigma_w=1.5", "--time-limit", "0.5") == 3
+    assert capsys.readouterr().err == "nnqft: time limit of 0.5 s reached before there was a solution\n"
+
+
+def test_a_study_goes_on_where_its_limit_ended_it(clock, tmp_path, capsys):
+    words = ["--couplings", "0.25", "--widths", "20", "--tanh-couplings", "none", "--rtol", "0.1", "--out",
+             str(tmp_path / "study"), "--executor", "local"]  # fmt: skip
+    assert run("study", "test-it", *words, "--time-limit", "0.5") == 3
+    assert "the same command goes on from here" in capsys.readouterr().err
+    assert len(list((tmp_path / "study" / "cells").iterdir())) == 1
+
+
+@pytest.mark.parametrize("command", ["diagrams", "dyson", "simulate", "meanfield", "phase-diagram"])
+def test_a_limit_that_makes_no_sense_is_one_line(command, capsys):
+    more = ["--networks", "10"] if command == "simulate" else []
+    assert run(command, "taylor", *more, "--time-limit", "-1") == 2
+    assert "time_limit=-1.0: wanted a number > 0" in capsys.readouterr().err

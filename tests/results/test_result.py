@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from theories import bare_theory
 
 import nnqft
-from nnqft.integrals.estimate_data import cov_from, cov_to_data
+from nnqft.integrals.estimate_data import cov_from, cov_to_data, estimate_from, estimate_to_data
 
 TAUS = [0.0, 0.4, 1.0, 3.0]
 
@@ -429,7 +430,57 @@ def test_a_covariance_is_written_in_short_and_read_back(cov):
         assert data == 0
 
 
+def symmetric(size: int, *, like=1.0) -> np.ndarray:
+    values = np.random.default_rng(size).normal(scale=like, size=(size, size))
+    return values @ values.T
+
+
+@pytest.mark.parametrize("size", [49, 300])
+@pytest.mark.parametrize("gap", [0, 3])
+def test_a_large_covariance_is_packed_and_read_back_bit_by_bit(size, gap):
+    cov = np.zeros((size + gap, size + gap))
+    cov[gap:, gap:] = np.triu(symmetric(size)) + np.triu(symmetric(size), 1).T
+    cov[gap, gap + 1] = cov[gap + 1, gap] = 5e-324
+    data = json.loads(json.dumps(cov_to_data(cov)))
+    assert cov_from(data, size + gap).tobytes() == cov.tobytes()
+    assert len(json.dumps(data)) < 5.5 * size**2 + 500
+    # What is not symmetric to the last bit keeps all its numbers.
+    cov[-1, -2] = np.nextafter(cov[-1, -2], np.inf)
+    assert cov_from(json.loads(json.dumps(cov_to_data(cov))), size + gap).tobytes() == cov.tobytes()
+
+
+def test_many_sampled_times_are_saved_and_loaded_bit_by_bit(tmp_path):
+    theory = nnqft.theory("linear", N=100, sigma_w=0.5)
+    times = np.linspace(0, 20, 600)
+    result = nnqft.compute(theory, "two_point", order=1, tau=times, integrator="vegas", neval=2000)
+    path = tmp_path / "sampled.json"
+    tracemalloc.start()
+    try:
+        result.save(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    again = nnqft.load(path)
+    assert path.stat().st_size < 2.2 * (8 / 6) * 8 * 600 * 601 / 2  # two that differ, of five
+    assert peak < 12 * 8 * 600**2 / 2
+    assert again.cov.tobytes() == result.cov.tobytes()
+    for name, one in result.by_coupling.items():
+        assert again.by_coupling[name].cov.tobytes() == np.array(one.cov).tobytes()
+
+
+def test_a_covariance_of_another_part_must_be_there():
+    data = estimate_to_data(nnqft.Estimate.of_chunk(2, np.zeros(3), np.eye(3))) | {"cov": {"as": [1, 0]}}
+    with pytest.raises(ValueError, match="not there"):
+        estimate_from(data, 3)
+
+
 NO_COVARIANCES = [
+    {"upper": "AAAA"},
+    {"upper": "?"},
+    {"upper": 5},
+    {"upper": base64.b64encode(np.full(6, np.nan).tobytes()).decode()},
+    {"as": [0, 0]},
+    {"sum_of": "series"},
     1,
     True,
     None,

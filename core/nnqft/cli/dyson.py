@@ -18,6 +18,7 @@ from nnqft.cli.options import (
     Output,
     Param,
     Place,
+    TimeLimit,
     WidthOrder,
     parse_parameters,
 )
@@ -38,6 +39,7 @@ def dyson(
     reach: Annotated[float | None, Parameter(group=ACCURACY, help="Largest time difference of the grid.")] = None,
     intervals: Annotated[int | None, WHOLE, Parameter(group=ACCURACY, help="Of the grid, a multiple of 4.")] = None,
     accuracy: Accuracy = Accuracy(),
+    time_limit: TimeLimit = None,
     place: Place = Place(),
     dry_run: DryRun = False,
     output: Output = Output(),
@@ -56,7 +58,7 @@ def dyson(
     theory = nnqft.theory(model, **parse_parameters(param))
     question: dict[str, Any] = {"order": order, "width_order": width_order, "self_consistent": self_consistent}
     grid: dict[str, Any] = {"reach": reach, "intervals": intervals}
-    effort = {**asdict(accuracy), **place.options}
+    effort = {**asdict(accuracy), **place.options, "time_limit": time_limit}
     if dry_run:
         from nnqft.self_energies.forecast import forecast_dyson
 

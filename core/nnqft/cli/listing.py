@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -17,12 +19,18 @@ from nnqft.cli.options import (
     Observable,
     Order,
     Param,
+    Progress,
     Start,
+    TimeLimit,
     WidthOrder,
+    is_watched,
     parse_parameters,
 )
 from nnqft.errors import PluginError
 from nnqft.graphs.generate import MAX_DIAGRAMS
+
+if TYPE_CHECKING:
+    from nnqft import DiagramSet
 
 Name = Annotated[
     str | None, Parameter(group=QUESTION, help="Show this one with all its parameters; list all if absent.")
@@ -82,12 +90,14 @@ def diagrams(
         bool, Parameter(negative=(), group=QUESTION, help="Amputated, and not to be split by one line.")
     ] = False,
     max_diagrams: MaxDiagrams = MAX_DIAGRAMS,
+    time_limit: TimeLimit = None,
+    progress: Progress = None,
     limit: Annotated[
         int, WHOLE, Parameter(group=OUTPUT, help="How many diagrams to list; the counts are always whole.")
     ] = 50,
     drawing: Annotated[str, Parameter(group=OUTPUT, help="Format of the drawings; see nnqft plugins.")] = "text",
 ) -> int:
-    """Count and list the diagrams of an observable.
+    """Count and list the diagrams of an observable; of the lower orders, where time is short.
 
     Examples:
 
@@ -102,15 +112,13 @@ def diagrams(
 
     draw = default_host().drawing(drawing)
     shown = whole_number("limit", limit, 0)
-    found = nnqft.diagrams(
-        nnqft.theory(model, start=start, **parse_parameters(param)),
-        observable,
-        order=order,
-        width_order=width_order,
-        indices=indices,
-        irreducible=irreducible,
-        max_diagrams=max_diagrams,
-    )
+    theory = nnqft.theory(model, start=start, **parse_parameters(param))
+    question: dict[str, Any] = {"width_order": width_order, "indices": indices, "irreducible": irreducible}
+
+    def of_order(n: int) -> nnqft.DiagramSet:
+        return nnqft.diagrams(theory, observable, order=n, max_diagrams=max_diagrams, **question)
+
+    found, missing = _in_time(of_order, order, time_limit, progress)
     print(f"{len(found)} diagram{'s' * (len(found) != 1)} of {found.observable} in {model}")
     for (n, k), count in found.counts.items():
         print(f"  order {n}, width order {k}: {count}")
@@ -125,4 +133,34 @@ def diagrams(
         print(f"read: {legend(found[:shown])}")
     if len(found) > shown > 0:
         print(f"… {len(found) - shown} more; list them with --limit {len(found)}")
-    return 0
+    if missing:
+        print(f"nnqft: {missing}", file=sys.stderr)
+    return 3 if missing else 0
+
+
+def _in_time(
+    of_order: Callable[[int], DiagramSet], order: int, limit: float | None, progress: bool | None
+) -> tuple[DiagramSet, str]:
+    """The diagrams up to the order, or up to as many orders as time permits, and then what is missing."""
+    from nnqft.checks import positive_number
+    from nnqft.show.progress import progress_bar
+    from nnqft.show.watch import OutOfTime, limit_line, reporting, time_limit
+
+    found, reached = None, -1
+    with progress_bar(is_watched() if progress is None else progress, "generating diagrams", "diagrams") as report:
+        if limit is None:
+            with reporting(report):
+                return of_order(order), ""
+        seconds = positive_number("time_limit", limit)
+        try:
+            with reporting(report), time_limit(seconds):
+                for n in range(order + 1) if isinstance(order, int) and order > 0 else (order,):
+                    found, reached = of_order(n), n  # each takes a small part of the time of the next one
+        except (OutOfTime, KeyboardInterrupt) as error:
+            if found is None:
+                raise
+            why = limit_line(seconds) if isinstance(error, OutOfTime) else "interrupted"
+            orders = f"order {order} is" if reached + 1 == order else f"orders {reached + 1} to {order} are"
+            return found, f"{why}: {orders} missing"
+    assert found is not None  # there is an order to be asked for
+    return found, ""

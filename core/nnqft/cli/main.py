@@ -20,7 +20,8 @@ from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensErro
 from nnqft.cli.completion import COMPLETION, completion_command
 from nnqft.cli.examples import show_examples
 from nnqft.cli.summaries import summary
-from nnqft.errors import NnqftError, PluginError, one_line, raised
+from nnqft.errors import IntegrationError, NnqftError, PluginError, one_line, raised
+from nnqft.show.watch import OutOfTime
 
 _HELP = ("-h", "--help")
 _NOT_PRINTED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
@@ -42,10 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # while there is somebody to be told that it went wrong
     except (UnusedCliTokensError, UnknownOptionError) as error:
         return _fail(_with_hint(error), 2)
+    except IntegrationError as error:
+        return _fail(error, 3)
     except (CycloptsError, NnqftError) as error:
         return _fail(error, 2)
     except KeyboardInterrupt as error:
         return _fail(str(error) or "interrupted before anything was computed", getattr(error, "status", 130))
+    except OutOfTime:
+        return _fail("the time limit was reached before there was anything to show", 3)
     except BrokenPipeError:
         sys.stderr.close()
         return 0

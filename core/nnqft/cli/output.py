@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nnqft.cli.options import Output
 from nnqft.errors import InputError, IntegrationError, one_line, short
-from nnqft.files import sealed
+from nnqft.files import pieces, sealed
 from nnqft.interrupts import kept_back
 from nnqft.writing import check_writable, file_path, is_stream, write_figure
 
@@ -110,7 +109,9 @@ def _attempt(action: Callable[[], None], failures: list[Exception]) -> bool:
 def _print_json(data: Mapping[str, Any]) -> None:
     if sys.stdout is None:
         raise InputError("--json -: standard output is closed; wanted a pipe or a file")
-    print(json.dumps(data, allow_nan=False), flush=True)
+    for part in pieces(data):
+        sys.stdout.write(part.decode())
+    print(flush=True)
 
 
 def show(result: Shown, output: Output) -> None:

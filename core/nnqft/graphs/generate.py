@@ -70,7 +70,7 @@ def generate(
     try:
         batches = _run(*request, _Limit(max_diagrams, size=_TRIAL))
     except _TooBigError:
-        census = take_census(*request, limit=max_diagrams)
+        census = take_census(*request)
         if census.least > max_diagrams:
             raise InputError(_too_many(order, width_order, str(census), max_diagrams)) from None
         if census.partial > _FAR * _PARTIAL * max_diagrams:

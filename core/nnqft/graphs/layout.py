@@ -54,6 +54,7 @@ class Layout:
     average: np.ndarray  # (K,) bool: the average of its slot is subtracted
     wick: np.ndarray  # (K,) bool: contractions within its slot are subtracted
     pure_slots: bool  # no index is shared by response legs and others within a vertex
+    halves: bool  # a slot that cannot close on its own may count as half a closed one (see `least_width`)
 
 
 def lay_out(theory: Theory, externals: tuple[Leg, ...]) -> Layout:
@@ -90,7 +91,13 @@ def lay_out(theory: Theory, externals: tuple[Leg, ...]) -> Layout:
         average=np.array([each == "average" for each in subtractions]),
         wick=np.array([each == "wick" for each in subtractions]),
         pure_slots=all(_pure_slots(theory, vertex) for vertex in theory.interactions),
+        halves=all(_halves(theory, vertex) for vertex in theory.interactions),
     )
+
+
+def entries_of(layout: Layout) -> list[tuple[VertexLayout, int, int]]:
+    """Each vertex with each kind of socket that it has: the vertex, the socket, how many are equivalent to it."""
+    return [(vertex, entry, equivalent) for vertex in layout.vertices for entry, equivalent in vertex.entries]
 
 
 def _check_externals(theory: Theory, externals: tuple[Leg, ...]) -> None:
@@ -123,6 +130,23 @@ def _pure_slots(theory: Theory, vertex: Vertex) -> bool:
     for leg in vertex.legs:
         kinds.setdefault(leg.index, set()).add(theory.field_named[leg.field].response)
     return all(len(responses) == 1 for responses in kinds.values())
+
+
+def _halves(theory: Theory, vertex: Vertex) -> bool:
+    """Does a vertex that joins the rest by any of its legs bring no more than its powers of 1/N take, all told?
+
+    Its other slots are worth a half each if they cannot close on their own, else one; the class that it joins may have
+    been worth a half, and be worth one then.
+    """
+    kinds: dict[str, set[bool]] = {}
+    for leg in vertex.legs:
+        if leg.index is not None:
+            kinds.setdefault(leg.index, set()).add(theory.field_named[leg.field].response)
+    needy = [found == {True} or (found == {False} and vertex.subtraction == "wick") for found in kinds.values()]
+    worth = [Fraction(1, 2) if each else Fraction(1) for each in needy]
+    all_indexed = all(leg.index is not None for leg in vertex.legs)
+    others = sum(worth) - min(worth) + Fraction(1, 2) if worth and all_indexed else sum(worth) + Fraction(1, 2)
+    return others <= vertex.width
 
 
 def _lay_out_vertex(vertex: Vertex, first_kind: int) -> VertexLayout:

@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from nnqft.graphs.batch import Batch, add_line, add_vertex, start_batch
+from nnqft.graphs.bounds import can_end, index_classes, least_width
 from nnqft.graphs.canonical import apply_order, canonical_order, row_keys
-from nnqft.graphs.layout import SAME_POINT, Layout, VertexLayout
+from nnqft.graphs.layout import SAME_POINT, Layout, entries_of
 from nnqft.graphs.slots import is_closed, slot_of
 
 Ways = tuple[np.ndarray, np.ndarray]
@@ -78,7 +79,8 @@ def contract(
         ways = thin(batch, chosen, (_ways_inside(layout, batch, chosen), _ways_new(layout, batch, chosen, order)))
         grown: list[Batch] = []
         for block in _blocks(batch, ways):
-            extended = _extend(layout, batch.take(block), chosen[block], (ways[0][block], ways[1][block]), width_order)
+            some = ways[0][block], ways[1][block]
+            extended = _extend(layout, batch.take(block), chosen[block], some, order, width_order)
             if extended is not None:
                 grown.append(extended)
                 check(finished, sum(map(len, grown)), batch.kind.shape[1])
@@ -99,21 +101,24 @@ def _blocks(batch: Batch, ways: Ways) -> Iterator[np.ndarray]:
         start = end
 
 
-def _extend(layout: Layout, batch: Batch, chosen: np.ndarray, ways: Ways, width_order: int | None) -> Batch | None:
+def _extend(
+    layout: Layout, batch: Batch, chosen: np.ndarray, ways: Ways, order: int, width_order: int | None
+) -> Batch | None:
     """The rows with their chosen legs joined in these ways, merged; None if nothing grows from them."""
     extended = [*_join_inside(layout, batch, chosen, ways[0]), *_join_new(layout, batch, chosen, ways[1])]
     if not extended:
         return None
     grown = Batch.join(extended)
     grown = grown.take(np.flatnonzero(_indices_differ(layout, grown)))
+    grown = grown.take(np.flatnonzero(can_end(layout, grown, order)))
     if width_order is not None:
-        grown = grown.take(np.flatnonzero(_least_width(layout, grown) <= width_order))
+        grown = grown.take(np.flatnonzero(least_width(layout, grown) <= width_order))
     return _merge(grown) if len(grown) else None
 
 
 def index_loops(layout: Layout, batch: Batch) -> np.ndarray:
     """Number of index classes of each finished diagram that no external leg ties."""
-    return _classes(layout, batch)[0].sum(axis=1)
+    return index_classes(layout, batch)[0].sum(axis=1)
 
 
 def _choose(layout: Layout, batch: Batch) -> np.ndarray:
@@ -186,11 +191,6 @@ def _ways_new(layout: Layout, batch: Batch, chosen: np.ndarray, order: int) -> n
     return np.stack(columns, axis=1) if columns else np.zeros((len(batch), 0), np.int64)
 
 
-def entries_of(layout: Layout) -> list[tuple[VertexLayout, int, int]]:
-    """Each vertex with each kind of socket that it has: the vertex, the socket, how many are equivalent to it."""
-    return [(vertex, entry, equivalent) for vertex in layout.vertices for entry, equivalent in vertex.entries]
-
-
 def _join_new(layout: Layout, batch: Batch, chosen: np.ndarray, ways: np.ndarray) -> Iterator[Batch]:
     """Join the chosen leg to each kind of leg of each new vertex that there are ways to."""
     for column, (vertex, entry, _) in enumerate(entries_of(layout)):
@@ -204,22 +204,6 @@ def _join_new(layout: Layout, batch: Batch, chosen: np.ndarray, ways: np.ndarray
             yield new
 
 
-def _classes(layout: Layout, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Index classes without an external leg, by (B, S) masks of their first sockets.
-
-    A class is known by its first socket, whose entry in `loop` is its own number. Returned are the closed classes, the
-    open ones, and the open ones whose free legs are all response legs.
-    """
-    position = np.arange(batch.kind.shape[1])
-    member = batch.loop[:, :, None] == position
-    own = (batch.loop == position) & (position < batch.size[:, None]) & layout.indexed[batch.kind]
-    own &= ~member[:, : len(layout.externals)].any(axis=1)
-    free = batch.free > 0
-    is_open = own & (member & free[:, :, None]).any(axis=1)
-    unwilling = is_open & ~(member & (free & ~layout.response[batch.kind])[:, :, None]).any(axis=1)
-    return own & ~is_open, is_open, unwilling
-
-
 def _indices_differ(layout: Layout, batch: Batch) -> np.ndarray:
     """False where lines have made equal the indices of external legs that are to differ: δ_ij with i ≠ j."""
     differ = np.ones(len(batch), bool)
@@ -228,18 +212,6 @@ def _indices_differ(layout: Layout, batch: Batch) -> np.ndarray:
             if None not in (one.index, two.index) and one.index != two.index:
                 differ &= batch.loop[:, a] != batch.loop[:, b]
     return differ
-
-
-def _least_width(layout: Layout, batch: Batch) -> np.ndarray:
-    """Lower bound of the width order of everything that can grow from each row.
-
-    Each open class closes at best on its own, except those with only response legs free: as ⟨z̃ z̃⟩ = 0, each of
-    these merges with a class that has other legs, or takes in those of a new vertex, which leaves that vertex's
-    own response legs in the same need. A new vertex adds no more classes than powers of 1/N (see `lay_out`).
-    """
-    closed, is_open, unwilling = (mask.sum(axis=1) for mask in _classes(layout, batch))
-    bound = batch.width - closed - is_open
-    return bound + unwilling if layout.pure_slots else bound
 
 
 def _merge(batch: Batch) -> Batch:

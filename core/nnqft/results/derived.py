@@ -14,6 +14,7 @@ from nnqft.checks import whole_number
 from nnqft.errors import InputError, short
 from nnqft.files import FORMAT, to_plain, write_json
 from nnqft.host import default_host
+from nnqft.integrals.estimate_data import cov_from, cov_to_data
 from nnqft.interfaces.observable import AbstractDerivedObservable
 from nnqft.results.charts import derived_chart
 from nnqft.results.derivation import partial_numbers
@@ -197,7 +198,7 @@ class Derived:
             "times": None if self.times is None else self.times.tolist(),
             "names": list(self.names),
             "mean": to_plain(self.mean),
-            "cov": to_plain(self.cov),
+            "cov": cov_to_data(self.cov) if np.isfinite(self.cov).all() else to_plain(self.cov),
             "truncation": to_plain(self.truncation),
             "method_error": to_plain(self.method_error),
             "by_order": to_plain(self.by_order),
@@ -214,7 +215,10 @@ class Derived:
             times=None if data["times"] is None else np.atleast_2d(np.array(data["times"], float)),
             names=tuple(str(name) for name in data["names"]),
             mean=np.array(data["mean"], float).reshape(size),
-            cov=np.array(data["cov"], float).reshape(size, size),
+            # A number that is not determined has no variance, which is null in a list of lists.
+            cov=np.array(data["cov"], float).reshape(size, size)
+            if isinstance(data["cov"], list)
+            else np.array(cov_from(data["cov"], size)),
             bases={str(name): Result.from_data(each) for name, each in data["bases"].items()},
             by_order=np.array(data["by_order"], float).reshape(len(data["by_order"]), size),
             notes=tuple(str(note) for note in data["notes"]),

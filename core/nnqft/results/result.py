@@ -19,7 +19,7 @@ from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.integrals.closed_form import ClosedForm
 from nnqft.integrals.estimate import Estimate
-from nnqft.integrals.estimate_data import cov_to_data, estimate_from, estimate_to_data, parts_from, parts_to_data
+from nnqft.integrals.estimate_data import estimate_from, estimate_to_data, parts_from, parts_to_data, total_cov_to_data
 from nnqft.results.charts import result_chart
 from nnqft.results.rows import DiagramRow, DiagramRows, counts_of, integrators_of, row_from
 from nnqft.results.series import Series
@@ -266,11 +266,11 @@ class Result:
             "N": self.series.N,
             "mean": self.mean.tolist(),
             "sdev": self.sdev.tolist(),
-            "cov": cov_to_data(self.cov),
+            "cov": total_cov_to_data(self.cov),
             "truncation": to_plain(self.truncation),
             "series": parts_to_data(self.series),
-            "by_coupling": {name: estimate_to_data(e) for name, e in self.by_coupling.items()},
-            "by_degree": {str(degree): estimate_to_data(e) for degree, e in self.by_degree.items()},
+            "by_coupling": {name: estimate_to_data(e, self.series) for name, e in self.by_coupling.items()},
+            "by_degree": {str(n): estimate_to_data(e, self.series) for n, e in self.by_degree.items()},
             "beyond": to_plain(asdict(self.beyond)),
             "incomplete": list(self.incomplete),
             "diagrams": [to_plain(asdict(row)) for row in self.diagrams],
@@ -287,14 +287,14 @@ class Result:
         return cls(
             request=request,
             series=Series(parts, finite_number("coupling", data["coupling"]), whole_number("N", data["N"], 1)),
-            by_coupling={str(name): estimate_from(e, times) for name, e in data["by_coupling"].items()},
+            by_coupling={str(name): estimate_from(e, times, parts) for name, e in data["by_coupling"].items()},
             diagrams=tuple(row_from(row, times) for row in data["diagrams"]),
             converged=bool(data["converged"]),
             reason=str(data["reason"]),
             notes=tuple(str(note) for note in data["notes"]),
             seconds=finite_number("seconds", data["seconds"]),
             versions={str(name): str(v) for name, v in data["versions"].items()},
-            by_degree={int(name): estimate_from(e, times) for name, e in data.get("by_degree", {}).items()},
+            by_degree={int(name): estimate_from(e, times, parts) for name, e in data.get("by_degree", {}).items()},
             beyond=Beyond.from_data(data.get("beyond", {}), times),
             incomplete=tuple(whole_number("incomplete", n, 0) for n in data.get("incomplete", ())),
         )

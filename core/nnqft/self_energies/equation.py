@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
 from nnqft.checks import one_line_keywords, positive_number, whole_number
-from nnqft.errors import InputError
+from nnqft.errors import InputError, IntegrationError
 from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.graphs.irreducible import skeletons
 from nnqft.host import default_host
@@ -16,8 +18,11 @@ from nnqft.rules.theory import Theory
 from nnqft.self_energies.self_consistent import iterate
 from nnqft.self_energies.self_energy import SelfEnergy, SelfEnergyDiagrams, evaluate, kernels_of, lines_of
 from nnqft.self_energies.solution import Dyson
-from nnqft.self_energies.volterra import solve, solve_once
-from nnqft.stages.effort import Effort
+from nnqft.self_energies.volterra import Solution, solve, solve_once
+from nnqft.show.progress import progress_bar
+from nnqft.show.watch import OutOfTime, limit_line, reporting, seconds_left
+from nnqft.show.watch import time_limit as limited
+from nnqft.stages.effort import DEFAULT_RTOL, Effort
 from nnqft.stages.generation import diagrams
 from nnqft.stages.theories import as_theory
 from nnqft.stages.times import MAX_TIMES
@@ -47,6 +52,7 @@ def dyson(
     address: str | None = None,
     max_diagrams: int = MAX_DIAGRAMS,
     progress: bool = False,
+    time_limit: float | None = None,
 ) -> Dyson:
     """Solve Dyson's equation of a stationary process with its self-energy to an order.
 
@@ -69,6 +75,9 @@ def dyson(
     integrator, executor, rtol, atol, neval, seed, workers, address, progress
         As for `compute`, for each of Σ_R and Σ_K; rtol, relative to the
         largest value of each, is 1e-3 where something is sampled and none is given.
+    time_limit
+        In seconds. What is sampled then ends with the errors that it has, and a self-consistent solution with its last
+        step: `Dyson.converged` is False, and a warning says how far it came. So does Ctrl-C with the steps.
 
     Returns
     -------
@@ -80,7 +89,7 @@ def dyson(
     InputError
         If the theory is not stationary, or has no response, or no solution is found.
     IntegrationError
-        If an integral failed.
+        If an integral failed, or the time limit leaves no solution.
 
     Examples
     --------
@@ -96,19 +105,13 @@ def dyson(
     order = check(theory, order)
     effort = Effort(
         integrator=integrator, rtol=rtol, atol=atol, neval=neval, seed=seed, executor=executor, workers=workers,
-        address=address, progress=progress, max_diagrams=max_diagrams,
+        address=address, progress=progress, max_diagrams=max_diagrams, time_limit=time_limit,
     )  # fmt: skip
-    irreducible = irreducible_of(theory, order, width_order, self_consistent, effort.max_diagrams)
-    grids = grids_of(theory, reach, intervals, integrator)
-    with effort.running() as opened:
-        for grid in grids:
-            if self_consistent:
-                energy, solution, steps = iterate(theory, irreducible, grid, effort, opened)
-            else:
-                energy, steps = evaluate(irreducible, grid, effort, opened), 1
-                solution = solve(kernels_of(theory, energy))
-            if abs(solution.response[-1]) < SHORT * abs(solution.response[0]):
-                break
+    if time_limit is not None and rtol is atol is neval is None:
+        effort = replace(effort, rtol=DEFAULT_RTOL)
+    grid, energy, solution, steps = _solved_in_time(
+        theory, order, width_order, self_consistent, effort, reach, intervals
+    )
     if not np.isfinite(solution.correlator).all() or abs(solution.response[-1]) > abs(solution.response[0]):
         raise InputError("the response grows: no stationary state with this self-energy; lower the coupling")
     return Dyson(
@@ -116,6 +119,40 @@ def dyson(
         *_statistical_errors(theory, energy, seed), solution.response_error, solution.correlator_error,
         solution.plateau, energy, steps,
     )  # fmt: skip
+
+
+def _solved_in_time(
+    theory: Theory,
+    order: int,
+    width_order: int | None,
+    self_consistent: bool,
+    effort: Effort,
+    reach: float | None,
+    intervals: int | None,
+) -> tuple[np.ndarray, SelfEnergy, Solution, int]:
+    """The grid, the self-energy and the solution on it, and the steps, as far as time permits."""
+    solved = None
+    try:
+        with limited(effort.time_limit):
+            with progress_bar(effort.progress, "generating diagrams", "diagrams") as report, reporting(report):
+                irreducible = irreducible_of(theory, order, width_order, self_consistent, effort.max_diagrams)
+            grids = grids_of(theory, reach, intervals, effort.integrator)
+            with effort.running() as opened:
+                for grid in grids:
+                    if self_consistent:
+                        energy, solution, steps = iterate(theory, irreducible, grid, effort, opened)
+                    else:
+                        energy, steps = evaluate(irreducible, grid, effort, opened), 1
+                        solution = solve(kernels_of(theory, energy))
+                    solved = grid, energy, solution, steps
+                    if abs(solution.response[-1]) < SHORT * abs(solution.response[0]) or seconds_left() == 0.0:
+                        break
+    except OutOfTime:
+        if solved is None:
+            raise IntegrationError(f"{limit_line(effort.time_limit)} before there was a solution") from None
+        warn(f"{limit_line(effort.time_limit)} on a longer grid", UserWarning, stacklevel=4)
+    assert solved is not None  # there is a grid to solve on
+    return solved
 
 
 def irreducible_of(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
-from nnqft.errors import InputError
+from nnqft import interrupts
+from nnqft.errors import InputError, IntegrationError
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.forest import contract_stubs
 from nnqft.interfaces.executor import AbstractExecutor
@@ -18,6 +20,7 @@ from nnqft.rules.term import Array
 from nnqft.rules.theory import Theory
 from nnqft.self_energies.self_energy import SelfEnergy, SelfEnergyDiagrams, evaluate, kernels_of, lines_of
 from nnqft.self_energies.volterra import Solution, solve
+from nnqft.show.watch import OutOfTime, seconds_left
 from nnqft.stages.effort import Effort
 
 MAX_STEPS = 1000
@@ -59,14 +62,20 @@ def iterate(
     names = [line.name for line in lines]
     step = float(grid[1])
     tables = {line.name: np.asarray(line(np.maximum(grid, 1e-12 * step), 0.0 * grid)) + 0.0 * grid for line in lines}
-    change = np.inf
+    change, done = np.inf, None
     for count in range(1, MAX_STEPS + 1):
         full = {
             line.name: Propagator(line.name, line.left, line.right, kernel=TabulatedLine(tables[line.name], step))
             for line in lines
         }
-        energy = evaluate(skeletons.with_lines(full), grid, effort, executor)
+        try:
+            energy = evaluate(skeletons.with_lines(full), grid, effort, executor)
+        except (OutOfTime, IntegrationError, KeyboardInterrupt) as error:
+            if done is None or (isinstance(error, IntegrationError) and seconds_left() != 0.0):
+                raise
+            return _so_far(error, done[0], change), done[1], count - 1
         solution = solve(kernels_of(theory, energy))
+        done = energy, solution
         new = dict(zip(names, (solution.response, solution.correlator), strict=True))
         change = max(float(np.abs(new[name] - tables[name]).max() / np.abs(new[name]).max()) for name in names)
         tables = new
@@ -75,6 +84,15 @@ def iterate(
         if change < SETTLED:
             return energy, solution, count
     raise InputError(f"no self-consistent solution after {count} steps (last change {change:.2g}); lower the coupling")
+
+
+def _so_far(error: BaseException, energy: SelfEnergy, change: float) -> SelfEnergy:
+    """The self-energy of the last step that was done, marked and told as what it is."""
+    why = "interrupted" if isinstance(error, KeyboardInterrupt) else "time limit reached"
+    if why == "interrupted":
+        interrupts.note()
+    warn(f"{why} before the solution stayed: the last step changed it by {change:.1e}", UserWarning, stacklevel=4)
+    return replace(energy, converged=False)
 
 
 def _inner_points(diagrams: DiagramSet) -> bool:

@@ -20,6 +20,7 @@ from nnqft.rules.theory import Theory
 from nnqft.self_energies.volterra import Kernels
 from nnqft.show.numbers import spread
 from nnqft.show.progress import progress_bar
+from nnqft.show.watch import seconds_left
 from nnqft.stages.effort import Effort
 from nnqft.stages.jobs import Job, make_job
 from nnqft.stages.rough import rough_sum
@@ -131,8 +132,13 @@ def evaluate(
     """
     parts: dict[str, Parts] = {}
     met: list[bool] = []
-    for name, diagrams, times in pieces_of(irreducible, grid):
-        parts[name], good = _integrate(diagrams, times, effort, executor)
+    pieces = list(pieces_of(irreducible, grid))
+    for n, (name, diagrams, times) in enumerate(pieces):
+        # What comes later has its share of the time that is left.
+        later = sum(len(each) > 0 for _, each, _ in pieces[n:])
+        left = seconds_left()
+        share = effort if left is None else replace(effort, time_limit=max(left / max(later, 1), 1e-3))
+        parts[name], good = _integrate(diagrams, times, share, executor)
         met.append(good)
     return SelfEnergy(grid, **parts, converged=all(met))
 
@@ -159,10 +165,10 @@ def _integrate(
     if outcome.reason == "interrupted":
         raise KeyboardInterrupt  # a part of a self-energy is no result
     estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
-    if outcome.failure is not None or len(estimates) < len(job.work):
-        raise IntegrationError(
-            f"a self-energy diagram failed: {outcome.failure or outcome.reason}"
-        ) from outcome.failure
+    if outcome.failure is None and len(estimates) < len(job.work):
+        raise IntegrationError("time limit reached before every self-energy diagram had an estimate")
+    if outcome.failure is not None:
+        raise IntegrationError(f"a self-energy diagram failed: {outcome.failure}") from outcome.failure
     keys = zip(diagrams.orders.tolist(), diagrams.widths.tolist(), strict=True)
     return collect(keys, diagrams.weights.tolist(), job.which.tolist(), estimates), outcome.converged
 

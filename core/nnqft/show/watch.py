@@ -63,6 +63,17 @@ def reporting(report: Callable[[Mapping[str, Any]], None]) -> Iterator[None]:
         _watch.reset(token)
 
 
+def seconds_left() -> float | None:
+    """How much of the time limit is left, 0 at least; None without a limit."""
+    deadline = _watch.get(_Watch()).deadline
+    return None if deadline == math.inf else max(0.0, deadline - time.monotonic())
+
+
+def limit_line(seconds: float | None) -> str:
+    """What is said where a time limit ended something; None if it is the caller's."""
+    return "time limit reached" if seconds is None else f"time limit of {seconds:g} s reached"
+
+
 def tick(stage: str = "", done: int = 0, expected: int | None = None, things: str = "") -> None:
     """To be called many times a second by whatever takes long: looks at the clock, and tells how far it has come.
 

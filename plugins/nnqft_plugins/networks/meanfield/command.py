@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 import nnqft
+from nnqft.checks import positive_number
 from nnqft.cli.options import (
     ACCURACY,
     QUESTION,
@@ -19,11 +20,16 @@ from nnqft.cli.options import (
     Rtol,
     Start,
     Tau,
+    TimeLimit,
+    is_watched,
     parse_numbers,
     parse_parameters,
 )
 from nnqft.cli.output import STDOUT, check_outputs, finish
+from nnqft.errors import IntegrationError
 from nnqft.show.progress import progress_bar
+from nnqft.show.watch import OutOfTime, limit_line, reporting
+from nnqft.show.watch import time_limit as limited
 from nnqft_plugins.networks.meanfield import phase_diagram as draw
 from nnqft_plugins.networks.meanfield import solve
 from nnqft_plugins.networks.meanfield.layers import Layers
@@ -43,6 +49,7 @@ def meanfield(
     layer: Layer = None,
     horizon: Annotated[float | None, Parameter(group=ACCURACY, help="From rest: the last time.")] = None,
     rtol: Rtol = None,
+    time_limit: TimeLimit = None,
     progress: Progress = None,
     output: Output = Output(),
 ) -> int:
@@ -57,10 +64,15 @@ def meanfield(
     check_outputs(output)
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
     lags = None if tau is None else parse_numbers("tau", tau)
-    with progress_bar(sys.stderr.isatty() if progress is None else progress, "solving at infinite width"):
-        solution = solve(theory, tau=lags, horizon=horizon, rtol=rtol)
-        fixed = None if layer is None else solution.layers(layer)
-        _ = solution.lyapunov  # takes longest, and is kept for the table
+    seconds = None if time_limit is None else positive_number("time_limit", time_limit)
+    bar = progress_bar(is_watched() if progress is None else progress, "solving at infinite width", "averages")
+    try:
+        with bar as report, reporting(report), limited(seconds):
+            solution = solve(theory, tau=lags, horizon=horizon, rtol=rtol, time_limit=seconds)
+            fixed = None if layer is None else solution.layers(layer)
+            _ = solution.lyapunov  # takes longest, and is kept for the table
+    except OutOfTime:
+        raise IntegrationError(f"{limit_line(seconds)} before the Lyapunov exponent was there") from None
     status = finish(lambda: solution, output)
     if fixed is not None:
         print(_layers_table(layer, fixed), file=sys.stderr if output.json == STDOUT else sys.stdout)
@@ -84,6 +96,7 @@ def phase_diagram(
     sigma_w: Annotated[str, Parameter(group=QUESTION, help="Values of σ_w: 0.5,1,2 or start:stop:count.")] = "0.1:4:40",
     sigma_b: Annotated[str, Parameter(group=QUESTION, help="Values of σ_b, likewise.")] = "0:1.5:16",
     layer: Layer = None,
+    time_limit: TimeLimit = None,
     place: Place = Place(),
     output: Output = Output(),
 ) -> int:
@@ -98,4 +111,5 @@ def phase_diagram(
     check_outputs(output)
     theory = nnqft.theory(model, **parse_parameters(param))
     weights, biases = parse_numbers("sigma-w", sigma_w), parse_numbers("sigma-b", sigma_b)
-    return finish(lambda: draw(theory, sigma_w=weights, sigma_b=biases, layer=layer, **place.options), output)
+    asked: dict[str, Any] = {"sigma_w": weights, "sigma_b": biases, "layer": layer, "time_limit": time_limit}
+    return finish(lambda: draw(theory, **asked, **place.options), output)

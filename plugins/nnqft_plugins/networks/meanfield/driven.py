@@ -13,6 +13,7 @@ import numpy as np
 from scipy.integrate import solve_bvp
 
 from nnqft import InputError
+from nnqft.show.watch import tick
 from nnqft_plugins.networks.meanfield.kernel import kernel
 from nnqft_plugins.networks.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.networks.network import Network
@@ -110,6 +111,7 @@ def _free(network: Network, tau: np.ndarray) -> np.ndarray:
 
 def _solve(network: Network, mesh: np.ndarray, y: np.ndarray, variance: float, accuracy: float):  # type: ignore[no-untyped-def]
     def slope(tau: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+        tick("solving at infinite width")
         variance = max(float(p[0]), 1e-12)
         phi_phi = kernel(network.activation, variance, 1e-2 * accuracy)(np.clip(y[0] / variance, -1.0, 1.0))
         drive = sum(weight * np.exp(-rate * tau) for rate, weight in network.sources)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnqft import Activation, InputError
+from nnqft.show.watch import tick
 from nnqft_plugins.networks.meanfield.panels import Panels, gaussian_panels
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -159,6 +160,7 @@ def _scale(variance: float) -> float:
 
 def panels_of(function: Function, variance: float, kinks: Iterable[float] = ()) -> Panels:
     """f(√v z) on panels fine enough for all its moments."""
+    tick("solving at infinite width")
     return gaussian_panels(function, _scale(variance), kinks)
 
 
@@ -193,6 +195,7 @@ def _grids() -> tuple[np.ndarray, np.ndarray]:
 
 def average_of_square(function: Function, variance: np.ndarray, kinks: Iterable[float] = ()) -> np.ndarray:
     """⟨f(x)²⟩ for each variance, of its shape; inf where there is none."""
+    tick("solving at infinite width")
     c = np.asarray(variance, dtype=float)
     kinks = tuple(kinks)
     flat = c.ravel()

@@ -20,6 +20,7 @@ from numpy.polynomial import legendre
 from scipy.linalg import eigh
 from scipy.optimize import brentq
 
+from nnqft.show.watch import tick
 from nnqft_plugins.networks.meanfield.gaussian import jumps
 from nnqft_plugins.networks.meanfield.kernel import kernel
 from nnqft_plugins.networks.meanfield.stationary import Curve, gain
@@ -57,6 +58,7 @@ def _potential(network: Network, curve: Curve) -> Callable[[np.ndarray], np.ndar
     average = kernel(network.activation, curve.variance)
 
     def value(tau: np.ndarray) -> np.ndarray:
+        tick("Lyapunov exponent")
         C = np.where(np.isinf(tau), curve.plateau, curve.C(np.where(np.isinf(tau), 0.0, tau)))
         slopes = average.slope(np.clip(C / curve.variance, -1.0, 1.0))
         return network.gamma**2 - network.sigma_w**2 * slopes / curve.variance

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnqft import AbstractExecutor, Activation, InputError, Theory
-from nnqft.checks import one_line_keywords
+from nnqft import AbstractExecutor, Activation, InputError, IntegrationError, Theory
+from nnqft.checks import one_line_keywords, positive_number
 from nnqft.files import to_plain, write_json
 from nnqft.host import running
 from nnqft.show.chart import new_axes
 from nnqft.show.page import Page, Table
 from nnqft.show.progress import progress_bar
+from nnqft.show.watch import OutOfTime, limit_line, tick
+from nnqft.show.watch import time_limit as limited
 from nnqft.threads import one_thread
 from nnqft_plugins.networks.meanfield.edge import Edge, axis, edge_at, exponent, layer_depth, none_found
 from nnqft_plugins.networks.network import Network, network_of
@@ -44,6 +48,10 @@ class PhaseDiagram:
         σ_w at which λ = 0; nan where that does not happen.
     no_edge : tuple of str
         Where there is none, and why.
+    converged : bool
+        Were all rows solved? What has no stationary state is a cell of the diagram, too.
+    reason : str
+        Why not.
     """
 
     model: str
@@ -57,6 +65,8 @@ class PhaseDiagram:
     plateau: np.ndarray
     edge: np.ndarray
     no_edge: tuple[str, ...] = ()
+    converged: bool = True
+    reason: str = ""
 
     @property
     def title(self) -> str:
@@ -67,11 +77,6 @@ class PhaseDiagram:
             shown.append(f"η={self.layer:g}")
         return f"{self.model}, φ = {self.activation}, N → ∞: " + ", ".join(shown)
 
-    @property
-    def converged(self) -> bool:
-        """Always: what has no stationary state is a cell of the diagram, too."""
-        return True
-
     def table(self) -> str:
         """The edge as plain text."""
         rows = []
@@ -81,7 +86,7 @@ class PhaseDiagram:
         table = Table(("σ_b", "σ_w", "σ_b²", "σ_w²"), rows)
         unstable = int(np.isnan(self.lyapunov).sum())
         notes = [f"{unstable} of {self.lyapunov.size} cells have no stationary state"] if unstable else []
-        notes += self.no_edge
+        notes += [*self.no_edge, *([self.reason] if self.reason else [])]
         return Page((f"edge of chaos of {self.title}",), (table,), notes).text()
 
     def __str__(self) -> str:
@@ -163,6 +168,7 @@ def phase_diagram(
     address: str | None = None,
     activation: Activation | None = None,
     progress: bool = False,
+    time_limit: float | None = None,
 ) -> PhaseDiagram:
     """λ, C(0) and C(∞) over a grid of σ_w and σ_b, and the edge of chaos.
 
@@ -175,21 +181,26 @@ def phase_diagram(
         As for `edge_of_chaos`.
     executor, workers, address, progress
         As for `nnqft.compute`; a row of the grid is an item of work.
+    time_limit
+        Stop after so many seconds with the rows that were solved, as Ctrl-C does; ``converged`` is then False, and the
+        grid ends with the last of them.
 
     Raises
     ------
     InputError
         If the model has no activation or the grid makes no sense.
+    IntegrationError
+        If the time limit leaves no row.
     """
     network = network_of(theory, activation, adapting="a phase diagram")
     thickness = layer_depth(network, layer)
     weights, biases = axis("sigma_w", sigma_w), axis("sigma_b", sigma_b)
     rows = [Row(replace(network, sigma_b=bias), tuple(weights), thickness) for bias in biases]
-    found = []
-    with running(executor, workers, address) as place, progress_bar(progress, "solving", "rows") as report:
-        for row in place.map(solve_row, rows):
-            found.append(row)
-            report({"samples": len(found), "expected": len(rows), "error": math.inf})
+    seconds = None if time_limit is None else positive_number("time_limit", time_limit)
+    found, ended = _solved_in_time(rows, partial(running, executor, workers, address), progress, seconds)
+    if len(found) < len(biases):
+        ended = f"{ended}: {len(found)} of {len(biases)} rows, up to σ_b = {biases[len(found) - 1]:g}"
+        biases = biases[: len(found)]
     planes = np.array([cells for cells, _ in found]).swapaxes(0, 1)
     return PhaseDiagram(
         model=theory.model,
@@ -203,4 +214,29 @@ def phase_diagram(
         plateau=planes[2],
         edge=np.array([edge.sigma_w for _, edge in found]),
         no_edge=tuple(none_found(biases, [edge for _, edge in found])),
+        converged=not ended,
+        reason=ended,
     )
+
+
+def _solved_in_time(
+    rows: list[Row], place: Callable[[], AbstractContextManager[AbstractExecutor]], progress: bool, limit: float | None
+) -> tuple[list[tuple[np.ndarray, Edge]], str]:
+    """The rows that were solved, one at least, and why not all of them, if so."""
+    found: list[tuple[np.ndarray, Edge]] = []
+    try:
+        with place() as opened, progress_bar(progress, "solving", "rows") as report, limited(limit):
+            for row in opened.map(solve_row, rows):
+                found.append(row)
+                report({"samples": len(found), "expected": len(rows), "error": math.inf})
+                if len(found) < len(rows):
+                    tick()
+    except KeyboardInterrupt:
+        if not found:
+            raise
+        return found, "interrupted"
+    except OutOfTime:
+        if not found:
+            raise IntegrationError(f"{limit_line(limit)} before a row was solved") from None
+        return found, limit_line(limit)
+    return found, ""

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
 from nnqft import InputError
+from nnqft.show.watch import OutOfTime, tick
 from nnqft_plugins.networks.adaptation import correlator_amplitudes, response_amplitudes
 from nnqft_plugins.networks.meanfield.gaussian import hermite, homogeneous, jumps, overlap
 from nnqft_plugins.networks.meanfield.kernel import kernel
@@ -77,9 +78,15 @@ def solve_rest(network: Network, horizon: float, rtol: float) -> TimeGrid:
         )
     settled = max(1e-3 * rtol, 1e-13)
     coarse, best = _picard(network, horizon, steps, None, settled), None
+    solved: TimeGrid | None = None
     while True:
         steps *= 2
-        fine = _picard(network, horizon, steps, coarse, settled)
+        try:
+            fine = _picard(network, horizon, steps, coarse, settled)
+        except OutOfTime:
+            if solved is None or not np.isfinite(solved.error):
+                raise
+            return solved
         extrapolated = fine[::2, ::2] + (fine[::2, ::2] - coarse) / 3
         times = np.linspace(0.0, horizon, len(extrapolated))
         C = white(network, times[:, None], times) + extrapolated
@@ -94,8 +101,9 @@ def solve_rest(network: Network, horizon: float, rtol: float) -> TimeGrid:
             error = float(np.abs(extrapolated[::2, ::2] - best).max() / gained + between)
             error += _left_out(network, C, float(times[1]), settled)
         best, coarse = extrapolated, fine
+        solved = TimeGrid(times, C, best, error)
         if error <= rtol * np.abs(C).max() or 2 * steps > MAX_STEPS:
-            return TimeGrid(times, C, best, error)
+            return solved
 
 
 def _picard(network: Network, horizon: float, steps: int, guess: np.ndarray | None, settled: float) -> np.ndarray:
@@ -110,6 +118,7 @@ def _picard(network: Network, horizon: float, steps: int, guess: np.ndarray | No
         coarse = np.linspace(0.0, horizon, len(guess))
         D = RectBivariateSpline(coarse, coarse, guess, kx=1, ky=1)(t, t)
     for _ in range(_SWEEPS):
+        tick("solving at infinite width")
         with np.errstate(all="ignore"):
             C = noise + D
             source = network.sigma_w**2 * _phi_phi(network, C, settled) + drive

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import Activation, InputError, Theory, finite_number, short
-from nnqft.checks import one_line_keywords
+from nnqft import Activation, InputError, IntegrationError, Theory, finite_number, short
+from nnqft.checks import one_line_keywords, positive_number
+from nnqft.show.watch import OutOfTime, limit_line, tick
+from nnqft.show.watch import time_limit as limited
 from nnqft.threads import one_thread
 from nnqft_plugins.networks.meanfield.adapting import solve_adapting
 from nnqft_plugins.networks.meanfield.driven import solve_driven
@@ -30,6 +32,7 @@ def solve(
     horizon: float | None = None,
     rtol: float | None = None,
     activation: Activation | None = None,
+    time_limit: float | None = None,
 ) -> MeanField:
     """Solve the dynamic mean-field equation, (γ² − ∂_τ²) C = κδ + σ_w² ⟨φφ⟩_C + σ_b² + input, or its form from rest.
 
@@ -46,6 +49,9 @@ def solve(
         moves, 1e-4 from rest. The error that was reached is the result's.
     activation
         Instead of the model's own.
+    time_limit
+        In seconds. From rest the finest grid that was solved by then is taken, with its error; else there is nothing to
+        be had before the end.
 
     Returns
     -------
@@ -55,6 +61,8 @@ def solve(
     ------
     InputError
         If the model has no activation, there is no stationary solution, or C grows beyond all bounds.
+    IntegrationError
+        If the time limit leaves no solution.
 
     Notes
     -----
@@ -70,10 +78,16 @@ def solve(
     if not network.stationary and tau is not None:
         raise InputError("tau needs a stationary start; from rest write horizon=… and then correlator(t, s)")
     end = 10 / network.gamma if horizon is None else _between("horizon", horizon, 1e-6, 1e6)
-    with one_thread():  # the matrices are small, and threads would get into each other's way
-        if network.stationary:
-            return _stationary(theory, network, tau, accuracy)
-        return (_layers_from_start if network.layered else _from_rest)(theory, network, end, accuracy)
+    seconds = None if time_limit is None else positive_number("time_limit", time_limit)
+    try:
+        with one_thread(), limited(seconds):  # the matrices are small, and threads would get into each other's way
+            if network.stationary:
+                return _stationary(theory, network, tau, accuracy)
+            return (_layers_from_start if network.layered else _from_rest)(theory, network, end, accuracy)
+    except OutOfTime:
+        if seconds is None:
+            raise  # it is that of the caller
+        raise IntegrationError(f"{limit_line(seconds)} before there was a solution") from None
 
 
 def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> MeanField:
@@ -99,6 +113,7 @@ def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> 
 
 
 def _curve(network: Network, accuracy: float) -> Curve:
+    tick("solving at infinite width")
     if network.layered:
         return layered_curve(network)
     if network.adaptation is not None:

@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.linalg import expm
 
+from nnqft.show.watch import tick
 from nnqft_plugins.networks.adaptation import Adaptation
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Measured, NetworkBatch
@@ -97,6 +98,7 @@ def adapting_batch(batch: NetworkBatch) -> Measured:
     now, input_now = 0.0, drive.value()
     with np.errstate(all="ignore"):
         for column, moment in enumerate(schedule.moments):
+            tick()
             pairs = max(1, math.ceil((moment - now) / (2 * ensemble.step) - 1e-9)) if moment > now else 0
             for _ in range(pairs):
                 how = ensemble.scheme, network.gamma, unit, network.kappa

@@ -21,6 +21,7 @@ from nnqft.cli.options import (
     Seed,
     Start,
     Tau,
+    TimeLimit,
     Times,
     parse_parameters,
     parse_times,
@@ -57,6 +58,7 @@ def simulate(
     window: Annotated[float | None, _length("Time over which a stationary path is measured.")] = None,
     kernel: Annotated[bool, Parameter(negative=(), group=OUTPUT, help="The variance of (1/N) Σ h h, too.")] = False,
     seed: Seed = 0,
+    time_limit: TimeLimit = None,
     place: Place = Place(),
     dry_run: DryRun = False,
     output: Output = Output(),
@@ -73,7 +75,8 @@ def simulate(
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
     asked: dict[str, Any] = {
         "observable": observable, "networks": networks, "rtol": rtol, "method": method, "step": step, "layer": layer,
-        "burn": burn, "window": window, "kernel": kernel, "seed": seed, **parse_times(tau, times), **place.options,
+        "burn": burn, "window": window, "kernel": kernel, "seed": seed, "time_limit": time_limit,
+        **parse_times(tau, times), **place.options,
     }  # fmt: skip
     if dry_run:
         print(forecast_simulation(theory, **asked))

@@ -10,21 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from nnqft import AbstractExecutor, Activation, InputError, Theory
+from nnqft import AbstractExecutor, Activation, InputError, IntegrationError, Theory
 from nnqft.checks import one_line_keywords
 from nnqft.host import running
+from nnqft.show import watch
 from nnqft.show.progress import progress_bar
 from nnqft.stages.times import check_times
-from nnqft.threads import one_thread
 from nnqft_plugins.networks.network import network_of
-from nnqft_plugins.networks.simulation.adapting import adapting_batch
+from nnqft_plugins.networks.simulation.batches import run_batch
 from nnqft_plugins.networks.simulation.choices import choose
 from nnqft_plugins.networks.simulation.findings import findings
 from nnqft_plugins.networks.simulation.goal import Goal
-from nnqft_plugins.networks.simulation.layers import layer_batch
-from nnqft_plugins.networks.simulation.linear import linear_batch
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch, concatenate
-from nnqft_plugins.networks.simulation.paths import ORDER, path_batch
+from nnqft_plugins.networks.simulation.paths import ORDER
 from nnqft_plugins.networks.simulation.pilot import pilot_of
 from nnqft_plugins.networks.simulation.result import Simulation
 from nnqft_plugins.networks.simulation.schedule import Schedule
@@ -32,7 +30,6 @@ from nnqft_plugins.networks.simulation.statistics import Summary, summarise
 
 _FIRST = 64
 """Units before the first look at the error, at least."""
-
 
 Report = Callable[[dict[str, Any]], None]
 """Takes how far a run has come, for a progress bar."""
@@ -59,6 +56,7 @@ def simulate(
     seed: int = 0,
     progress: bool = False,
     activation: Activation | None = None,
+    time_limit: float | None = None,
 ) -> Simulation:
     """Average (1/N) Σ_i h_i(t) h_i(s) over simulated networks with the parameters of a theory.
 
@@ -95,26 +93,28 @@ def simulate(
         Show a progress bar on stderr.
     activation
         Instead of the model's own.
+    time_limit
+        Stop after so many seconds with the networks that were drawn.
 
     Returns
     -------
     Simulation
-        Ctrl-C ends it early, with what there is.
+        Ctrl-C and the time limit end it early, with what there is.
 
     Raises
     ------
     InputError
         If something makes no sense, or fewer than two networks could be used.
-    ExecutorError
-        If the executor cannot be reached.
+    ExecutorError, IntegrationError
+        If the executor cannot be reached, or the time limit leaves no two networks.
     """
     began = time.monotonic()
     network = network_of(theory, activation)
-    goal = Goal.checked(networks, rtol)
+    goal = Goal.checked(networks, rtol, time_limit)
     pairs = check_times(theory, 2, times, tau)
     ensemble = choose(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
-    bar = progress_bar(progress, "first networks", "networks")
-    with running(executor, workers, address) as opened, bar as report:
+    bar, limit = progress_bar(progress, "first networks", "networks"), watch.time_limit(goal.seconds)
+    with running(executor, workers, address) as opened, bar as report, limit:
         run = _run(opened, ensemble, goal, report, fixed=step is not None or layer is not None)
     if run.summary is None and not run.discarded:
         raise InputError(f"networks={goal.networks} are too few for an error; write networks=4 or more")
@@ -171,20 +171,16 @@ class Run:
         return self.measured.discarded
 
 
-def run_batch(batch: NetworkBatch) -> Measured:
-    """One item of work, on one thread, so that its bits do not depend on the machine's cores."""
-    with one_thread():
-        if batch.ensemble.scheme == "exact":
-            return linear_batch(batch)
-        if batch.ensemble.network.adaptation is not None:
-            return adapting_batch(batch)
-        return layer_batch(batch) if batch.ensemble.scheme == "layers" else path_batch(batch)
-
-
 def _run(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report, *, fixed: bool) -> Run:
     """Draw networks in growing rounds until the goal is met; halve a step that spoils it."""
+    run: Run | None = None
     while True:
-        run = rounds(executor, ensemble, goal, report)
+        try:
+            run = rounds(executor, ensemble, goal, report)
+        except watch.OutOfTime:
+            if run is None:
+                raise IntegrationError(f"{watch.limit_line(goal.seconds)} before there were two networks") from None
+            return replace(run, reason=watch.limit_line(goal.seconds))  # steps are too long, as their error says
         if run.reason != "step too long" or fixed or ensemble.step < 1e-4 / ensemble.network.gamma:
             return run
         ensemble = replace(ensemble, step=ensemble.step / 2)
@@ -197,8 +193,8 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
     most = math.ceil(goal.networks / members)
     parts: list[Measured] = []
     done, number, wanted = 0, 0, most if goal.rtol is None else min(most, first_round(ensemble, goal) // members)
-    summary, excess, interrupted = None, math.inf, False
-    while done < wanted and not interrupted:
+    summary, excess, ended = None, math.inf, ""
+    while done < wanted and not ended:
         batches = []
         while done < wanted:
             units = min(size, most - done)
@@ -209,8 +205,11 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
                 parts.append(part)
                 seen = sum(len(p.members) for p in parts) * members
                 report({"samples": seen, "expected": wanted * members, "error": excess})
+                watch.tick()
         except KeyboardInterrupt:
-            interrupted = True
+            ended = "interrupted"
+        except watch.OutOfTime:
+            ended = watch.limit_line(goal.seconds)
         summary = _summary(ensemble, parts)
         if goal.rtol is None or summary is None:
             continue
@@ -218,17 +217,17 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
         if excess <= 1.0:
             break
         allowed = goal.rtol * np.abs(summary.mean)
-        if ensemble.step and ensemble.refined and (np.abs(summary.change) > 0.7 * allowed).any():
+        if not ended and ensemble.step and ensemble.refined and (np.abs(summary.change) > 0.7 * allowed).any():
             return Run(ensemble, concatenate(parts), summary, False, "step too long")
         noise = np.diagonal(summary.cov) / np.maximum(allowed**2 - summary.change**2, 1e-300)
         wanted = min(most, max(done + 1, math.ceil(done * min(1.1 * float(noise.max()), 8.0))))
-    if not parts:
-        raise KeyboardInterrupt
+    if not parts or (ended and summary is None):
+        raise KeyboardInterrupt if ended == "interrupted" else watch.OutOfTime
     if goal.rtol is None:
-        converged, reason = not interrupted, "all networks done"
+        converged, reason = not ended, "all networks done"
     else:
         converged, reason = excess <= 1.0, f"error {excess:.2g} of what rtol={goal.rtol:g} allows"
-    return Run(ensemble, concatenate(parts), summary, converged, "interrupted" if interrupted else reason)
+    return Run(ensemble, concatenate(parts), summary, converged, reason if converged else ended or reason)
 
 
 def first_round(ensemble: Ensemble, goal: Goal) -> int:

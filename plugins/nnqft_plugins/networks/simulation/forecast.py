@@ -47,6 +47,7 @@ def forecast_simulation(
     seed: int = 0,
     progress: bool = False,
     activation: Activation | None = None,
+    time_limit: float | None = None,
 ) -> str:
     """What `simulate` would do with these arguments, as plain text: method, steps, networks, seconds.
 
@@ -58,7 +59,7 @@ def forecast_simulation(
     InputError
         As `simulate` would.
     """
-    network, goal = network_of(theory, activation), Goal.checked(networks, rtol)
+    network, goal = network_of(theory, activation), Goal.checked(networks, rtol, time_limit)
     pairs = check_times(theory, 2, times, tau)
     ensemble = choose(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
     with running(executor, workers, address) as place:

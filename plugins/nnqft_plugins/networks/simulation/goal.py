@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import InputError, finite_number, short, whole_number
+from nnqft.checks import positive_number
 from nnqft_plugins.networks.simulation.statistics import Summary
 
 MOST_NETWORKS = 10_000_000
@@ -16,20 +17,22 @@ MOST_NETWORKS = 10_000_000
 
 @dataclass(frozen=True)
 class Goal:
-    """When a simulation stops: so many networks, or an error small enough."""
+    """When a simulation stops: so many networks, an error small enough, or so many seconds."""
 
     networks: int
     rtol: float | None
+    seconds: float | None = None
 
     @classmethod
-    def checked(cls, networks: Any, rtol: Any) -> Goal:
-        """The goal that the user's `networks` and `rtol` stand for; InputError if they make no sense."""
+    def checked(cls, networks: Any, rtol: Any, time_limit: Any = None) -> Goal:
+        """The goal that the user's arguments stand for; InputError if they make no sense."""
         if networks is None and rtol is None:
             raise InputError("no target: wanted networks or rtol, write for example networks=1000 or rtol=1e-2")
         if rtol is not None and not 0.0 < finite_number("rtol", rtol) < 1.0:
             raise InputError(f"rtol={short(rtol)}: wanted a number between 0 and 1, write for example rtol=1e-2")
         most = MOST_NETWORKS if networks is None else whole_number("networks", networks, 2)
-        return cls(most, None if rtol is None else float(rtol))
+        seconds = None if time_limit is None else positive_number("time_limit", time_limit)
+        return cls(most, None if rtol is None else float(rtol), seconds)
 
     def excess(self, summary: Summary) -> float:
         """Largest error over what is allowed; inf without a relative target."""

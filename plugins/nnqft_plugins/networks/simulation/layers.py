@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from nnqft.show.watch import tick
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Measured, NetworkBatch
 from nnqft_plugins.networks.simulation.schedule import Schedule, drift, kernels
@@ -25,6 +26,7 @@ def layer_batch(batch: NetworkBatch) -> Measured:
     now = 0.0
     with np.errstate(all="ignore"):
         for column, moment in enumerate(schedule.moments):
+            tick()
             for length in _thicknesses(ensemble.refined, ensemble.step, moment - now):
                 first = rng.standard_normal(shape)
                 fine = layer(network, fine, length, first, ensemble.refined)

@@ -15,6 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from nnqft.show.watch import tick
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Measured, NetworkBatch
 from nnqft_plugins.networks.simulation.schedule import Schedule, drift, kernels
@@ -103,6 +104,7 @@ def path_batch(batch: NetworkBatch) -> Measured:
         for column, moment in enumerate(schedule.moments):
             pairs = max(1, math.ceil((moment - now) / (2 * ensemble.step) - 1e-9)) if moment > now else 0
             for _ in range(pairs):
+                tick()
                 half = step_of(ensemble.scheme, network.gamma, network.kappa, (moment - now) / (2 * pairs))
                 exact = step_of("heun", network.gamma, network.kappa, half.length)
                 first, second = rng.standard_normal((2, *shape))

@@ -13,6 +13,7 @@ from nnqft import InputError
 from nnqft.checks import one_line_keywords
 from nnqft.errors import one_line
 from nnqft.files import read_json, to_plain, write_json
+from nnqft.integrals.estimate_data import cov_from, cov_to_data
 from nnqft.show.chart import Chart, Curve
 from nnqft.show.numbers import parameter_line, parameter_title, spread, value_with_error
 from nnqft.show.page import Page, Table, outcome_line
@@ -155,7 +156,7 @@ class Simulation:
     def to_data(self) -> dict[str, Any]:
         """Everything but `units` as JSON values."""
         data = {name: value for name, value in vars(self).items() if name != "units"}
-        return {"kind": "simulation", **to_plain(data)}
+        return {"kind": "simulation", **to_plain(data | {"cov": cov_to_data(self.cov)})}
 
 
 @one_line_keywords
@@ -170,8 +171,9 @@ def load(path: str | os.PathLike[str]) -> Simulation:
     data = read_json(path, "simulation")
     del data["kind"]
     data.pop("format", None)
-    arrays = ("times", "mean", "cov", "discretisation", "kernel", "kernel_error")
+    arrays = ("times", "mean", "discretisation", "kernel", "kernel_error")
     try:
+        data["cov"] = np.array(cov_from(data["cov"], len(data["mean"])))
         data |= {name: np.array(data[name], dtype=float) for name in arrays}
         data["notes"] = tuple(data["notes"])
         data["parameters"] = {name: _tuples(value) for name, value in data["parameters"].items()}

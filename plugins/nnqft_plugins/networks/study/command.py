@@ -12,7 +12,10 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from nnqft import InputError
-from nnqft.cli.options import ACCURACY, OUTPUT, QUESTION, WHOLE, ManyPlaces, Place, Seed, parse_numbers
+from nnqft.checks import positive_number
+from nnqft.cli.options import ACCURACY, OUTPUT, QUESTION, WHOLE, ManyPlaces, Place, Seed, TimeLimit, parse_numbers
+from nnqft.show.watch import OutOfTime, limit_line, tick
+from nnqft.show.watch import time_limit as limited
 from nnqft.writing import file_path, write_file
 from nnqft_plugins.networks.study.cells import Cell, Store, run_all
 from nnqft_plugins.networks.study.plan import Settings, all_cells
@@ -43,6 +46,7 @@ def run_test_it(
         float, Parameter(group=QUESTION, help="T: when networks from rest are looked at, T of the formula.")
     ] = 10.0,
     seed: Seed = 0,
+    time_limit: TimeLimit = None,
     place: ManyPlaces = ManyPlaces(),
 ) -> int:
     """How big is O(1)? How big is O(1/N)? Loop-corrected ξ and simulated networks, side by side.
@@ -62,9 +66,14 @@ def run_test_it(
         horizon=_positive("horizon", horizon), seed=seed,
     )  # fmt: skip
     out = file_path("out", out)
+    seconds = None if time_limit is None else positive_number("time_limit", time_limit)
     _make_folder(out)
     try:
-        data = _run(settings, out, place)
+        with limited(seconds):
+            data = _run(settings, out, place)
+    except OutOfTime:
+        print(f"nnqft: {limit_line(seconds)}; the same command goes on from here", file=sys.stderr)
+        return 3
     except KeyboardInterrupt:
         print("nnqft: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
@@ -94,6 +103,7 @@ def _run(settings: Settings, out: Path, place: Place) -> dict[Cell, dict[str, An
         said = "was there" if was_there else f"{record['seconds']:.1f} s"
         elapsed = time.monotonic() - began
         print(f"{len(data):>3}/{len(cells)}  {elapsed:6.0f} s  {cell.name}: {said}", file=sys.stderr, flush=True)
+        tick()
     return data
 
 
