@@ -11,21 +11,29 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.polynomial.polynomial import polyval
 
-from nnqft import Activation
-from nnqft_plugins.networks.meanfield.gaussian import hermite, homogeneous, jumps, panels_of
-from nnqft_plugins.networks.meanfield.panels import NODES, TO_LEGENDRE, WEIGHTS, resolve
-from nnqft_plugins.networks.meanfield.two_gaussians import Plane
+from nnqft import Activation, InputError
+from nnqft_plugins.networks.meanfield.gaussian import hermite, homogeneous, jumps, panels_of, wave
+from nnqft_plugins.networks.meanfield.panels import NODES, TO_LEGENDRE, WEIGHTS
+from nnqft_plugins.networks.meanfield.two_gaussians import MOST_PANELS, Differences
 
-_TABLE = 3e-11
-"""Last coefficients of D/s^p on a panel of θ, over its largest value: so far what tables leave out is below 1e-11."""
+_TABLE = 3e-12
+"""Last coefficients of D/s^p on a panel of θ, over its largest value there."""
 _SERIES = 1e-11
 """What a Hermite series may leave out, relative to ⟨f²⟩."""
+
+
+_SHORT_WAVES = 50.0
+"""Variance beyond which the Hermite series of a sine is long."""
+_LEAST = 1e-6
+"""Width of a panel of θ that is not halved any more; of a φ steeper than any line a thousandth of it."""
+_SMALL = math.pi / 2 * np.array([2.0**-17, 2.0**-16])
+"""θ at which the power of D is found."""
 
 
 class Kernel(ABC):
@@ -90,33 +98,19 @@ class Series(Kernel):
 class Branch:
     """D/s^p as polynomials on panels of θ ≤ π/2; and ∫ D sin θ dθ over the panels before each."""
 
-    power: int
+    power: float
     edges: np.ndarray
     series: np.ndarray
     before: np.ndarray
-    left: float
 
     @classmethod
-    def of(cls, function: Callable[[float], float], power: int, edges: np.ndarray) -> Branch:
-        """Of a function of θ, on panels fine enough for it."""
-
-        def over_power(theta: np.ndarray) -> np.ndarray:
-            return np.array([function(t) / math.sin(t / 2) ** power for t in theta.ravel()]).reshape(theta.shape)
-
-        memory: dict[float, np.ndarray] = {}
-
-        def remembered(theta: np.ndarray) -> np.ndarray:
-            rows = over_power(theta)
-            memory.update(zip(theta[:, 0].tolist(), rows, strict=True))
-            return rows
-
-        edges, _, left = resolve(remembered, edges, tolerance=_TABLE, least=2e-4)
-        firsts = edges[:-1] + np.diff(edges) / 2 * (NODES[0] + 1)
-        keys = np.array(list(memory))
-        values = np.array([memory[float(keys[np.argmin(np.abs(keys - first))])] for first in firsts])
+    def of(cls, function: Callable[[np.ndarray], np.ndarray], power: float, edges: np.ndarray) -> Branch:
+        """Of D as a function of θ, on panels that are fine enough for it."""
         theta = edges[:-1, None] + np.diff(edges)[:, None] / 2 * (NODES + 1)
-        pieces = values * np.sin(theta / 2) ** power * np.sin(theta) @ WEIGHTS * np.diff(edges) / 2
-        return cls(power, edges, values @ TO_LEGENDRE, np.concatenate([[0.0], np.cumsum(pieces)]), left)
+        values = function(theta)
+        pieces = values * np.sin(theta) @ WEIGHTS * np.diff(edges) / 2
+        series = values / np.sin(theta / 2) ** power @ TO_LEGENDRE
+        return cls(power, edges, series, np.concatenate([[0.0], np.cumsum(pieces)]))
 
     def at(self, theta: np.ndarray, derivative: int = 0) -> np.ndarray:
         """D/s^p, or its derivative."""
@@ -140,72 +134,135 @@ class Branch:
 
 
 class Table(Kernel):
-    """By D/s^p on panels of θ, at v = `scale` of another variance for a homogeneous φ."""
+    """By D/s^p of the even and of the odd part of φ, on panels of θ."""
 
     def __init__(self, activation: Activation, variance: float) -> None:
         self.variance = variance
         panels = panels_of(activation.value, variance, activation.kinks)
+        if len(panels.edges) > MOST_PANELS:
+            raise InputError(
+                f"φ = {activation.name} turns too often at variance {variance:.3g} for averages; write a smaller sigma_w"
+            )
         self.square = float((panels.weight * panels.value**2).sum()) if panels.finite else math.inf
-        self.power = 1 if jumps(activation) else 2
-        self._plane = Plane(activation, (variance, variance), (panels, panels))
-        self._steep = not activation.kinks
-        finite = math.isfinite(self.square)
-        self.error = 1e-12 + 20 * panels.error + (self._near.left if finite else math.inf)
-        self.edges = self._near.edges if finite else np.array([0.0, math.pi / 2])
+        self.error, self.edges = math.inf, np.array([0.0, math.pi / 2])
+        if not math.isfinite(self.square):
+            return
+        differences = Differences(activation, variance, panels)
+        power, least = self._power(activation, differences)
+        edges = [math.pi / 2 * 0.5**n for n in range(41) if not n or 0.5**n * math.sqrt(variance) > 1]
+        edges, left = _resolved(differences, power, np.unique([0.0, *edges]), least)
+        even, odd = (Branch.of(partial(differences, part=n), power, edges) for n in (0, 1))
+        self._parts = even, odd
+        mirrored = panels_of(lambda h: activation.value(h) * activation.value(-h), variance, _both(activation.kinks))
+        self._opposite = float((mirrored.weight * mirrored.value).sum())
+        self.edges = edges
+        self.error = 1e-12 + 20 * panels.error + differences.error + left / self.square
 
-    def _difference(self, theta: float) -> float:
-        return self._plane.average(theta, lambda f, g: (f - g) ** 2 / 2, half=True)[0]
+    @staticmethod
+    def _power(activation: Activation, differences: Differences) -> tuple[float, float]:
+        """p of D ~ s^p, and the least width of a panel: of kinks 2, of jumps 1, where |φ'| has no bound in between."""
+        if jumps(activation):
+            return 1.0, _LEAST
+        if activation.kinks:
+            near = differences(_SMALL)
+            power = math.log2(near[1] / near[0]) if near.all() else 2.0
+            if power < 1.98:
+                return power, 1e-3 * _LEAST
+        return 2.0, _LEAST
 
-    @cached_property
-    def _near(self) -> Branch:
-        """ρ ≥ 0."""
-        edges = [0.0, math.pi / 2]
-        if self._steep:
-            edges = [0.0, *(math.pi / 2 * 0.5**n for n in range(40, -1, -1) if 0.5**n * math.sqrt(self.variance) > 1)]
-        return Branch.of(self._difference, self.power, np.unique([*edges, math.pi / 2]))
-
-    @cached_property
-    def _far(self) -> Branch:
-        """ρ < 0, as a function of π − θ."""
-        return Branch.of(lambda angle: self._difference(math.pi - angle), 0, np.array([0.0, math.pi / 2]))
-
-    def _on_branches(self, rho: np.ndarray, evaluate: Callable[[Branch, np.ndarray], np.ndarray]) -> np.ndarray:
-        """`evaluate` of the branch that each ρ is on, and of its angle there."""
+    def _sum(self, rho: np.ndarray, evaluate: Callable[[Branch, np.ndarray], np.ndarray]) -> np.ndarray:
+        """`evaluate` of the even and the odd part at the angle of |ρ|, the odd one with the sign of ρ."""
         rho = np.asarray(rho, dtype=float)
         angle = np.arccos(np.clip(np.abs(rho), 0.0, 1.0))
-        near = evaluate(self._near, angle)
-        return near if (rho >= 0).all() else np.where(rho >= 0, near, evaluate(self._far, angle))
+        even, odd = (evaluate(part, angle) for part in self._parts)
+        return even + np.where(rho >= 0, odd, -odd)
 
     def __call__(self, rho: np.ndarray) -> np.ndarray:
         """⟨φφ⟩ at each ρ."""
-        return self.square - self._on_branches(rho, lambda b, t: b.at(t) * np.sin(t / 2) ** b.power)
+        rho = np.asarray(rho, dtype=float)
+        at_end = np.where(rho >= 0, self.square, self._opposite)
+        return at_end - self._sum(rho, lambda b, t: b.at(t) * np.sin(t / 2) ** b.power)
 
     def slope(self, rho: np.ndarray) -> np.ndarray:
-        """d⟨φφ⟩/dρ at each ρ; inf at ρ = 1 for a φ that jumps."""
+        """d⟨φφ⟩/dρ at each ρ; inf at ρ = 1 for a φ that jumps or is steeper than any line."""
+        rho = np.asarray(rho, dtype=float)
+        sign = np.where(rho >= 0, 1.0, -1.0)
 
         def value(branch: Branch, theta: np.ndarray) -> np.ndarray:
             s, c = np.sin(theta / 2), np.cos(theta / 2)
-            if not branch.power:
-                return -branch.at(theta, 1) / np.maximum(2 * s * c, 1e-8)
             first = branch.at(theta) * (s ** (branch.power - 2) * branch.power / 4)
-            return first + s ** (branch.power - 1) * branch.at(theta, 1) / (2 * c)
+            return np.where(branch.series.any(), first + s ** (branch.power - 1) * branch.at(theta, 1) / (2 * c), 0.0)
 
-        with np.errstate(divide="ignore"):
-            return self._on_branches(rho, value)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return sign * self._sum(rho, value)
 
     def above(self, rho: np.ndarray) -> np.ndarray:
         """∫_ρ^1 ⟨φφ⟩ dρ."""
         rho = np.asarray(rho, dtype=float)
-        part = self._on_branches(rho, lambda b, t: b.integral(t))
-        if (rho < 0).any():
-            part = np.where(rho < 0, self._near.before[-1] + self._far.before[-1] - part, part)
-        return self.square * (1 - rho) - part
+        even, odd = self._parts
+        below = self.square * (1 - np.abs(rho)) - self._sum(np.abs(rho), lambda b, t: b.integral(t))
+        if not (rho < 0).any():
+            return below
+        angle = np.arccos(np.clip(np.abs(rho), 0.0, 1.0))
+        between = self._opposite * np.abs(rho)
+        between -= even.before[-1] - even.integral(angle) - odd.before[-1] + odd.integral(angle)
+        return np.where(rho < 0, self.square - even.before[-1] - odd.before[-1] + between, below)
+
+
+def _resolved(differences: Differences, power: float, edges: np.ndarray, least: float) -> tuple[np.ndarray, float]:
+    """Edges of panels of θ on which D/s^p of both parts is a polynomial, and the largest part of D that is not."""
+    done, error = [], 0.0
+    left, right = edges[:-1], edges[1:]
+    while len(left):
+        half = (right - left)[:, None] / 2
+        theta = left[:, None] + half * (NODES + 1)
+        parts = np.stack([differences(theta, part) for part in (0, 1)]) / np.sin(theta / 2) ** power
+        rest = np.abs(parts @ TO_LEGENDRE[:, -2:]).max(axis=(0, 2))
+        split = (rest > _TABLE * parts.sum(axis=0).max(axis=1)) & (half[:, 0] > least)
+        error = max(error, float((rest * np.sin(right / 2) ** power)[~split].max(initial=0.0)))
+        done.append(left[~split])
+        middle = (left[split] + right[split]) / 2
+        left, right = np.concatenate([left[split], middle]), np.concatenate([middle, right[split]])
+    return np.append(np.sort(np.concatenate(done)), edges[-1]), 4 * error
+
+
+def _both(kinks: tuple[float, ...]) -> tuple[float, ...]:
+    return (*kinks, *(-k for k in kinks))
+
+
+class Waves(Kernel):
+    """That of the sine and the cosine, ½[e^{−v(1−ρ)} ± e^{−v(1+ρ)}]."""
+
+    def __init__(self, variance: float, sign: float) -> None:
+        self.variance, self.sign = variance, sign
+        self.square, self.error = float((1 + sign * math.exp(-2 * variance)) / 2), 1e-15
+        octaves = [math.pi / 2 * 0.5**n for n in range(41) if not n or 0.5**n * math.sqrt(variance) > 1]
+        self.edges = np.unique([0.0, *octaves])
+
+    def _both(self, rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rho = np.asarray(rho, dtype=float)
+        return np.exp(-self.variance * (1 - rho)), self.sign * np.exp(-self.variance * (1 + rho))
+
+    def __call__(self, rho: np.ndarray) -> np.ndarray:
+        """⟨φφ⟩ at each ρ."""
+        near, far = self._both(rho)
+        return (near + far) / 2
+
+    def slope(self, rho: np.ndarray) -> np.ndarray:
+        """d⟨φφ⟩/dρ at each ρ."""
+        near, far = self._both(rho)
+        return self.variance * (near - far) / 2
+
+    def above(self, rho: np.ndarray) -> np.ndarray:
+        """∫_ρ^1 ⟨φφ⟩ dρ."""
+        near, far = self._both(rho)
+        return (1 - near + far - self.sign * math.exp(-2 * self.variance)) / (2 * self.variance)
 
 
 class Scaled(Kernel):
     """That of a homogeneous φ, φ(a h) = a^k φ(h) for a > 0, from the table at variance 1."""
 
-    def __init__(self, table: Table, variance: float, degree: int) -> None:
+    def __init__(self, table: Table, variance: float, degree: float) -> None:
         self.table, self.variance, self.factor = table, variance, variance**degree
         self.square, self.error, self.edges = self.factor * table.square, table.error, table.edges
 
@@ -229,9 +286,14 @@ def rough_series(activation: Activation, variance: float, accuracy: float = 1e-1
 
 
 def kernel(activation: Activation, variance: float, accuracy: float = 1e-13) -> Kernel:
-    """⟨φφ⟩ at one variance, by the Hermite series where it converges, else by a table.
+    """⟨φφ⟩ at one variance, by the Hermite series where it converges, else by a closed form or a table.
 
     What it leaves out is below the larger of `accuracy` and 1e-11 of ⟨φ²⟩; `Kernel.error` says how much.
+
+    Raises
+    ------
+    InputError
+        If φ has more waves there than can be followed.
     """
     try:
         return _kernel(activation, float(variance), accuracy)
@@ -241,6 +303,9 @@ def kernel(activation: Activation, variance: float, accuracy: float = 1e-13) -> 
 
 @lru_cache(maxsize=64)
 def _kernel(activation: Activation, variance: float, accuracy: float) -> Kernel:
+    sign = wave(activation.value)
+    if sign is not None and variance > _SHORT_WAVES:
+        return Waves(variance, sign)
     degree = homogeneous(activation.value, activation.kinks)
     if degree is not None:
         return Scaled(_unit_table(activation), variance, degree)
