@@ -34,10 +34,10 @@ def largest_exponent(network: Network, curve: Curve, accuracy: float = 1e-10) ->
     if curve.end == 0.0:
         return _exponent(gamma, gamma**2 - gain(network, curve.variance)), 0.0
     potential = _potential(network, curve)
-    # The potential is flat beyond the place where C has almost reached its plateau. It may vary on the scale of 1/γ
-    # at first and much more slowly later: each element is twice as long as all before it.
+    # The potential is flat beyond the place where C has almost reached its plateau. It may vary fast at first, on the
+    # scale of 1/γ or, of a steep φ, far below it, and much more slowly later: each element is as long as all before it.
     length = 0.6 * curve.end
-    doublings = max(0, math.ceil(math.log2(length * gamma)) - 1)
+    doublings = max(0, math.ceil(math.log2(length / _first_scale(potential, length, gamma))))
     ends = np.concatenate([[0.0], length * 0.5 ** np.arange(doublings, -1, -1)])
     value = error = math.inf
     for nodes in (8, 12, 18, 27, 40):
@@ -46,6 +46,14 @@ def largest_exponent(network: Network, curve: Curve, accuracy: float = 1e-10) ->
         if error < accuracy * gamma:
             break
     return value, error
+
+
+def _first_scale(potential: Callable[[np.ndarray], np.ndarray], length: float, gamma: float) -> float:
+    """2/γ, or where the potential has risen by a tenth of its depth, if that is earlier."""
+    tau = length * 0.5 ** np.arange(60.0)
+    depth = potential(np.append(tau, [0.0, math.inf]))
+    risen = tau[depth[:-2] - depth[-2] > 0.1 * abs(depth[-1] - depth[-2])]
+    return min(2 / gamma, float(risen.min(initial=math.inf)))
 
 
 def _exponent(gamma: float, energy: float) -> float:
