@@ -20,7 +20,8 @@ from scipy.interpolate import CubicSpline
 
 from nnqft import InputError
 from nnqft_plugins.networks.adaptation import Adaptation, correlator_amplitudes
-from nnqft_plugins.networks.meanfield.kernel import Series, kernel
+from nnqft_plugins.networks.meanfield.kernel import kernel
+from nnqft_plugins.networks.meanfield.pairs import Series
 from nnqft_plugins.networks.meanfield.rest import driven
 from nnqft_plugins.networks.meanfield.stationary import Curve
 from nnqft_plugins.networks.network import Network

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nnqft import Activation, InputError
+from nnqft_plugins.networks.meanfield.kinds import has_slopes, homogeneous, wave
 from nnqft_plugins.networks.meanfield.panels import Panels, gaussian_panels
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -27,6 +28,8 @@ _RANGE = 14.0
 """Where a unit Gaussian times a power 28 is below rounding."""
 _NODES = (225, 449, 897, 1793)
 """Each has the nodes of the one before."""
+_DEGREE = 14
+"""Of polynomials whose squares are negligible beyond the range."""
 _SHIFT = 0.381966
 _AGREE = 3e-13
 _SMALLEST = 1e-170
@@ -65,12 +68,16 @@ def _functions(z: np.ndarray, orders: int) -> np.ndarray:
 
 
 def hermite(
-    function: Function, variance: np.ndarray, accuracy: float = 1e-13, kinks: Iterable[float] = ()
+    function: Function,
+    variance: np.ndarray,
+    accuracy: float = 1e-13,
+    kinks: Iterable[float] = (),
+    most: int = _MOST_ORDERS,
 ) -> tuple[np.ndarray, float]:
     """Coefficients b_r of f(√c z) for each variance c, shape (len(variance), orders).
 
     The order is raised until what is left of Σ b_r² = ⟨f²⟩ is below `accuracy`, or no more can be had; what is left
-    goes into the last coefficient, so that ⟨f(x)²⟩ is exact. Trailing zeros are cut.
+    goes into the last coefficient, so that ⟨f(x)²⟩ is exact. Trailing zeros are cut. On panels there are `most` orders.
 
     Returns
     -------
@@ -81,7 +88,7 @@ def hermite(
     kinks = tuple(kinks)
     left, b, square = np.inf, np.zeros((len(c), 1)), np.zeros(len(c))
     for nodes in () if kinks else _NODES:
-        if not _fine_enough(2 * _RANGE / (nodes - 1), c):
+        if not _fine_enough(2 * _RANGE / (nodes - 1), c, function):
             continue
         z, weights = _basis(nodes)
         with np.errstate(all="ignore"):
@@ -93,7 +100,7 @@ def hermite(
         if not np.isfinite(b).all() or left < accuracy:
             break
     if not left < accuracy:
-        b, square = _on_panels(function, c, kinks)
+        b, square = _on_panels(function, c, kinks, most)
         with np.errstate(all="ignore"):
             left = np.max(np.abs(square - (b**2).sum(axis=1)) / np.maximum(square, 1e-300)) if square.any() else 0.0
     with np.errstate(all="ignore"):
@@ -105,13 +112,13 @@ def hermite(
     return b, float(left) if np.isfinite(left) else np.inf
 
 
-def _on_panels(function: Function, c: np.ndarray, kinks: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _on_panels(function: Function, c: np.ndarray, kinks: tuple[float, ...], most: int) -> tuple[np.ndarray, np.ndarray]:
     """b and ⟨f²⟩, with as many orders as the panels resolve."""
     degree = homogeneous(function, kinks)
     if degree is not None:  # b of one variance is that of all
-        b, square = _many_orders(function, np.ones(1), kinks, _MOST_ORDERS)
+        b, square = _many_orders(function, np.ones(1), kinks, most)
         return c[:, None] ** (degree / 2) * b, c**degree * square
-    return _many_orders(function, c, kinks, _MOST_ORDERS if len(c) <= 8 else _MOST_ORDERS // 4)
+    return _many_orders(function, c, kinks, most if len(c) <= 8 else most // 4)
 
 
 def _many_orders(
@@ -134,28 +141,6 @@ def _many_orders(
         b[:, r] = np.add.reduceat(now, first)
         before, now = now, (z * now - math.sqrt(r) * before) / math.sqrt(r + 1)
     return b, squares
-
-
-def homogeneous(function: Function, kinks: tuple[float, ...]) -> float | None:
-    """k of a kinked f with f(a h) = a^k f(h) for a > 0, such as a root; None for any other."""
-    if kinks != (0.0,):
-        return None
-    h = np.array([-3.7, -1.3, -0.2, 0.2, 1.3, 3.7])
-    values, doubled = function(h), function(2 * h)
-    size = np.abs(values).max()
-    if not size or not np.isfinite(size):
-        return None
-    k = math.log2(np.abs(doubled).max() / size) if doubled.any() else 0.0
-    k = round(k) if abs(k - round(k)) < 1e-12 else k
-    far = [1e-6, 1e-3, 2.0, 1e3, 1e6]
-    known = all(np.abs(function(a * h) - a**k * values).max() <= 1e-13 * a**k * size for a in far)
-    return k if known else None
-
-
-def wave(function: Function) -> float | None:
-    """s with f(x) f(y) = ½[cos(x − y) + s cos(x + y)], −1 for the sine and 1 for the cosine; None for any other."""
-    inner = getattr(function, "function", function)
-    return {id(np.sin): -1.0, id(np.cos): 1.0}.get(id(inner))
 
 
 def _halved(panels: Panels, function: Function, variance: float, orders: int) -> Panels:
@@ -188,8 +173,10 @@ def overlap(b: np.ndarray, rho: np.ndarray) -> np.ndarray:
     return total
 
 
-def _fine_enough(spacing: float, variance: np.ndarray) -> bool:
-    """Can no feature of unit size in h hide between the nodes?"""
+def _fine_enough(spacing: float, variance: np.ndarray, function: Function) -> bool:
+    """Can no feature of unit size in h hide between the nodes? Polynomials have none."""
+    if 0 < len(getattr(function, "coefficients", ())) <= _DEGREE:
+        return True
     return spacing * float(np.sqrt(variance.max(initial=0.0))) <= 1
 
 
@@ -218,7 +205,7 @@ def average_of_square(function: Function, variance: np.ndarray, kinks: Iterable[
     kinks = tuple(kinks)
     flat = c.ravel()
     found, good = np.zeros(flat.shape), np.zeros(flat.shape, dtype=bool)
-    if not kinks and _fine_enough(2 * _RANGE / (_NODES[1] - 1), flat):
+    if not kinks and _fine_enough(2 * _RANGE / (_NODES[1] - 1), flat, function):
         z, weights = _grids()
         with np.errstate(all="ignore"):
             both = function(np.sqrt(flat)[:, None] * z) ** 2 @ weights
@@ -282,11 +269,11 @@ def moments_of_square(activation: Activation, variance: float, degree: int) -> t
 
 
 def slope_square(activation: Activation, variance: float) -> float:
-    """⟨φ'(x)²⟩ at one variance; inf for a φ that jumps.
+    """⟨φ'(x)²⟩ at one variance; inf for a φ that jumps, or as steep as a square root.
 
     Without a slope of its own φ is differentiated on its panels.
     """
-    if jumps(activation):
+    if not has_slopes(activation):
         return np.inf
     if (sign := wave(activation.value)) is not None:
         return (1 - sign * math.exp(-2 * variance)) / 2
@@ -295,14 +282,3 @@ def slope_square(activation: Activation, variance: float) -> float:
     v = max(variance, 1e-8)
     panels = panels_of(activation.value, v, activation.kinks)
     return float((panels.weight * panels.slopes(_scale(v)) ** 2).sum()) if panels.finite else np.inf
-
-
-@cache
-def jumps(activation: Activation) -> bool:
-    """Is there a place where φ itself jumps, not only a derivative?"""
-    for kink in activation.kinks:
-        gap = 1e-9 * max(1.0, abs(kink))
-        sides = activation.value(np.array([kink - 2 * gap, kink - gap, kink + gap, kink + 2 * gap]))
-        if abs(sides[2] - sides[1]) > 1e-6 + 1e3 * (abs(sides[1] - sides[0]) + abs(sides[3] - sides[2])):
-            return True
-    return False

@@ -1,287 +1,38 @@
-"""⟨φ(x) φ(y)⟩ of two Gaussians of one variance as a function of their correlation ρ: a Hermite series, or a table.
-
-Kinks, steps and steep places make the series converge slowly near ρ = 1, where the average is singular in ρ. In
-θ = arccos ρ it is smooth there: with ⟨φφ⟩ = ⟨φ²⟩ − D, D/s² for a continuous φ and D/s for one with jumps, s = sin(θ/2),
-are tabulated (Cho & Saul, arXiv:1112.3712, have closed forms for powers on one side).
-"""
+"""⟨φ(x) φ(y)⟩ of two Gaussians of one variance, by what is best for φ: a Hermite series, a closed form, or a table."""
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
-from numpy.polynomial import legendre
-from numpy.polynomial.polynomial import polyval
 
-from nnqft import Activation, InputError
-from nnqft_plugins.networks.meanfield.gaussian import hermite, homogeneous, jumps, panels_of, wave
-from nnqft_plugins.networks.meanfield.panels import NODES, TO_LEGENDRE, WEIGHTS
-from nnqft_plugins.networks.meanfield.two_gaussians import MOST_PANELS, Differences
+from nnqft import Activation
+from nnqft_plugins.networks.meanfield.gaussian import hermite
+from nnqft_plugins.networks.meanfield.kinds import homogeneous, wave
+from nnqft_plugins.networks.meanfield.pairs import Kernel, Scaled, Series, Waves
+from nnqft_plugins.networks.meanfield.table import Table
 
-_TABLE = 3e-12
-"""Last coefficients of D/s^p on a panel of θ, over its largest value there."""
 _SERIES = 1e-11
 """What a Hermite series may leave out, relative to ⟨f²⟩."""
-
-
 _SHORT_WAVES = 50.0
 """Variance beyond which the Hermite series of a sine is long."""
-_LEAST = 1e-6
-"""Width of a panel of θ that is not halved any more; of a φ steeper than any line a thousandth of it."""
-_SMALL = math.pi / 2 * np.array([2.0**-17, 2.0**-16])
-"""θ at which the power of D is found."""
 
 
-class Kernel(ABC):
-    """⟨φ(x) φ(y)⟩ of two Gaussians of one variance, as a function of their correlation coefficient ρ.
-
-    Attributes
-    ----------
-    variance, square, error : float
-        v, ⟨φ²⟩, and a bound of the numerical error relative to it.
-    """
-
-    variance: float
-    square: float
-    error: float
-    edges: np.ndarray
-    """Of the panels in θ = arccos ρ between which it is smooth."""
-
-    @abstractmethod
-    def __call__(self, rho: np.ndarray) -> np.ndarray:
-        """⟨φφ⟩ at each ρ."""
-
-    @abstractmethod
-    def slope(self, rho: np.ndarray) -> np.ndarray:
-        """d⟨φφ⟩/dρ = v ⟨φ'φ'⟩ at each ρ."""
-
-    @abstractmethod
-    def above(self, rho: np.ndarray) -> np.ndarray:
-        """∫_ρ^1 ⟨φφ⟩ dρ."""
+def rough_series(activation: Activation, variance: float, accuracy: float = 1e-13, most: int = 2048) -> Series:
+    """The Hermite series as far as it goes, what is left in its last term: for kinks good to about 1e-2."""
+    try:
+        return _series(activation, float(variance), accuracy, most)
+    except TypeError:  # an activation that cannot be hashed
+        return _series.__wrapped__(activation, float(variance), accuracy, most)
 
 
-class Series(Kernel):
-    """By the coefficients of the Hermite series, in powers of ρ."""
-
-    def __init__(self, variance: float, coefficients: np.ndarray, error: float) -> None:
-        self.variance, self.coefficients, self.error = variance, coefficients, error
-        self.square, self.edges = float(coefficients.sum()), np.array([0.0, math.pi / 2])
-
-    @cached_property
-    def _slope(self) -> np.ndarray:
-        return (
-            self.coefficients[1:] * np.arange(1, len(self.coefficients)) if len(self.coefficients) > 1 else np.zeros(1)
-        )
-
-    @cached_property
-    def _integral(self) -> np.ndarray:
-        return np.concatenate([[0.0], self.coefficients / np.arange(1, len(self.coefficients) + 1)])
-
-    def __call__(self, rho: np.ndarray) -> np.ndarray:
-        """⟨φφ⟩ at each ρ."""
-        return polyval(rho, self.coefficients)
-
-    def slope(self, rho: np.ndarray) -> np.ndarray:
-        """d⟨φφ⟩/dρ at each ρ."""
-        return polyval(rho, self._slope)
-
-    def above(self, rho: np.ndarray) -> np.ndarray:
-        """∫_ρ^1 ⟨φφ⟩ dρ."""
-        return polyval(1.0, self._integral) - polyval(rho, self._integral)
-
-
-@dataclass(frozen=True)
-class Branch:
-    """D/s^p as polynomials on panels of θ ≤ π/2; and ∫ D sin θ dθ over the panels before each."""
-
-    power: float
-    edges: np.ndarray
-    series: np.ndarray
-    before: np.ndarray
-
-    @classmethod
-    def of(cls, function: Callable[[np.ndarray], np.ndarray], power: float, edges: np.ndarray) -> Branch:
-        """Of D as a function of θ, on panels that are fine enough for it."""
-        theta = edges[:-1, None] + np.diff(edges)[:, None] / 2 * (NODES + 1)
-        values = function(theta)
-        pieces = values * np.sin(theta) @ WEIGHTS * np.diff(edges) / 2
-        series = values / np.sin(theta / 2) ** power @ TO_LEGENDRE
-        return cls(power, edges, series, np.concatenate([[0.0], np.cumsum(pieces)]))
-
-    def at(self, theta: np.ndarray, derivative: int = 0) -> np.ndarray:
-        """D/s^p, or its derivative."""
-        n, x, width = self._place(theta)
-        series = legendre.legder(self.series, derivative, axis=1) if derivative else self.series
-        return legendre.legval(x, np.moveaxis(series[n], -1, 0), tensor=False) * (2 / width) ** derivative
-
-    def _place(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        n = np.clip(np.searchsorted(self.edges, theta, side="right") - 1, 0, len(self.edges) - 2)
-        width = self.edges[n + 1] - self.edges[n]
-        return n, 2 * (theta - self.edges[n]) / width - 1, width
-
-    def integral(self, theta: np.ndarray) -> np.ndarray:
-        """∫ D sin from the beginning of the branch to θ."""
-        n, _, _ = self._place(theta)
-        start = self.edges[n]
-        half = (theta - start)[..., None] / 2
-        inner = start[..., None] + half * (NODES + 1)
-        values = self.at(inner) * np.sin(inner / 2) ** self.power * np.sin(inner)
-        return self.before[n] + (half * values) @ WEIGHTS
-
-
-class Table(Kernel):
-    """By D/s^p of the even and of the odd part of φ, on panels of θ."""
-
-    def __init__(self, activation: Activation, variance: float) -> None:
-        self.variance = variance
-        panels = panels_of(activation.value, variance, activation.kinks)
-        if len(panels.edges) > MOST_PANELS:
-            raise InputError(
-                f"φ = {activation.name} turns too often at variance {variance:.3g} for averages; write a smaller sigma_w"
-            )
-        self.square = float((panels.weight * panels.value**2).sum()) if panels.finite else math.inf
-        self.error, self.edges = math.inf, np.array([0.0, math.pi / 2])
-        if not math.isfinite(self.square):
-            return
-        differences = Differences(activation, variance, panels)
-        power, least = self._power(activation, differences)
-        edges = [math.pi / 2 * 0.5**n for n in range(41) if not n or 0.5**n * math.sqrt(variance) > 1]
-        edges, left = _resolved(differences, power, np.unique([0.0, *edges]), least)
-        even, odd = (Branch.of(partial(differences, part=n), power, edges) for n in (0, 1))
-        self._parts = even, odd
-        mirrored = panels_of(lambda h: activation.value(h) * activation.value(-h), variance, _both(activation.kinks))
-        self._opposite = float((mirrored.weight * mirrored.value).sum())
-        self.edges = edges
-        self.error = 1e-12 + 20 * panels.error + differences.error + left / self.square
-
-    @staticmethod
-    def _power(activation: Activation, differences: Differences) -> tuple[float, float]:
-        """p of D ~ s^p, and the least width of a panel: of kinks 2, of jumps 1, where |φ'| has no bound in between."""
-        if jumps(activation):
-            return 1.0, _LEAST
-        if activation.kinks:
-            near = differences(_SMALL)
-            power = math.log2(near[1] / near[0]) if near.all() else 2.0
-            if power < 1.98:
-                return power, 1e-3 * _LEAST
-        return 2.0, _LEAST
-
-    def _sum(self, rho: np.ndarray, evaluate: Callable[[Branch, np.ndarray], np.ndarray]) -> np.ndarray:
-        """`evaluate` of the even and the odd part at the angle of |ρ|, the odd one with the sign of ρ."""
-        rho = np.asarray(rho, dtype=float)
-        angle = np.arccos(np.clip(np.abs(rho), 0.0, 1.0))
-        even, odd = (evaluate(part, angle) for part in self._parts)
-        return even + np.where(rho >= 0, odd, -odd)
-
-    def __call__(self, rho: np.ndarray) -> np.ndarray:
-        """⟨φφ⟩ at each ρ."""
-        rho = np.asarray(rho, dtype=float)
-        at_end = np.where(rho >= 0, self.square, self._opposite)
-        return at_end - self._sum(rho, lambda b, t: b.at(t) * np.sin(t / 2) ** b.power)
-
-    def slope(self, rho: np.ndarray) -> np.ndarray:
-        """d⟨φφ⟩/dρ at each ρ; inf at ρ = 1 for a φ that jumps or is steeper than any line."""
-        rho = np.asarray(rho, dtype=float)
-        sign = np.where(rho >= 0, 1.0, -1.0)
-
-        def value(branch: Branch, theta: np.ndarray) -> np.ndarray:
-            s, c = np.sin(theta / 2), np.cos(theta / 2)
-            first = branch.at(theta) * (s ** (branch.power - 2) * branch.power / 4)
-            return np.where(branch.series.any(), first + s ** (branch.power - 1) * branch.at(theta, 1) / (2 * c), 0.0)
-
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return sign * self._sum(rho, value)
-
-    def above(self, rho: np.ndarray) -> np.ndarray:
-        """∫_ρ^1 ⟨φφ⟩ dρ."""
-        rho = np.asarray(rho, dtype=float)
-        even, odd = self._parts
-        below = self.square * (1 - np.abs(rho)) - self._sum(np.abs(rho), lambda b, t: b.integral(t))
-        if not (rho < 0).any():
-            return below
-        angle = np.arccos(np.clip(np.abs(rho), 0.0, 1.0))
-        between = self._opposite * np.abs(rho)
-        between -= even.before[-1] - even.integral(angle) - odd.before[-1] + odd.integral(angle)
-        return np.where(rho < 0, self.square - even.before[-1] - odd.before[-1] + between, below)
-
-
-def _resolved(differences: Differences, power: float, edges: np.ndarray, least: float) -> tuple[np.ndarray, float]:
-    """Edges of panels of θ on which D/s^p of both parts is a polynomial, and the largest part of D that is not."""
-    done, error = [], 0.0
-    left, right = edges[:-1], edges[1:]
-    while len(left):
-        half = (right - left)[:, None] / 2
-        theta = left[:, None] + half * (NODES + 1)
-        parts = np.stack([differences(theta, part) for part in (0, 1)]) / np.sin(theta / 2) ** power
-        rest = np.abs(parts @ TO_LEGENDRE[:, -2:]).max(axis=(0, 2))
-        split = (rest > _TABLE * parts.sum(axis=0).max(axis=1)) & (half[:, 0] > least)
-        error = max(error, float((rest * np.sin(right / 2) ** power)[~split].max(initial=0.0)))
-        done.append(left[~split])
-        middle = (left[split] + right[split]) / 2
-        left, right = np.concatenate([left[split], middle]), np.concatenate([middle, right[split]])
-    return np.append(np.sort(np.concatenate(done)), edges[-1]), 4 * error
-
-
-def _both(kinks: tuple[float, ...]) -> tuple[float, ...]:
-    return (*kinks, *(-k for k in kinks))
-
-
-class Waves(Kernel):
-    """That of the sine and the cosine, ½[e^{−v(1−ρ)} ± e^{−v(1+ρ)}]."""
-
-    def __init__(self, variance: float, sign: float) -> None:
-        self.variance, self.sign = variance, sign
-        self.square, self.error = float((1 + sign * math.exp(-2 * variance)) / 2), 1e-15
-        octaves = [math.pi / 2 * 0.5**n for n in range(41) if not n or 0.5**n * math.sqrt(variance) > 1]
-        self.edges = np.unique([0.0, *octaves])
-
-    def _both(self, rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rho = np.asarray(rho, dtype=float)
-        return np.exp(-self.variance * (1 - rho)), self.sign * np.exp(-self.variance * (1 + rho))
-
-    def __call__(self, rho: np.ndarray) -> np.ndarray:
-        """⟨φφ⟩ at each ρ."""
-        near, far = self._both(rho)
-        return (near + far) / 2
-
-    def slope(self, rho: np.ndarray) -> np.ndarray:
-        """d⟨φφ⟩/dρ at each ρ."""
-        near, far = self._both(rho)
-        return self.variance * (near - far) / 2
-
-    def above(self, rho: np.ndarray) -> np.ndarray:
-        """∫_ρ^1 ⟨φφ⟩ dρ."""
-        near, far = self._both(rho)
-        return (1 - near + far - self.sign * math.exp(-2 * self.variance)) / (2 * self.variance)
-
-
-class Scaled(Kernel):
-    """That of a homogeneous φ, φ(a h) = a^k φ(h) for a > 0, from the table at variance 1."""
-
-    def __init__(self, table: Table, variance: float, degree: float) -> None:
-        self.table, self.variance, self.factor = table, variance, variance**degree
-        self.square, self.error, self.edges = self.factor * table.square, table.error, table.edges
-
-    def __call__(self, rho: np.ndarray) -> np.ndarray:
-        """⟨φφ⟩ at each ρ."""
-        return self.factor * self.table(rho)
-
-    def slope(self, rho: np.ndarray) -> np.ndarray:
-        """d⟨φφ⟩/dρ at each ρ."""
-        return self.factor * self.table.slope(rho)
-
-    def above(self, rho: np.ndarray) -> np.ndarray:
-        """∫_ρ^1 ⟨φφ⟩ dρ."""
-        return self.factor * self.table.above(rho)
-
-
-def rough_series(activation: Activation, variance: float, accuracy: float = 1e-13) -> Series:
-    """The Hermite series as far as it goes, what is left in its last term: quick, and for kinks good to about 1e-2."""
-    b, left = hermite(activation.value, np.array([variance]), accuracy, activation.kinks)
+@lru_cache(maxsize=2048)  # a search for C(0) asks at the same variances for every σ_w
+def _series(activation: Activation, variance: float, accuracy: float, most: int) -> Series:
+    degree = homogeneous(activation.value, activation.kinks)
+    if degree is not None and variance != 1.0:
+        unit = rough_series(activation, 1.0, accuracy, most)
+        return Series(variance, variance**degree * unit.coefficients, unit.error)
+    b, left = hermite(activation.value, np.array([variance]), accuracy, activation.kinks, most)
     return Series(variance, b[0] ** 2, left)
 
 

@@ -20,16 +20,16 @@ from numpy.polynomial import legendre
 from scipy.linalg import eigh
 from scipy.optimize import brentq
 
-from nnqft_plugins.networks.meanfield.gaussian import jumps
 from nnqft_plugins.networks.meanfield.kernel import kernel
+from nnqft_plugins.networks.meanfield.kinds import has_slopes
 from nnqft_plugins.networks.meanfield.stationary import Curve, gain
 from nnqft_plugins.networks.network import Network
 
 
 def largest_exponent(network: Network, curve: Curve, accuracy: float = 1e-10) -> tuple[float, float]:
-    """λ of a recurrent network with that C(τ), and an estimate of its numerical error; inf for a φ that jumps."""
+    """λ of a recurrent network with that C(τ), and an estimate of its numerical error; inf where ⟨φ'²⟩ is."""
     gamma = network.gamma
-    if jumps(network.activation):
+    if not has_slopes(network.activation):
         return (math.inf, 0.0) if network.sigma_w else (-gamma, 0.0)
     if curve.end == 0.0:
         return _exponent(gamma, gamma**2 - gain(network, curve.variance)), 0.0

@@ -12,14 +12,19 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
-from nnqft_plugins.networks.meanfield.gaussian import wave
-from nnqft_plugins.networks.meanfield.kernel import Branch, Kernel, Series, kernel, rough_series
+from nnqft_plugins.networks.meanfield.kernel import kernel, rough_series
+from nnqft_plugins.networks.meanfield.kinds import wave
+from nnqft_plugins.networks.meanfield.pairs import Kernel, Series
 from nnqft_plugins.networks.meanfield.panels import NODES, WEIGHTS, resolve
+from nnqft_plugins.networks.meanfield.table import Branch
 from nnqft_plugins.networks.network import Network
-
 
 _TABLE = 3e-11
 """Last coefficients of a table of V, over its largest value."""
+
+
+_ROUGH = 256
+"""Orders of a series that only shows where to look."""
 
 
 class Potential(ABC):
@@ -171,8 +176,9 @@ class TabulatedPotential(Potential):
 
 def potential_at(network: Network, variance: float, accuracy: float = 1e-13, rough: bool = False) -> Potential:
     """For a trial C(0); `rough` by the Hermite series whether it converges or not, where this is quicker."""
-    if rough and not (wave(network.activation.value) and variance > 1):
-        return PolynomialPotential(network, rough_series(network.activation, variance, accuracy))
+    phi = network.activation
+    if rough and wave(phi.value) is None:
+        return PolynomialPotential(network, rough_series(phi, variance, accuracy, _ROUGH))
     average = kernel(network.activation, variance, accuracy)
     return (
         PolynomialPotential(network, average) if isinstance(average, Series) else TabulatedPotential(network, average)

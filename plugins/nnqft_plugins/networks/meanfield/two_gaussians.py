@@ -12,7 +12,6 @@ For ρ < 0 serve the even and the odd part of f, which are kept apart: ⟨f(x) f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import product
 
 import numpy as np
