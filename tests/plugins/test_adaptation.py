@@ -12,6 +12,7 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 import nnqft
 from nnqft_plugins.networks.adaptation import Adaptation
 from nnqft_plugins.networks.meanfield import edge_of_chaos, phase_diagram, solve
+from nnqft_plugins.networks.meanfield.kernel import kernel
 from nnqft_plugins.networks.simulation import simulate
 from nnqft_plugins.networks.simulation.adapting import pair_step
 
@@ -136,10 +137,55 @@ def test_mean_field_theory_from_rest_becomes_the_stationary_one():
     assert_allclose(rest.correlator([13.0] * 3, [13.0, 12.0, 10.0]), still.C, atol=2e-4)
 
 
+def by_spectrum(unit: Adaptation, sigma_w: float, solution) -> float:
+    """Of mean-field theory: the largest of what C differs from κ|χ|² + σ_w²|χ|² ⟨φφ⟩, in the frequencies, over C(0)."""
+    tau = np.linspace(-100.0, 100.0, 1 << 17, endpoint=False)
+    step = tau[1] - tau[0]
+    C = solution.correlator(tau)
+    source = kernel(solution.network.activation, solution.variance)(np.clip(C / solution.variance, -1, 1))
+    gain = unit.gain(GAMMA, 2 * np.pi * np.fft.fftfreq(len(tau), step))
+    wanted = np.fft.ifft(gain * (KAPPA / step + sigma_w**2 * np.fft.fft(np.fft.ifftshift(source)))).real
+    return float(np.abs(np.fft.fftshift(wanted) - C).max()) / solution.variance
+
+
+@pytest.mark.parametrize("sigma_w", [3.0, 8.0])
+def test_strong_coupling_has_its_mean_field(sigma_w):
+    """Repeated substitution alone does not settle there."""
+    unit = UNITS["a complex pair"]
+    solution = solve(network(unit, activation="tanh", sigma_w=sigma_w), rtol=1e-5)
+    assert solution.converged
+    assert by_spectrum(unit, sigma_w, solution) < 2e-3 * GAMMA  # white noise has a step of the grid's size at 0
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.7])
+def test_without_noise_the_edge_is_where_a_mode_grows(bias):
+    """In the fixed point W has its eigenvalues in a disc of radius σ_w ⟨φ'²⟩^½: those of all (h, a) lie left of it."""
+    values = {"gamma": GAMMA, "gamma_a": RATE, "beta": 2.0, "kappa": 0.0, "sigma_b": bias, "activation": "tanh"}
+    (edge,) = edge_of_chaos(nnqft.theory("adaptation", **values))
+    z, weight = np.polynomial.hermite_e.hermegauss(80)
+    weight = weight / weight.sum()
+    q = 0.0
+    for _ in range(2000):
+        q = (edge**2 * weight @ np.tanh(np.sqrt(q) * z) ** 2 + bias**2) / (GAMMA + 2.0) ** 2
+    radius = edge * np.sqrt(weight @ np.cosh(np.sqrt(q) * z) ** -4)
+    growth = [
+        max(np.linalg.eigvals(UNITS["a complex pair"].matrix(GAMMA) + np.diag([radius * np.exp(1j * angle), 0])).real)
+        for angle in np.linspace(0, np.pi, 4001)
+    ]
+    assert abs(max(growth)) < 1e-6
+
+
 def test_what_is_not_known_is_refused():
     theory = nnqft.theory("adaptation", activation="tanh")
-    with pytest.raises(nnqft.InputError, match="the edge of chaos of units with adaptation is not known"):
+    with pytest.raises(nnqft.InputError, match=r"is known without noise and moving input alone.*write kappa=0.0"):
         edge_of_chaos(theory)
+    for start, rather in (("stationary", "write expansion='saddle', or give"), ("rest", "expand in; give")):
+        with pytest.raises(nnqft.InputError, match=f"{rather} a polynomial instead"):
+            nnqft.theory("adaptation", start=start, activation="hard_tanh", expansion="bare")
+    for model in ("adaptation", "taylor"):
+        with pytest.raises(nnqft.InputError, match=r"kappa=.*e-321: wanted 0 or at least 1e-100"):
+            nnqft.theory(model, kappa=1e-320)
+        assert nnqft.theory(model, kappa=1e-100).degree == 5  # beyond, powers of C(0) are no numbers
     with pytest.raises(nnqft.InputError, match="a phase diagram of units with adaptation is not known"):
         phase_diagram(theory, sigma_w=[1.0], sigma_b=[0.0])
     assert np.isnan(solve(theory).lyapunov)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from collections.abc import Callable
 from itertools import pairwise
 
 import mpmath as mp
@@ -21,7 +22,7 @@ from nnqft_plugins.networks.meanfield import edge_of_chaos, solve
 from nnqft_plugins.networks.meanfield.gaussian import average_of_square, hermite, moment, slope_square
 from nnqft_plugins.networks.meanfield.kernel import Table, kernel
 from nnqft_plugins.networks.meanfield.panels import find_kinks
-from nnqft_plugins.networks.meanfield.two_gaussians import average_of_product
+from nnqft_plugins.networks.network import network_of
 
 RHO = np.array([-1.0, -0.999, -0.6, 0.0, 0.3, 0.9, 0.99, 0.9999, 1 - 1e-9, 1.0])
 
@@ -121,16 +122,109 @@ def test_at_every_correlation_it_is_the_closed_form(name, v):
     assert_allclose(float(average.above(np.array(0.3))), area, rtol=1e-9)
 
 
-@pytest.mark.parametrize("rho", [-1.0, -0.7, 0.0, 0.5, 0.999, 1.0])
-def test_two_variances(rho):
-    v, w = 0.4, 2500.0
-    erf = 2 / math.pi * math.asin(2 * rho * math.sqrt(v * w) / math.sqrt((1 + 2 * v) * (1 + 2 * w)))
-    found = average_of_product(NAMED["erf"], (v, w), rho)
-    assert abs(found.value - erf) <= min(found.error, 1e-10)
-    relu = average_of_product(NAMED["relu"], (v, w), rho)
-    assert abs(relu.value - math.sqrt(v * w) * float(arc(1, np.array(rho)))) <= min(
-        relu.error, 1e-10 * math.sqrt(v * w)
-    )
+def even_root(a: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda h: np.abs(h) ** a
+
+
+def odd_root(a: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda h: np.sign(h) * np.abs(h) ** a
+
+
+def two_roots(a: float, odd: bool, rho: mp.mpf) -> mp.mpf:
+    """⟨f f⟩ of |x|^a, or of sign(x)|x|^a if `odd`, at unit variance."""
+    half = mp.mpf(a) / 2
+    if odd:
+        ends = 2 ** (mp.mpf(a) + 1) / mp.pi * mp.gamma(1 + half) ** 2
+        return ends * rho * mp.hyp2f1(mp.mpf(1) / 2 - half, mp.mpf(1) / 2 - half, 1.5, rho**2)
+    return 2 ** mp.mpf(a) / mp.pi * mp.gamma(half + 0.5) ** 2 * mp.hyp2f1(-half, -half, 0.5, rho**2)
+
+
+@pytest.mark.parametrize("a", [0.05, 0.3, 1 / 3, 0.5, 0.9])
+@pytest.mark.parametrize("odd", [True, False])
+def test_roots_are_averaged_as_their_closed_form_says(a, odd):
+    """Infinitely steep at 0: ⟨φφ⟩ ~ (1 − ρ)^{a + 1/2}; the quoted error is a bound, slopes are right up to ρ → 1."""
+    root = np.cbrt if a == 1 / 3 and odd else (odd_root if odd else even_root)(a)
+    phi = network_of(nnqft.theory("feedforward", activation=root)).activation
+    assert phi.kinks == (0.0,)
+    for v in (1.0, 1e-6):
+        average = kernel(phi, v)
+        assert average.error < 1e-11
+        for rho in (-1.0, -0.99, -0.3, 0.0, 0.6, 0.999, 1 - 1e-7, 1.0):
+            wanted = v**a * float(two_roots(a, odd, mp.mpf(rho)))
+            assert abs(float(average(np.array(rho))) - wanted) <= average.error * average.square
+        for rho in (-0.6, 0.3, 0.999, 1 - 1e-7):
+            slope = v**a * float(mp.diff(lambda r: two_roots(a, odd, r), rho, h=mp.mpf("1e-12")))
+            assert_allclose(float(average.slope(np.array(rho))), slope, rtol=1e-6)
+
+
+def xlog(h):
+    size = np.abs(h)
+    return h * np.log(np.where(size > 0, size, 1.0))
+
+
+@pytest.mark.parametrize("v", [1e-6, 1.0, 1e6])
+def test_a_logarithm_at_its_kink(v):
+    """φ = x ln|x| is odd, and with its derivative in a ∂/∂a of sign(x)|x|^a at a = 1, ⟨φφ⟩ is a mixed derivative."""
+    phi = network_of(nnqft.theory("feedforward", activation=xlog)).activation
+    average = kernel(phi, v)
+
+    def two(a: float, b: float, rho: float) -> float:
+        """⟨sign(x)|x|^a sign(y)|y|^b⟩ at unit variance."""
+        factor = 2 ** ((a + b) / 2 + 1) / mp.pi * mp.gamma(1 + a / 2) * mp.gamma(1 + b / 2)
+        return factor * rho * mp.hyp2f1((1 - a) / 2, (1 - b) / 2, 1.5, rho**2)
+
+    with mp.workdps(30):
+        for rho in (-0.7, 0.4, 0.999):
+            L = mp.log(v) / 2
+            parts = [mp.diff(lambda a, b, r=rho: two(a, b, mp.mpf(r)), (1, 1), by) for by in ((1, 1), (1, 0), (0, 0))]
+            wanted = float(v * (parts[0] + 2 * L * parts[1] + L**2 * parts[2]))
+            assert abs(float(average(np.array(rho))) - wanted) <= (average.error + 1e-13) * average.square
+
+
+def slow(h):
+    return np.tanh(200 * (h - 1))
+
+
+def waves(h):
+    return np.exp(-(h**2)) * np.sin(30 * h)
+
+
+@pytest.mark.parametrize(
+    ("given", "v"),
+    [(np.cbrt, 3.0), (np.sin, 1e6), (slow, 1.0), (NAMED["gelu"].value, 1e6), (waves, 1e3)],
+    ids=["cbrt", "sin", "steep", "gelu", "waves"],
+)
+def test_no_average_asks_for_the_activation_very_often(given, v):
+    """A table takes its values at 10⁸ places at most, seconds; by one average for each correlation it took minutes."""
+    calls = 0
+
+    def counted(h):
+        nonlocal calls
+        calls += np.size(h)
+        return given(h)
+
+    kernel(Activation("counted", given if given is np.sin else counted, None, find_kinks(given)), v)
+    assert calls < 1e8
+
+
+def test_what_turns_too_often_is_refused():
+    def ripple(h):
+        return np.sin(3 * h) + 0.1 * h
+
+    with pytest.raises(InputError, match=r"turns too often at variance 1e\+06 for averages; write a smaller sigma_w"):
+        kernel(Activation("ripple", ripple, None), 1e6)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_waves_have_their_closed_form(name):
+    phi = NAMED[name]
+    for v in (40.0, 60.0, 1e4, 1e12):
+        average, series = kernel(phi, v), kernel(Activation("same", lambda h, f=phi.value: f(h), None), min(v, 60.0))
+        wanted = [(math.exp(-v * (1 - r)) + (1 if name == "cos" else -1) * math.exp(-v * (1 + r))) / 2 for r in RHO]
+        assert_allclose(average(RHO), wanted, rtol=1e-9, atol=1e-12)
+        if v <= 60:
+            assert_allclose(average.slope(RHO), series.slope(RHO), atol=1e-9 * v)
+            assert_allclose(average.above(RHO), series.above(RHO), atol=1e-12)
 
 
 def test_two_kinks_against_mpmath():

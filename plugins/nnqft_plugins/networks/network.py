@@ -8,6 +8,9 @@ from nnqft import Activation, InputError, Theory, short
 from nnqft.host import default_host, plugin_errors
 from nnqft_plugins.networks.adaptation import Adaptation
 
+LEAST = 1e-100
+"""Noise beside which there is none."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -41,6 +44,13 @@ class Network:
     layered: bool
     activation: Activation
     adaptation: Adaptation | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("kappa", self.kappa, LEAST), ("sigma_b", self.sigma_b, LEAST**0.5)):
+            if 0.0 < value < least:
+                raise InputError(
+                    f"{name}={value:g}: wanted 0 or at least {least:g}; its square is no number; write 0.0"
+                )
 
     @property
     def sources(self) -> tuple[tuple[float, float], ...]:

@@ -30,6 +30,8 @@ _ACCURACY = 1e-6
 """Of the averages, relative to the largest of each; what the Hermite series leaves out grows with p and q."""
 _QUICK = 40
 """Up to so many coefficients they are taken to fall faster than any exponential."""
+_LEAST_POWER = 1e-280
+"""Of a variance: its inverse is still a number."""
 _NEGLIGIBLE = 1e-12
 
 
@@ -82,6 +84,8 @@ class DerivativeAverages:
         else:
             highest = MAX_CHAOS
         for total in range(1, highest + 1):
+            if self.variance ** (total / 2) < _LEAST_POWER:
+                return total - 1
             if not all(self.settled(p, total - p) for p in range(total // 2 + 1)):
                 return total - 1
         return None if self.activation.coefficients is not None else highest

@@ -192,6 +192,10 @@ LINEAR = Activation.polynomial("h", {1: 1.0})
 CUBIC_TANH = Activation.polynomial("h − h³/3", {1: 1.0, 3: -1 / 3})
 
 
+ABOUT_SADDLE = "write expansion='saddle', averages='activation', or "
+"""What to write for an activation that has no Taylor series."""
+
+
 def _series() -> dict[str, Callable[[Any], Any]]:
     """Those that have a Taylor series at 0, as functions of mpmath numbers."""
     import mpmath as mp
@@ -212,7 +216,7 @@ def _series() -> dict[str, Callable[[Any], Any]]:
     }
 
 
-def taylor_coefficients(activation: str, degree: int) -> dict[int, float]:
+def taylor_coefficients(activation: str, degree: int, instead: str = ABOUT_SADDLE) -> dict[int, float]:
     """Non-zero c_p of φ(h) = Σ c_p h^p up to p = degree, by mpmath to full double precision.
 
     Raises
@@ -228,8 +232,8 @@ def taylor_coefficients(activation: str, degree: int) -> dict[int, float]:
             raise UnknownNameError("activation", activation, NAMED)
         why = "not smooth" if activation in NAMED else "a function whose Taylor series is not known here"
         raise InputError(
-            f"activation={activation!r} is {why}, so it has no Taylor series at 0 to expand in; write"
-            " expansion='saddle', averages='activation', or give a polynomial instead, coefficients={1: 1.0, 3: -0.3}"
+            f"activation={activation!r} is {why}, so it has no Taylor series at 0 to expand in;"
+            f" {instead}give a polynomial instead, coefficients={{1: 1.0, 3: -0.3}}"
         )
     with digits(60):
         series = mp.taylor(known[activation], 0, degree)

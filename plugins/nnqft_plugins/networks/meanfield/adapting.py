@@ -20,7 +20,8 @@ from scipy.interpolate import CubicSpline
 
 from nnqft import InputError
 from nnqft_plugins.networks.adaptation import Adaptation, correlator_amplitudes
-from nnqft_plugins.networks.meanfield.kernel import Series, kernel
+from nnqft_plugins.networks.meanfield.kernel import kernel
+from nnqft_plugins.networks.meanfield.pairs import Series
 from nnqft_plugins.networks.meanfield.rest import driven
 from nnqft_plugins.networks.meanfield.stationary import Curve
 from nnqft_plugins.networks.network import Network
@@ -29,11 +30,14 @@ _DECAYS = 36.0
 """e^{−36} is rounding."""
 _INTERVALS = 2048
 """Of the coarsest grid; each next one has twice as many."""
-_FINEST = 1 << 17
-_SWEEPS = 4000
-_AVERAGES = 60
-"""Most times that C is folded, and variances at which a slow ⟨φφ⟩ is looked for, on one grid."""
+_FINEST = 1 << 19
+_SWEEPS = 400
+"""Most times that C is folded on one grid."""
+_KEPT = 6
+"""Steps that the next one is mixed of."""
 _SETTLED = 1e-12
+_LOOK = 1e-5
+"""How far C settles on a grid that only tells how slowly it decays."""
 _ANGLES = 769
 _LARGEST = 1e6
 """Largest C(0) that is looked for, times that of uncoupled units."""
@@ -80,21 +84,26 @@ def solve_adapting(network: Network, accuracy: float) -> Curve:
                 " gamma_a and beta closer to each other"
             )
         size = max(_INTERVALS, 1 << math.ceil(math.log2(6 * fastest * end)))
-        C, plateau, drift = _settle(network, free, unit_line, end, size, None)
+        C, plateau, drift = _settle(network, free, unit_line, end, size, None, _LOOK)
         rate = _decay_rate(network, unit, float(C[0]), plateau)
         if end * rate >= 0.8 * _DECAYS or end * slowest > 100 * _DECAYS:
             break
         end = _DECAYS / max(rate, slowest / 100)
     best = error = None
+    settled = max(_SETTLED, 1e-2 * accuracy)
+    C, plateau, drift = _settle(network, free, unit_line, end, size, C, settled)
+    guess = C
     while True:
         size *= 2
-        fine, plateau, drift = _settle(network, free, unit_line, end, size, C)
+        fine, plateau, drift = _settle(network, free, unit_line, end, size, guess, settled)
         smooth = fine[::2] + (fine[::2] - C) / 3
         if best is not None:
-            error = float(np.abs(smooth[::2] - best).max()) + drift
+            error = float(np.abs(smooth[::2] - best).max()) + 10 * drift
             if error <= accuracy * abs(smooth[0]) or size >= _FINEST:
                 break
         best, C = smooth, fine
+        # Half the step has a quarter of the error.
+        guess = fine + 0.75 * _twice_as_fine(smooth - fine[::2])
     grid = np.linspace(0.0, end, len(smooth))
     rest = CubicSpline(grid, smooth - _sum(free, grid))
     rates = [rate for rate, _ in network.sources if rate > 0]
@@ -114,51 +123,86 @@ def _sum(exponentials: Exponentials, lag: np.ndarray) -> np.ndarray:
 
 
 def _settle(
-    network: Network, free: Exponentials, line: Exponentials, end: float, size: int, guess: np.ndarray | None
+    network: Network,
+    free: Exponentials,
+    line: Exponentials,
+    end: float,
+    size: int,
+    guess: np.ndarray | None,
+    settled: float,
 ) -> tuple[np.ndarray, float, float]:
-    """C on a grid of that many intervals, its plateau, and the last change."""
+    """C on a grid of that many intervals, its plateau, and the last change, which is below `settled` of C(0)."""
     assert network.adaptation is not None
     grid = np.linspace(0.0, end, size + 1)
     bare, static = _sum(free, grid), (network.gamma + network.adaptation.strength) ** -2
     still = sum(weight for rate, weight in network.sources if rate == 0.0) * static
-    C, plateau = bare, still
+
+    def substituted(state: np.ndarray) -> np.ndarray:
+        """C and its plateau, of those."""
+        variance = float(state[0])
+        source = network.sigma_w**2 * _average(network, variance)(np.clip(state / variance, -1.0, 1.0))
+        far = static * float(source[-1])
+        return np.append(bare + far + _folded(source[:-1] - source[-1], line, float(grid[1])), still + far)
+
+    state = np.append(bare, still)
     if guess is not None:
-        C, plateau = np.interp(grid, grid[:: size // (len(guess) - 1)], guess), float(guess[-1])
-    variance, averages = 0.0, 0
+        on_grid = guess if len(guess) == len(grid) else bare + _twice_as_fine(guess - bare[::2])
+        state = np.append(on_grid, on_grid[-1])
+    mixing = Mixing()
     for _ in range(_SWEEPS):
         with np.errstate(all="ignore"):
-            if variance == 0.0:
-                variance = float(C[0])
-                average, slow = _average(network, variance)
-                averages += slow
-            source = network.sigma_w**2 * average(np.clip(np.append(C, plateau) / variance, -1.0, 1.0))
-            far = still + static * float(source[-1])
-            new = bare + static * float(source[-1]) + _folded(source[:-1] - source[-1], line, float(grid[1]))
-        if not np.isfinite(new).all() or new[0] > _LARGEST * bare[0] or averages > _AVERAGES:
+            new = substituted(state)
+        if not np.isfinite(new).all() or new[0] > _LARGEST * max(bare[0], network.sigma_w**2 * static):
             break
-        change = max(float(np.abs(new - C).max()), abs(far - plateau))
-        C, plateau = new, far
-        # The average at another variance takes long: only when C has come as near to its own as this one lets it.
-        off = abs(float(C[0]) - variance)
-        if max(change, off) <= _SETTLED * C[0]:
-            return C, plateau, max(change, off)
-        if change <= max(0.1 * off, _SETTLED * C[0]):
-            variance = 0.0
+        change = float(np.abs(new - state).max())
+        if change <= settled * new[0]:
+            return new[:-1], float(new[-1]), change
+        state = mixing.next(state, new)
     raise InputError(
         f"no stationary mean-field solution found at sigma_w={network.sigma_w:g} with this adaptation; write a smaller"
         " sigma_w, or start='rest'"
     )
 
 
-def _average(network: Network, variance: float) -> tuple[Callable[[np.ndarray], np.ndarray], bool]:
-    """⟨φφ⟩ of ρ = C/C(0), and whether it takes long, of steep functions and kinks: by a spline in arccos ρ then."""
+def _twice_as_fine(values: np.ndarray) -> np.ndarray:
+    """On a grid of half the step, by cubics."""
+    at = np.arange(len(values), dtype=float)
+    return CubicSpline(at, values)(np.linspace(0.0, at[-1], 2 * len(values) - 1))
+
+
+class Mixing:
+    """Anderson's acceleration of x → g(x): of the last few steps that combination which changes least.
+
+    D. G. Anderson, J. ACM 12, 547 (1965); H. F. Walker & P. Ni, SIAM J. Numer. Anal. 49, 1715 (2011).
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def next(self, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        """Where to go from x, whose image is g."""
+        size = float(np.abs(g - x).max())
+        if self._kept and size > 2 * float(np.abs(self._kept[-1][1]).max()):
+            self._kept.clear()  # a step too far: from here as if nothing had been before
+        self._kept.append((g, g - x))
+        del self._kept[:-_KEPT]
+        if len(self._kept) < 3:
+            return g
+        images, steps = (np.diff([row[n] for row in self._kept], axis=0) for n in (0, 1))
+        share, *_ = np.linalg.lstsq(steps.T, g - x, rcond=1e-10)
+        mixed = g - share @ images
+        return mixed if mixed[0] > 0.1 * g[0] and mixed[0] < 10 * g[0] and (np.abs(mixed) <= mixed[0]).all() else g
+
+
+def _average(network: Network, variance: float) -> Callable[[np.ndarray], np.ndarray]:
+    """⟨φφ⟩ of ρ = C/C(0); of steep functions and kinks by a spline in arccos ρ."""
     average = kernel(network.activation, variance, 1e-11)
     if isinstance(average, Series):
-        return average, False
+        return average
     # Dense at both ends, where a steep function bends most.
     angle = np.pi * np.sin(np.linspace(0.0, np.pi / 2, _ANGLES)) ** 2
     spline = CubicSpline(angle, average(np.cos(angle)))
-    return (lambda rho: np.asarray(spline(np.arccos(rho)))), True
+    return lambda rho: np.asarray(spline(np.arccos(rho)))
 
 
 def _folded(source: np.ndarray, line: Exponentials, step: float) -> np.ndarray:

@@ -16,7 +16,8 @@ from nnqft import Activation, InputError, Theory, finite_number, short
 from nnqft.checks import one_line_keywords
 from nnqft.threads import one_thread
 from nnqft_plugins.networks.meanfield.driven import solve_driven
-from nnqft_plugins.networks.meanfield.gaussian import average_of_square, jumps, slope_square
+from nnqft_plugins.networks.meanfield.gaussian import average_of_square, slope_square
+from nnqft_plugins.networks.meanfield.kinds import has_slopes, jumps
 from nnqft_plugins.networks.meanfield.layers import equivalent, fixed_layers
 from nnqft_plugins.networks.meanfield.lyapunov import largest_exponent
 from nnqft_plugins.networks.meanfield.stationary import fixed_point, solve_static
@@ -36,7 +37,8 @@ def edge_of_chaos(
     ----------
     theory
         σ_w and N play no part. A recurrent network with noise or a moving input: λ = 0. One without: the fixed point
-        loses its stability, σ_w² ⟨φ'²⟩ = γ². Layers: χ_1 = 1.
+        loses its stability, σ_w² ⟨φ'²⟩ max_ω|χ(ω)|² = 1 with the response χ of a unit, 1/γ at ω = 0 without
+        adaptation. Layers: χ_1 = 1.
     sigma_b : (M,) array
         The theory's own if not given.
     layer
@@ -51,9 +53,15 @@ def edge_of_chaos(
     Notes
     -----
     H. Sompolinsky, A. Crisanti, H. J. Sommers, Phys. Rev. Lett. 61, 259 (1988); B. Poole et al., arXiv:1606.05340;
-    S. S. Schoenholz et al., arXiv:1611.01232.
+    S. S. Schoenholz et al., arXiv:1611.01232; with adaptation S. P. Muscinelli, W. Gerstner, T. Schwalger, PLoS Comput.
+    Biol. 15, e1007122 (2019).
     """
-    network = network_of(theory, activation, adapting="the edge of chaos")
+    network = network_of(theory, activation)
+    if network.adaptation is not None and (network.kappa or _moving(network)):
+        raise InputError(
+            f"model {theory.model!r}: the edge of chaos of units with adaptation is known without noise and moving"
+            " input alone, where a fixed point loses its stability; write kappa=0.0, or take 'taylor'"
+        )
     thickness = layer_depth(network, layer)
     values = [network.sigma_b] if sigma_b is None else axis("sigma_b", sigma_b)
     with one_thread():
@@ -84,6 +92,8 @@ def edge_at(network: Network, thickness: float) -> Edge:
     """The edge of a network, whatever its own σ_w."""
     if jumps(network.activation):
         return Edge(math.nan, f"φ = {network.activation.name} jumps, so that any σ_w > 0 is chaotic")
+    if not has_slopes(network.activation):
+        return Edge(math.nan, f"⟨φ'²⟩ of φ = {network.activation.name} is infinite, so that any σ_w > 0 is chaotic")
     if network.layered:
         twin = equivalent(replace(network, sigma_w=1.0), thickness)
         edge = _edge_at_rest(twin)
@@ -97,14 +107,20 @@ def _edge_at_rest(network: Network) -> Edge:
     """Where a fixed point loses its stability: on the curve with the variance q as its parameter,
 
     σ_w² = γ²/⟨φ'²⟩_q ,     S = γ² q − σ_w² ⟨φ²⟩_q .
+
+    Units with adaptation rest as if γ were γ + β, and lose their stability to the frequency that they answer most.
     """
-    phi, gamma = network.activation, network.gamma
+    phi, gamma, critical = network.activation, network.gamma, network.gamma**2
+    if network.adaptation is not None:
+        critical = 1 / network.adaptation.largest_gain(gamma)
+        gamma += network.adaptation.strength
+        network = replace(network, gamma=gamma, adaptation=None)
 
     def missing(q: float) -> float:
         at = np.array(q)
         with np.errstate(all="ignore"):
             ratio = average_of_square(phi.value, at, phi.kinks) / slope_square(phi, q)
-        return network.static / gamma**2 - q + float(ratio)
+        return network.static / gamma**2 - q + critical / gamma**2 * float(ratio)
 
     low, high = 0.0, 1e-8
     if missing(0.0) > 0.0:
@@ -116,7 +132,7 @@ def _edge_at_rest(network: Network) -> Edge:
     slope = slope_square(phi, low)
     if not 0.0 < slope < math.inf:
         return Edge(math.nan, f"⟨φ'²⟩ = {slope:g} at the fixed point, so that no σ_w is critical")
-    sigma_w = gamma / math.sqrt(slope)
+    sigma_w = math.sqrt(critical / slope)
     # The curve also has points that no network comes to from a small variance.
     attained = _fixed(replace(network, sigma_w=sigma_w * (1 - 1e-9)))
     if abs(attained - low) < 1e-3 * (1 + low):

@@ -20,6 +20,7 @@ import numpy as np
 
 from nnqft import Activation, InputError
 from nnqft.show.watch import tick
+from nnqft_plugins.networks.meanfield.kinds import has_slopes, homogeneous, wave
 from nnqft_plugins.networks.meanfield.panels import Panels, gaussian_panels
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -28,11 +29,16 @@ _RANGE = 14.0
 """Where a unit Gaussian times a power 28 is below rounding."""
 _NODES = (225, 449, 897, 1793)
 """Each has the nodes of the one before."""
+_DEGREE = 14
+"""Of polynomials whose squares are negligible beyond the range."""
 _SHIFT = 0.381966
 _AGREE = 3e-13
 _SMALLEST = 1e-170
 """√v that stands for 0: kinks at 0 still have two sides, and what is linear has no square."""
 _MOST_ORDERS = 2048
+_UNRESOLVED = 1e-7
+"""`Panels.error` of a function that is not followed at all."""
+_SMALLER = "write a smaller sigma_w"
 
 
 class Average(NamedTuple):
@@ -63,12 +69,16 @@ def _functions(z: np.ndarray, orders: int) -> np.ndarray:
 
 
 def hermite(
-    function: Function, variance: np.ndarray, accuracy: float = 1e-13, kinks: Iterable[float] = ()
+    function: Function,
+    variance: np.ndarray,
+    accuracy: float = 1e-13,
+    kinks: Iterable[float] = (),
+    most: int = _MOST_ORDERS,
 ) -> tuple[np.ndarray, float]:
     """Coefficients b_r of f(√c z) for each variance c, shape (len(variance), orders).
 
     The order is raised until what is left of Σ b_r² = ⟨f²⟩ is below `accuracy`, or no more can be had; what is left
-    goes into the last coefficient, so that ⟨f(x)²⟩ is exact. Trailing zeros are cut.
+    goes into the last coefficient, so that ⟨f(x)²⟩ is exact. Trailing zeros are cut. On panels there are `most` orders.
 
     Returns
     -------
@@ -79,7 +89,7 @@ def hermite(
     kinks = tuple(kinks)
     left, b, square = np.inf, np.zeros((len(c), 1)), np.zeros(len(c))
     for nodes in () if kinks else _NODES:
-        if not _fine_enough(2 * _RANGE / (nodes - 1), c):
+        if not _fine_enough(2 * _RANGE / (nodes - 1), c, function):
             continue
         z, weights = _basis(nodes)
         with np.errstate(all="ignore"):
@@ -91,7 +101,7 @@ def hermite(
         if not np.isfinite(b).all() or left < accuracy:
             break
     if not left < accuracy:
-        b, square = _on_panels(function, c, kinks)
+        b, square = _on_panels(function, c, kinks, most)
         with np.errstate(all="ignore"):
             left = np.max(np.abs(square - (b**2).sum(axis=1)) / np.maximum(square, 1e-300)) if square.any() else 0.0
     with np.errstate(all="ignore"):
@@ -103,13 +113,13 @@ def hermite(
     return b, float(left) if np.isfinite(left) else np.inf
 
 
-def _on_panels(function: Function, c: np.ndarray, kinks: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _on_panels(function: Function, c: np.ndarray, kinks: tuple[float, ...], most: int) -> tuple[np.ndarray, np.ndarray]:
     """b and ⟨f²⟩, with as many orders as the panels resolve."""
     degree = homogeneous(function, kinks)
     if degree is not None:  # b of one variance is that of all
-        b, square = _many_orders(function, np.ones(1), kinks, _MOST_ORDERS)
+        b, square = _many_orders(function, np.ones(1), kinks, most)
         return c[:, None] ** (degree / 2) * b, c**degree * square
-    return _many_orders(function, c, kinks, _MOST_ORDERS if len(c) <= 8 else _MOST_ORDERS // 4)
+    return _many_orders(function, c, kinks, most if len(c) <= 8 else most // 4)
 
 
 def _many_orders(
@@ -132,18 +142,6 @@ def _many_orders(
         b[:, r] = np.add.reduceat(now, first)
         before, now = now, (z * now - math.sqrt(r) * before) / math.sqrt(r + 1)
     return b, squares
-
-
-def homogeneous(function: Function, kinks: tuple[float, ...]) -> int | None:
-    """k of a kinked f with f(a h) = a^k f(h) for a > 0, k = 0 or 1; None for any other."""
-    if kinks != (0.0,):
-        return None
-    h = np.array([-3.7, -1.3, -0.2, 0.2, 1.3, 3.7])
-    size = np.abs(function(h)).max()
-    for k in (0, 1):
-        if np.abs(function(2 * h) - 2.0**k * function(h)).max() <= 1e-14 * size:
-            return k
-    return None
 
 
 def _halved(panels: Panels, function: Function, variance: float, orders: int) -> Panels:
@@ -177,8 +175,10 @@ def overlap(b: np.ndarray, rho: np.ndarray) -> np.ndarray:
     return total
 
 
-def _fine_enough(spacing: float, variance: np.ndarray) -> bool:
-    """Can no feature of unit size in h hide between the nodes?"""
+def _fine_enough(spacing: float, variance: np.ndarray, function: Function) -> bool:
+    """Can no feature of unit size in h hide between the nodes? Polynomials have none."""
+    if 0 < len(getattr(function, "coefficients", ())) <= _DEGREE:
+        return True
     return spacing * float(np.sqrt(variance.max(initial=0.0))) <= 1
 
 
@@ -194,13 +194,21 @@ def _grids() -> tuple[np.ndarray, np.ndarray]:
 
 
 def average_of_square(function: Function, variance: np.ndarray, kinks: Iterable[float] = ()) -> np.ndarray:
-    """⟨f(x)²⟩ for each variance, of its shape; inf where there is none."""
+    """⟨f(x)²⟩ for each variance, of its shape; inf where there is none.
+
+    Raises
+    ------
+    InputError
+        If f has more waves there than can be followed.
+    """
     tick("solving at infinite width")
     c = np.asarray(variance, dtype=float)
+    if (sign := wave(function)) is not None:
+        return -np.expm1(-2 * c) / 2 if sign < 0 else (1 + np.exp(-2 * c)) / 2
     kinks = tuple(kinks)
     flat = c.ravel()
     found, good = np.zeros(flat.shape), np.zeros(flat.shape, dtype=bool)
-    if not kinks and _fine_enough(2 * _RANGE / (_NODES[1] - 1), flat):
+    if not kinks and _fine_enough(2 * _RANGE / (_NODES[1] - 1), flat, function):
         z, weights = _grids()
         with np.errstate(all="ignore"):
             both = function(np.sqrt(flat)[:, None] * z) ** 2 @ weights
@@ -209,6 +217,8 @@ def average_of_square(function: Function, variance: np.ndarray, kinks: Iterable[
     for n in np.flatnonzero(~good):
         panels = panels_of(function, float(flat[n]), kinks)
         found[n] = _square(panels) if panels.finite else np.inf
+        if panels.finite and panels.error > _UNRESOLVED:
+            raise InputError(f"the activation turns too often at variance {flat[n]:.3g} for averages; {_SMALLER}")
     return found.reshape(c.shape)
 
 
@@ -262,24 +272,16 @@ def moments_of_square(activation: Activation, variance: float, degree: int) -> t
 
 
 def slope_square(activation: Activation, variance: float) -> float:
-    """⟨φ'(x)²⟩ at one variance; inf for a φ that jumps.
+    """⟨φ'(x)²⟩ at one variance; inf for a φ that jumps, or as steep as a square root.
 
     Without a slope of its own φ is differentiated on its panels.
     """
-    if jumps(activation):
+    if not has_slopes(activation):
         return np.inf
+    if (sign := wave(activation.value)) is not None:
+        return (1 - sign * math.exp(-2 * variance)) / 2
     if activation.slope is not None:
         return float(average_of_square(activation.slope, np.array(variance), activation.kinks))
     v = max(variance, 1e-8)
     panels = panels_of(activation.value, v, activation.kinks)
     return float((panels.weight * panels.slopes(_scale(v)) ** 2).sum()) if panels.finite else np.inf
-
-
-def jumps(activation: Activation) -> bool:
-    """Is there a place where φ itself jumps, not only a derivative?"""
-    for kink in activation.kinks:
-        gap = 1e-9 * max(1.0, abs(kink))
-        sides = activation.value(np.array([kink - 2 * gap, kink - gap, kink + gap, kink + 2 * gap]))
-        if abs(sides[2] - sides[1]) > 1e-6 + 1e3 * (abs(sides[1] - sides[0]) + abs(sides[3] - sides[2])):
-            return True
-    return False

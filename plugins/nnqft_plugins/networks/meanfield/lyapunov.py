@@ -21,24 +21,24 @@ from scipy.linalg import eigh
 from scipy.optimize import brentq
 
 from nnqft.show.watch import tick
-from nnqft_plugins.networks.meanfield.gaussian import jumps
 from nnqft_plugins.networks.meanfield.kernel import kernel
+from nnqft_plugins.networks.meanfield.kinds import has_slopes
 from nnqft_plugins.networks.meanfield.stationary import Curve, gain
 from nnqft_plugins.networks.network import Network
 
 
 def largest_exponent(network: Network, curve: Curve, accuracy: float = 1e-10) -> tuple[float, float]:
-    """λ of a recurrent network with that C(τ), and an estimate of its numerical error; inf for a φ that jumps."""
+    """λ of a recurrent network with that C(τ), and an estimate of its numerical error; inf where ⟨φ'²⟩ is."""
     gamma = network.gamma
-    if jumps(network.activation):
+    if not has_slopes(network.activation):
         return (math.inf, 0.0) if network.sigma_w else (-gamma, 0.0)
     if curve.end == 0.0:
         return _exponent(gamma, gamma**2 - gain(network, curve.variance)), 0.0
     potential = _potential(network, curve)
-    # The potential is flat beyond the place where C has almost reached its plateau. It may vary on the scale of 1/γ
-    # at first and much more slowly later: each element is twice as long as all before it.
+    # The potential is flat beyond the place where C has almost reached its plateau. It may vary fast at first, on the
+    # scale of 1/γ or, of a steep φ, far below it, and much more slowly later: each element is as long as all before it.
     length = 0.6 * curve.end
-    doublings = max(0, math.ceil(math.log2(length * gamma)) - 1)
+    doublings = max(0, math.ceil(math.log2(length / _first_scale(potential, length, gamma))))
     ends = np.concatenate([[0.0], length * 0.5 ** np.arange(doublings, -1, -1)])
     value = error = math.inf
     for nodes in (8, 12, 18, 27, 40):
@@ -47,6 +47,14 @@ def largest_exponent(network: Network, curve: Curve, accuracy: float = 1e-10) ->
         if error < accuracy * gamma:
             break
     return value, error
+
+
+def _first_scale(potential: Callable[[np.ndarray], np.ndarray], length: float, gamma: float) -> float:
+    """2/γ, or where the potential has risen by a tenth of its depth, if that is earlier."""
+    tau = length * 0.5 ** np.arange(60.0)
+    depth = potential(np.append(tau, [0.0, math.inf]))
+    risen = tau[depth[:-2] - depth[-2] > 0.1 * abs(depth[-1] - depth[-2])]
+    return min(2 / gamma, float(risen.min(initial=math.inf)))
 
 
 def _exponent(gamma: float, energy: float) -> float:

@@ -151,6 +151,8 @@ def resolve(
 _WHERE = np.linspace(-128.3719, 127.9067, 258)
 """Where kinks are looked for, cut at places where nobody puts one."""
 _MANY = 32
+_STRAIGHT = 1e-7
+"""Last coefficients of a side of a kink, over its largest value: a root has 1e-4 there."""
 _NARROW = 1e-3
 """Panels around a jump of φ'' end at a width of 1e-4 or less, those around stronger ones at less."""
 
@@ -178,27 +180,34 @@ def find_kinks(function: Function) -> tuple[float, ...]:
     kinks = []
     for n, (low, high) in enumerate(spans):
         room = min([0.05, *(low - x for _, x in spans[:n]), *(x - high for x, _ in spans[n + 1 :])])
-        found = _located(function, low - 1e-6, high + 1e-6, room)
+        group = groups[n]
+        tight = group[widths[group] <= 2 * widths[group].min()]
+        centre = float(edges[tight[0]] + edges[tight[-1] + 1]) / 2
+        found = _located(function, low - 1e-6, high + 1e-6, room, centre)
         if found is not None:
             kinks.append(round(found, 9) + 0.0 if abs(round(found, 9) - found) < 1e-10 * (1 + abs(found)) else found)
     return tuple(kinks)
 
 
-def _located(function: Function, low: float, high: float, room: float) -> float | None:
+def _located(function: Function, low: float, high: float, room: float, centre: float) -> float | None:
     """The kink between two places: where the polynomials on its two sides meet, or between the sides of a jump.
 
-    None if these go on into each other: then the function is only steep there.
+    None if these go on into each other: then the function is only steep there. The centre of the smallest panels where
+    the sides are no polynomials, as those of a root are not.
     """
-    middle, gap = (low + high) / 2, (high - low) / 2
+    gap = (high - low) / 2
     if room < 10 * gap:
-        return middle
+        return centre
     sides = []
     for start in (low - room, high):
         values = function(start + room / 2 * (NODES + 1))
-        sides.append((legendre.Legendre(values @ TO_LEGENDRE, domain=[start, start + room]), values))
+        series = values @ TO_LEGENDRE
+        if np.abs(series[-2:]).max() > _STRAIGHT * np.abs(values).max():
+            return centre
+        sides.append((legendre.Legendre(series, domain=[start, start + room]), values))
     derivatives = [[side.deriv(n) if n else side for side, _ in sides] for n in range(3)]
     size = max(1e-3, *(float(np.abs(values).max()) for _, values in sides))
-    place = middle
+    place = centre
     for _ in range(4):
         jump, slope, curvature = (float(right(place) - left(place)) for left, right in derivatives)
         if abs(jump) > 1e-3 * size and abs(jump) > 10 * gap * (abs(slope) + gap * abs(curvature)):
@@ -212,7 +221,7 @@ def _located(function: Function, low: float, high: float, room: float) -> float 
         else:
             return None
         place += step
-    return place if low < place < high else middle
+    return place if low < place < high else centre
 
 
 def _bisected(function: Function, low: float, high: float) -> float:

@@ -12,9 +12,19 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
-from nnqft_plugins.networks.meanfield.kernel import Branch, Kernel, Series, kernel, rough_series
-from nnqft_plugins.networks.meanfield.panels import NODES, WEIGHTS
+from nnqft_plugins.networks.meanfield.kernel import kernel, rough_series
+from nnqft_plugins.networks.meanfield.kinds import wave
+from nnqft_plugins.networks.meanfield.pairs import Kernel, Series
+from nnqft_plugins.networks.meanfield.panels import NODES, WEIGHTS, resolve
+from nnqft_plugins.networks.meanfield.table import Branch
 from nnqft_plugins.networks.network import Network
+
+_TABLE = 3e-11
+"""Last coefficients of a table of V, over its largest value."""
+
+
+_ROUGH = 256
+"""Orders of a series that only shows where to look."""
 
 
 class Potential(ABC):
@@ -152,7 +162,9 @@ class TabulatedPotential(Potential):
             return -self.variance * total / beyond**2 if beyond else -self.variance * self.derivative(rho) / 2
 
         inside = [x for x in self.average.edges if 0 < x < far]
-        table = Branch.of(value, 0, np.array([0.0, *inside, far]))
+        every = np.vectorize(value)
+        edges, _, _ = resolve(every, np.array([0.0, *inside, far]), tolerance=_TABLE, least=2e-4)
+        table = Branch.of(every, 0.0, edges)
 
         def at(beyond: float) -> float:
             rho = rho_end + beyond
@@ -163,9 +175,10 @@ class TabulatedPotential(Potential):
 
 
 def potential_at(network: Network, variance: float, accuracy: float = 1e-13, rough: bool = False) -> Potential:
-    """For a trial C(0); `rough` by the Hermite series whether it converges or not."""
-    if rough:
-        return PolynomialPotential(network, rough_series(network.activation, variance, accuracy))
+    """For a trial C(0); `rough` by the Hermite series whether it converges or not, where this is quicker."""
+    phi = network.activation
+    if rough and wave(phi.value) is None:
+        return PolynomialPotential(network, rough_series(phi, variance, accuracy, _ROUGH))
     average = kernel(network.activation, variance, accuracy)
     return (
         PolynomialPotential(network, average) if isinstance(average, Series) else TabulatedPotential(network, average)

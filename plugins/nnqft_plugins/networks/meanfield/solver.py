@@ -91,7 +91,9 @@ def solve(
 
 
 def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> MeanField:
-    curve, rough = (_curve(network, goal) for goal in (0.01 * accuracy, accuracy))
+    curve = _curve(network, 0.01 * accuracy)
+    # Units with adaptation: the solution comes with its error, from two grids.
+    rough = curve if network.adaptation is not None else _curve(network, accuracy)
     if tau is None:
         end = min(curve.end, 12 / curve.rate) if curve.end else 10 / network.gamma
         lags = np.linspace(0.0, end, 201)

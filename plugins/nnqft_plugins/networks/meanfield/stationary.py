@@ -141,7 +141,8 @@ def _start_variance(network: Network, accuracy: float) -> float:
             return _sharpened(excess, last, trial)
         if value == -math.inf:
             break
-        last, before, trial = trial, value, growth * trial
+        # Far above the free theory only what saturates has a solution, and has it once.
+        last, before, trial = trial, value, trial * (growth if trial < 10 * free else max(growth, 1.3))
     raise _none(network)
 
 

@@ -1,95 +1,130 @@
-"""Averages ⟨f(x) f(y)⟩ over two Gaussian variables, at every correlation ρ from −1 to 1, of any activation.
+"""How much f of one Gaussian variable differs from f of another, at every correlation ρ ≥ 0, for any activation.
 
-With ρ = cos θ, z and u independent unit Gaussians, c = cos(θ/2), s = sin(θ/2),
+With ρ = cos θ, c = cos(θ/2), s = sin(θ/2), w and δ independent Gaussians of variances c² and s²,
 
-    x = √v (c z + s u) ,   y = √v (c z − s u) ,   ⟨f(x) f(y)⟩ = ⟨f²⟩ − D(θ) ,   D = ½ ⟨[f(x) − f(y)]²⟩ .
+    x = √v (w + δ) ,   y = √v (w − δ) ,   ⟨f(x) f(y)⟩ = ⟨f²⟩ − D(θ) ,   D = ½ ⟨[f(x) − f(y)]²⟩ .
 
-The inner integral, over z, is exact between the places where x or y enter another panel of f; the outer is adaptive.
+So f is needed once, for all θ: the average over w is tabulated over δ and over 1/c², and D is one integral over δ.
+It is exact between the places where x or y enter another panel of f, and panels of δ double in width from 0 on.
+For ρ < 0 serve the even and the odd part of f, which are kept apart: ⟨f(x) f(−y)⟩ = ⟨f_e f_e⟩ − ⟨f_o f_o⟩.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from itertools import product
 
 import numpy as np
+from numpy.polynomial import chebyshev
 
 from nnqft import Activation
-from nnqft_plugins.networks.meanfield.gaussian import Average, panels_of
-from nnqft_plugins.networks.meanfield.panels import NODES, WEIGHTS, Panels, resolve
+from nnqft_plugins.networks.meanfield.panels import NODES, ORDER, TO_LEGENDRE, WEIGHTS, Panels
 
-_TOLERANCE = 1e-12
-_MOST_AT_ONCE = 1_000_000
-Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
+MOST_PANELS = 500
+"""Of f, beyond which a table takes minutes."""
+_OCTAVES = 44
+"""Panels of δ begin at 2^−44 of the reach."""
+_CONTACTS = 200
+_RESOLVED = 1e-11
+"""Last coefficients on a panel of δ, over the largest value there."""
+_HALVINGS = 6
+_FINE = 1e-6
+"""δ below which nothing is halved: differences of f are rounding there, and J is a power of δ."""
+_AT_ONCE = 400_000
+_SHARES = 18
+"""Values of 1/c²; e^{−w²/2c²} is a polynomial of that degree in it to rounding."""
 
 
-def average_of_product(activation: Activation, variances: tuple[float, float], rho: float) -> Average:
-    """⟨φ(x) φ(y)⟩ for Gaussian x, y of these variances and correlation coefficient, and a bound of its error.
+class Differences:
+    """D of the even and of the odd part of φ at one variance.
 
-    The error is relative to √(⟨φ(x)²⟩⟨φ(y)²⟩): inf for both where φ grows too fast.
+    Attributes
+    ----------
+    error : float
+        What panels of δ do not resolve, relative to the largest D.
     """
-    one, other = (panels_of(activation.value, v, activation.kinks) for v in variances)
-    if not (one.finite and other.finite):
-        return Average(math.inf, math.inf)
-    size = math.sqrt(math.prod(float((p.weight * p.value**2).sum()) for p in (one, other)))
-    plane = Plane(activation, variances, (one, other))
-    value, left = plane.average(math.acos(min(max(rho, -1.0), 1.0)), np.multiply)
-    # As for one variable: what panels do not resolve of φ itself counts, too.
-    return Average(value, size * (1e-12 + left + 10 * (one.error + other.error)))
 
+    def __init__(self, activation: Activation, variance: float, panels: Panels) -> None:
+        self._value, self._scale = activation.value, math.sqrt(variance)
+        self._panel_edges = np.unique(np.round(np.abs(np.append(panels.edges, 0.0)), 15))
+        self._reach = float(self._panel_edges[-1])
+        x = np.cos((np.arange(_SHARES) + 0.5) * np.pi / _SHARES)
+        self._shares = 1.5 + x / 2
+        to_series = 2 / _SHARES * chebyshev.chebvander(x, _SHARES - 1)
+        to_series[:, 0] /= 2
+        self._delta, self._weight, values, self.error = self._resolved(self._first_edges(activation.kinks))
+        self._series = values @ to_series  # (δ, 2, shares)
 
-@dataclass(frozen=True)
-class Plane:
-    """The plane of z and u, for one pair of variances."""
+    def __call__(self, theta: np.ndarray, part: int | None = None) -> np.ndarray:
+        """D at each 0 < θ ≤ π/2; with `part` that of the even part, 0, or the odd one, 1, alone."""
+        flat = np.ravel(theta)
+        pieces = np.array_split(flat, max(1, math.ceil(len(flat) * len(self._delta) / _AT_ONCE)))
+        series = self._series.sum(axis=1) if part is None else self._series[:, part]
+        return np.concatenate([self._at(piece, series) for piece in pieces]).reshape(np.shape(theta))
 
-    activation: Activation
-    variances: tuple[float, float]
-    panels: tuple[Panels, Panels]
-
-    def average(self, theta: float, combine: Combine, half: bool = False) -> tuple[float, float]:
-        """⟨combine(f(x), f(y))⟩, and what was not resolved; `half` if x and y may change places."""
-        # Beyond a right angle z and u change their parts, and y its sign: z always enters with the larger factor.
-        sign = 1.0 if theta <= math.pi / 2 else -1.0
-        c, s = sorted((math.cos(theta / 2), math.sin(theta / 2)), reverse=True)
-        reach = max(abs(float(edge)) for panels in self.panels for edge in panels.edges[[0, -1]])
-        inner = partial(self._inner, c=c, s=s, sign=sign, reach=reach, combine=combine)
-        edges = self._outer_edges(s, sign, reach)
-        half = half and sign > 0
-        edges = edges[edges >= 0] if half else edges
-        _, integral, left = resolve(inner, edges, tolerance=_TOLERANCE, least=1e-7)
-        return integral * (2 if half else 1), left
-
-    def _outer_edges(self, s: float, sign: float, reach: float) -> np.ndarray:
-        """Of u: about 0, where x = y, and about the places where x and y pass kinks at once."""
-        scales = [math.sqrt(max(v, 1e-200)) for v in self.variances]
-        kinks = self.activation.kinks
-        contacts = [(a / scales[0] - sign * b / scales[1]) / (2 * s) for a in kinks for b in kinks] if s else []
-        near = [0.5 * 2.0**n for n in range(-60, 1) if 2.0**n * max(scales) * s > 0.5]
-        inside = [0.0, *near, *np.arange(2.5, reach - 1, 2.5), reach]
-        edges = np.array([*inside, *(-x for x in inside), *(x for x in contacts if abs(x) < reach)])
-        return np.unique(np.round(edges, 13))
-
-    def _inner(self, u: np.ndarray, *, c: float, s: float, sign: float, reach: float, combine: Combine) -> np.ndarray:
-        """The integral over z at each u, times the density of u."""
-        flat = u.ravel()
-        width = 2 * max(len(p.edges) for p in self.panels) * len(NODES)
-        parts = np.array_split(flat, max(1, math.ceil(len(flat) * width / _MOST_AT_ONCE)))
-        found = np.concatenate([self._over_z(part, c, s, sign, reach, combine) for part in parts])
-        return (found * np.exp(-(flat**2) / 2) / (2 * math.pi)).reshape(u.shape)
-
-    def _over_z(self, u: np.ndarray, c: float, s: float, sign: float, reach: float, combine: Combine) -> np.ndarray:
-        one, other = self.panels
-        shift = s * u[:, None]
-        with np.errstate(all="ignore"):
-            edges = np.concatenate([(one.edges - shift) / c, (sign * other.edges + shift) / c], axis=1)
-        edges = np.sort(np.clip(np.nan_to_num(edges), -reach, reach), axis=1)
-        half = np.diff(edges, axis=1)[..., None] / 2
-        z = edges[:, :-1, None] + half * (NODES + 1)
-        f, (v, w) = self.activation.value, self.variances
-        with np.errstate(all="ignore"):
-            both = combine(
-                f(math.sqrt(v) * (c * z + shift[..., None])), f(sign * math.sqrt(w) * (c * z - shift[..., None]))
+    def _at(self, theta: np.ndarray, series: np.ndarray) -> np.ndarray:
+        s, share = np.sin(theta / 2), 1 / np.cos(theta / 2) ** 2
+        powers = chebyshev.chebvander(2 * share - 3, _SHARES - 1)
+        with np.errstate(under="ignore"):
+            density = (
+                np.exp(-((self._delta / s[:, None]) ** 2) / 2) * self._weight / (s[:, None] * math.sqrt(math.pi / 2))
             )
-            return np.einsum("unk,unk,k->u", both * np.exp(-(z**2) / 2), half * np.ones(len(NODES)), WEIGHTS)
+        return ((density @ series) * powers).sum(axis=1)
+
+    def _first_edges(self, kinks: tuple[float, ...]) -> np.ndarray:
+        """Of δ: ever wider, and where x and y pass two kinks at once."""
+        octaves = self._reach * 2.0 ** np.arange(-_OCTAVES, 1)
+        both = {abs(k) for k in kinks}
+        contacts = {abs(a + sign * b) / (2 * self._scale) for a, b in product(both, both) for sign in (1, -1)}
+        inside = [x for x in contacts if 0 < x < self._reach]
+        return np.unique([0.0, *octaves, *(inside if len(inside) <= _CONTACTS else ())])
+
+    def _resolved(self, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """Nodes and weights of δ, J at these, and what is left: panels are halved where J is no polynomial."""
+        left, right = edges[:-1], edges[1:]
+        found, error, largest = [], 0.0, 0.0
+        for halving in range(_HALVINGS + 1):
+            half = (right - left)[:, None] / 2
+            delta = left[:, None] + half * (NODES + 1)
+            J = self._averaged(delta.ravel()).reshape(len(left), ORDER, 2, _SHARES)
+            ends = J[..., [0, -1]]
+            rest = np.abs(np.einsum("pnxq,nk->pkxq", ends, TO_LEGENDRE[:, -2:])).max(axis=(1, 2, 3))
+            size = np.abs(ends).max(axis=(1, 2, 3))
+            rough = (rest > _RESOLVED * size) & (left > _FINE)
+            split = rough & (halving < _HALVINGS)
+            largest = max(largest, float(size.max(initial=0.0)))
+            if (given_up := rough & ~split).any():
+                error = max(error, float((rest * half[:, 0] / (left + 1e-300))[given_up].max()))
+            keep = ~split
+            found.append((delta[keep].ravel(), (half * WEIGHTS)[keep].ravel(), J[keep].reshape(-1, 2, _SHARES)))
+            if not split.any():
+                break
+            middle = (left[split] + right[split]) / 2
+            left, right = np.concatenate([left[split], middle]), np.concatenate([middle, right[split]])
+        delta, weight, J = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return delta, weight, J, error / largest if largest else 0.0
+
+    def _averaged(self, delta: np.ndarray) -> np.ndarray:
+        """J(δ, 1/c²), the average over w at each δ: (δ, 2, shares)."""
+        width = 3 * len(self._panel_edges) * ORDER
+        parts = np.array_split(delta, max(1, math.ceil(len(delta) * width / _AT_ONCE)))
+        return np.concatenate([self._over_w(part[:, None]) for part in parts])
+
+    def _over_w(self, delta: np.ndarray) -> np.ndarray:
+        e = self._panel_edges
+        edges = np.sort(np.clip(np.concatenate([e - delta, delta - e, e + delta], axis=1), 0.0, self._reach), axis=1)
+        half = np.diff(edges, axis=1)
+        used = np.flatnonzero(half.any(axis=0))
+        half = half[:, used, None] / 2
+        w = edges[:, used, None] + half * (NODES + 1)
+        shift = delta[:, :, None]
+        x, y = self._scale * (w + shift), self._scale * (w - shift)
+        with np.errstate(all="ignore"):
+            one, other = self._value(x) - self._value(y), self._value(-x) - self._value(-y)
+            even, odd = ((one + sign * other) ** 2 / 4 * (half * WEIGHTS) for sign in (1, -1))
+            found = np.empty((len(delta), 2, _SHARES))
+            for n, share in enumerate(self._shares):
+                density = np.exp(-share / 2 * w**2)
+                for part, values in enumerate((even, odd)):
+                    found[:, part, n] = np.einsum("dwn,dwn->d", values, density) * math.sqrt(share / (2 * math.pi))
+        return found
