@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 
 from nnqft.errors import PluginError
-from nnqft.integrals.between import Ramps
+from nnqft.integrals.between import Loose, Ramps
 from nnqft.integrals.kernels import call_kernel
 from nnqft.integrals.shape import BranchShape, LineShape, Part
 from nnqft.rules.parts import Propagator
@@ -17,6 +17,9 @@ from nnqft.rules.term import Array, Term
 
 _CLOSE = 0.8
 """Below this quantile of a response's own delay a point is close to its parent."""
+_BELOW_ALL = 0.1
+"""Share of the samples that have a point earlier than all that it is placed between, where others are loose: then all
+other weights may be so alike that samples which never met this thin layer would not know their error."""
 _BELOW_ONE = 1.0 - 2.0**-53
 
 Wire = int | Array
@@ -136,7 +139,10 @@ class Evaluation:
         first, self.row = self.row, self.row + (1 << branch.anchors)
         floor = None if self.shape.stationary else 0.0
         heavy = response.kernel is not None
-        ramps = Ramps.between([self._time_or_offset(a, branch) for a in anchors], self._slope(first), floor, heavy, xp)
+        loose = self._loose(first) if branch.loose else None
+        below = _BELOW_ALL / len(self.shape.branches) if any(each.loose for each in self.shape.branches) else 0.0
+        times = [self._time_or_offset(a, branch) for a in anchors]
+        ramps = Ramps.between(times, self._slope(first), floor, heavy, xp, loose, below)
         if response.delay is None:
             time, weight, _ = ramps.draw(u)
         else:
@@ -177,6 +183,12 @@ class Evaluation:
             return slopes[first + mask, buckets] + self.xp.zeros((1, 1))
 
         return of
+
+    def _loose(self, first: int) -> Loose:
+        """The points that come after this one, by sets of anchors, and the rate of its own response."""
+        slopes = self.part.slopes
+        return Loose(lambda mask: slopes[first + mask, -2], lambda mask: slopes[first + mask, -1],
+                     slopes[first, self.part.buckets])  # fmt: skip
 
     def _latest(self, parents: list[Wire]) -> Array:
         """The latest time that a point's parents leave it."""
