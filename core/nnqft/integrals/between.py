@@ -39,9 +39,9 @@ class Loose(NamedTuple):
 class Power(NamedTuple):
     """Of an interval: its density also falls like ((x + shift)/(room + shift))^power towards its lower end, x = 0.
 
-    With z = 1 − ((x + shift)/(room + shift))^{power + 1}, from 0 at the upper end to `most` at the lower one, it is drawn
-    from e^{−slope·z}. The exponential of the interval's own slope lies nowhere above that one. Where the exponential
-    falls towards later times by more than one power of e, `used` is False, and there is no power.
+    With z = 1 − ((x + shift)/(room + shift))^{power + 1}, from 0 at the upper end to `most` at the lower one, it is
+    drawn from e^{−slope·z}. The exponential of the interval's own slope lies nowhere above that one. Where that falls
+    towards later times by more than one power of e, `used` is False, and there is no power.
     """
 
     used: Array

@@ -40,6 +40,9 @@ _LEAST_TAIL = 0.25
 MANY = 2
 """Loose points that are worth leaving room for: one costs no more than a third of the variance."""
 
+_Table = tuple[tuple[int, ...], np.ndarray]
+"""Points, and costs by the sides of a level that they lie on, an axis for each and one for the distance."""
+
 
 class Anchored(NamedTuple):
     """How one internal point is placed: the points that it is drawn between, and the slopes of its density.
@@ -218,7 +221,7 @@ def _least(
     count = len(next(iter(rates.values())))
     # The first of the fixed points is the last axis, so that it becomes the lowest bit.
     axis = {v: n for n, v in enumerate(reversed(fixed + free))}
-    tables: list[tuple[tuple[int, ...], np.ndarray]] = [(tuple(fixed[::-1]), np.zeros((2,) * len(fixed) + (count,)))]
+    tables: list[_Table] = [(tuple(fixed[::-1]), np.zeros((2,) * len(fixed) + (count,)))]
     for n, line in enumerate(lines):
         if line.start == line.end:
             continue
@@ -236,7 +239,7 @@ def _least(
     return np.asarray(_joined(tables, axis)[1].reshape(1 << len(fixed), count))
 
 
-def _joined(tables: Sequence[tuple[tuple[int, ...], np.ndarray]], axis: Mapping[int, int]) -> tuple[tuple[int, ...], np.ndarray]:
+def _joined(tables: Sequence[_Table], axis: Mapping[int, int]) -> _Table:
     """The sum of tables over the points of all of them, which come in the order of their axes."""
     scope = tuple(sorted({v for points, _ in tables for v in points}, key=axis.__getitem__))
     total: np.ndarray = np.zeros((2,) * len(scope) + (1,))

@@ -64,4 +64,4 @@ def _groups(capacity: np.ndarray, slack: float) -> int:
     left = np.flatnonzero(~reach[0] & ~reach[:, 1])
     if not len(left):
         return 0
-    return int(connected_components(csr_array(open_[np.ix_(left, left)]), connection="strong")[0])
+    return int(connected_components(open_[np.ix_(left, left)], connection="strong")[0])

@@ -145,6 +145,11 @@ class Shape:
         return any(branch.anchors for branch in self.branches)
 
     @property
+    def crowded(self) -> bool:
+        """Do some of them leave room for others?"""
+        return any(branch.loose for branch in self.branches)
+
+    @property
     def propagator_named(self) -> Mapping[str, Propagator]:
         """The lines by name."""
         return {propagator.name: propagator for propagator in self.propagators}

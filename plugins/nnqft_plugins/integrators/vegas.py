@@ -24,6 +24,8 @@ _ROUNDING = 1e-12
 _UNIFORM_SHARE = 0.2
 _WORTH_IT = 0.7
 """An adapted map must bring the variance down to this fraction of that of the uniform one to be trusted."""
+_WORTH_SMOOTHING = 4.0
+"""On a single axis a map without variance in its last strata is better even where all of it is more than without."""
 _FINE = 4096
 """Increments of the map of a single axis, where steps between them would carry the variance."""
 _BLOCK = 1 << 13
@@ -119,8 +121,11 @@ def _safest(integral: TimeIntegral, adapted: np.ndarray, y: np.ndarray) -> np.nd
     even = np.linspace(0.0, 1.0, adapted.shape[1])
     mixed = np.array([np.interp(even, (1 - _UNIFORM_SHARE) * even + _UNIFORM_SHARE * axis, axis) for axis in adapted])
     uniform = np.tile(even, (len(adapted), 1))
-    others = [mixed] if len(adapted) > 1 else [_smooth(uniform), _smooth(mixed)]
-    best, least = uniform, _WORTH_IT * _variance(integral, uniform, y)
+    single = len(adapted) == 1
+    others = [_smooth(uniform), _smooth(mixed)] if single else [mixed]
+    if len(adapted) == 2 and any(part.shape.far for part in integral.parts):
+        others.append(_smooth(uniform))
+    best, least = uniform, (_WORTH_SMOOTHING if single else _WORTH_IT) * _variance(integral, uniform, y)
     for grid in others:
         if (variance := _variance(integral, grid, y)) < least:
             best, least = grid, variance
@@ -136,15 +141,15 @@ def _variance(integral: TimeIntegral, grid: np.ndarray, y: np.ndarray) -> float:
 
 
 def _smooth(grid: np.ndarray) -> np.ndarray:
-    """A grid of one axis without steps, whose density vanishes at both ends.
+    """The grid without steps, and with a density that vanishes at both ends of each axis.
 
-    Strata are many and narrow on one axis. Where the integrand has a logarithm or a root at an end, or its density a
-    step, the variance is that of one or two of them, and two samples in each do not tell it.
+    On one axis strata are many and narrow. Where the integrand has a logarithm or a root at an end, or its density a
+    step, the variance is that of one or two of them, and two samples in each do not tell it. On two it is the corners'.
     """
     even = np.linspace(0.0, 1.0, _FINE + 1)
     known = np.linspace(0.0, 1.0, grid.shape[1])
-    curve = PchipInterpolator(known, grid[0])(even**2 * (3.0 - 2.0 * even))
-    return np.maximum.accumulate(np.clip(curve, 0.0, 1.0))[None, :]
+    curves = PchipInterpolator(known, grid, axis=1)(even**2 * (3.0 - 2.0 * even))
+    return np.maximum.accumulate(np.clip(curves, 0.0, 1.0), axis=1)
 
 
 def _stratified(rng: np.random.Generator, strata: list[int], chosen: range) -> np.ndarray:
