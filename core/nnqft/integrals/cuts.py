@@ -14,12 +14,13 @@ times. The product telescopes: the integrand over the density is bounded by a po
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from nnqft.graphs.parts import Line
+from nnqft.integrals.loose import loose_groups
 from nnqft.rules.parts import Propagator
 
 _LADDER = math.sqrt(2.0)
@@ -35,6 +36,13 @@ first, and no exponential over its whole length is above it."""
 _TAIL = 0.5
 """Correlators count by this fraction below all points they lead to, where a function may decay slower than before."""
 
+_LEAST_TAIL = 0.25
+MANY = 2
+"""Loose points that are worth leaving room for: one costs no more than a third of the variance."""
+
+_Table = tuple[tuple[int, ...], np.ndarray]
+"""Points, and costs by the sides of a level that they lie on, an axis for each and one for the distance."""
+
 
 class Anchored(NamedTuple):
     """How one internal point is placed: the points that it is drawn between, and the slopes of its density.
@@ -42,10 +50,14 @@ class Anchored(NamedTuple):
     `slopes[S, b]`, in 1/time, is that of the logarithm of the density where the anchors of the bit set S are later
     than the point, for rates of the distance b; nan where the point may not lie. There is no row for the empty set,
     row 0, that allows the point: it hangs from a response.
+
+    `loose[S]` are the numbers of groups of points, still to be placed, that may lie anywhere in the gap below these
+    anchors, if this point is below the gap and if it is above it.
     """
 
     anchors: tuple[int, ...]
     slopes: np.ndarray
+    loose: np.ndarray
 
 
 def distances(times: np.ndarray) -> np.ndarray:
@@ -108,14 +120,35 @@ def rates_of(
     }
 
 
-def anchored(lines: Sequence[Line], rates: Mapping[str, np.ndarray], externals: int, points: int) -> list[Anchored]:
-    """For each internal point, in order, between which earlier points it is placed, and with which slopes."""
-    count = len(next(iter(rates.values())))
+def anchored(
+    lines: Sequence[Line], rates: Mapping[str, np.ndarray], externals: int, points: int, slack: float
+) -> list[Anchored]:
+    """For each internal point, in order, between which earlier points it is placed, and with which slopes.
+
+    Costs that differ by no more than `slack`, in 1/time, are taken for equal where points are loose.
+    """
+    return [_slopes(lines, rates, anchors, inside, slack) for anchors, inside in _places(lines, externals, points)]
+
+
+def most_together(lines: Sequence[Line], externals: int, points: int) -> int:
+    """How many points the largest table is over that `anchored` and `growth` make for these lines."""
+    largest = externals
+    for fixed, free in [*_places(lines, externals, points), (list(range(externals)), list(range(externals, points)))]:
+        scopes = [{line.start, line.end} for line in lines if line.start != line.end]
+        own = [scope for scope in scopes if scope & set(free)]
+        # The first point of a place is itself fixed in its table.
+        both = len(fixed) + 1, *(size for _, size in _eliminations(own, free))
+        largest = max(largest, *both)
+    return largest
+
+
+def _places(lines: Sequence[Line], externals: int, points: int) -> list[tuple[list[int], list[int]]]:
+    """For each internal point the earlier points that it is placed between, and itself with the later ones there."""
     near: dict[int, set[int]] = {v: set() for v in range(points)}
     for line in lines:
         near[line.start].add(line.end)
         near[line.end].add(line.start)
-    placed = []
+    places = []
     for v in range(externals, points):
         later, anchors, pending = {v}, set(), [v]
         while pending:
@@ -125,9 +158,8 @@ def anchored(lines: Sequence[Line], rates: Mapping[str, np.ndarray], externals: 
                 else:
                     later.add(w)
                     pending.append(w)
-        inside = [v, *sorted(later - {v})]
-        placed.append(_slopes(lines, rates, sorted(anchors), inside, count))
-    return placed
+        places.append((sorted(anchors), [v, *sorted(later - {v})]))
+    return places
 
 
 def growth(
@@ -149,10 +181,10 @@ def growth(
 
 
 def _slopes(
-    lines: Sequence[Line], rates: Mapping[str, np.ndarray], anchors: list[int], inside: list[int], count: int
+    lines: Sequence[Line], rates: Mapping[str, np.ndarray], anchors: list[int], inside: list[int], slack: float
 ) -> Anchored:
     """Least cuts for all sets of anchors above the level, with the point (the first of `inside`) below and above it."""
-    own = set(inside)
+    own, count = set(inside), len(next(iter(rates.values())))
     near = [line for line in lines if line.start != line.end and own & {line.start, line.end}]
     weights = dict.fromkeys(range(len(near)), 1.0)
     least = _least(near, weights, rates, [*anchors, inside[0]], inside[1:])
@@ -160,10 +192,20 @@ def _slopes(
     tail = {n: 1.0 if line.response else _TAIL for n, line in enumerate(near)}
     bottom = _least(near, tail, rates, [*anchors, inside[0]], inside[1:])
     below, above = least.reshape(2, 1 << len(anchors), count)
-    below[-1], above[-1] = bottom.reshape(2, 1 << len(anchors), count)[:, -1]
+    # Only the largest distance has gaps in which this matters.
+    longest = {name: float(rate[-1]) for name, rate in rates.items()}
+    loose = loose_groups(near, longest, anchors, inside, slack)
     with np.errstate(invalid="ignore"):
         slopes = below - above
-    return Anchored(tuple(anchors), np.where(np.isfinite(slopes), slopes, np.nan))
+        # Of n loose points between there and the anchors Σ_{k ≤ n} (rate·x)^k/k! is made, nearly e^{rate·x} for many.
+        full, many = slopes[-1].copy(), loose[-1, 0]
+        below, above = bottom.reshape(2, 1 << len(anchors), count)
+        slopes[-1] = below[-1] - above[-1]
+        if many >= MANY:
+            slowest = np.min([rates[line.propagator] for line in near if line.response], axis=0)
+            flat = full - slowest * many / (many + 1.0)
+            slopes[-1] = np.maximum(np.minimum(slopes[-1], flat), _LEAST_TAIL * full)
+    return Anchored(tuple(anchors), np.where(np.isfinite(slopes), slopes, np.nan), loose)
 
 
 def _least(
@@ -173,16 +215,46 @@ def _least(
     """(2^F, B) the least summed rate that crosses a level, over all places of the free points, by sets of fixed ones.
 
     The fixed points of the set lie above the level. A line counts by its weight, and a response that would run
-    backwards is not possible, ∞.
+    backwards is not possible, ∞. Free points are eliminated one after the other (U. Bertelè and F. Brioschi, Nonserial
+    Dynamic Programming, 1972), so that a table is as large as a cut through the diagram, not as the diagram.
     """
-    bit = {w: n for n, w in enumerate(fixed + free)}
-    sets = np.arange(1 << len(bit))
-    above = {w: (sets >> n & 1).astype(bool) for w, n in bit.items()}
-    cuts = np.zeros((len(sets), len(next(iter(rates.values())))))
+    count = len(next(iter(rates.values())))
+    # The first of the fixed points is the last axis, so that it becomes the lowest bit.
+    axis = {v: n for n, v in enumerate(reversed(fixed + free))}
+    tables: list[_Table] = [(tuple(fixed[::-1]), np.zeros((2,) * len(fixed) + (count,)))]
     for n, line in enumerate(lines):
-        start, end = above[line.start], above[line.end]
-        crossed = (end & ~start) if line.response else (start ^ end)
-        cuts[crossed] += weights[n] * rates[line.propagator]
-        if line.response:
-            cuts[start & ~end] = np.inf
-    return np.asarray(cuts.reshape(1 << len(free), 1 << len(fixed), -1).min(axis=0))
+        if line.start == line.end:
+            continue
+        cost = np.zeros((2, 2, count))
+        cost[0, 1] = weights[n] * rates[line.propagator]
+        cost[1, 0] = np.inf if line.response else cost[0, 1]
+        first = axis[line.start] < axis[line.end]
+        ends = (line.start, line.end) if first else (line.end, line.start)
+        tables.append((ends, cost if first else cost.swapaxes(0, 1)))
+    for v, _ in _eliminations([set(scope) for scope, _ in tables], free):
+        scope, joint = _joined([table for table in tables if v in table[0]], axis)
+        tables = [table for table in tables if v not in table[0]]
+        gone = scope.index(v)
+        tables.append((scope[:gone] + scope[gone + 1 :], joint.min(axis=gone)))
+    return np.asarray(_joined(tables, axis)[1].reshape(1 << len(fixed), count))
+
+
+def _joined(tables: Sequence[_Table], axis: Mapping[int, int]) -> _Table:
+    """The sum of tables over the points of all of them, which come in the order of their axes."""
+    scope = tuple(sorted({v for points, _ in tables for v in points}, key=axis.__getitem__))
+    total: np.ndarray = np.zeros((2,) * len(scope) + (1,))
+    for points, table in tables:
+        total = total + table.reshape(*(2 if v in points else 1 for v in scope), table.shape[-1])
+    return scope, total
+
+
+def _eliminations(scopes: list[set[int]], free: list[int]) -> Iterator[tuple[int, int]]:
+    """The free points in an order that keeps tables small, fewest neighbours first, each with its table's points."""
+    left = set(free)
+    while left:
+        sizes = {v: len(set().union(*(scope for scope in scopes if v in scope)) | {v}) for v in left}
+        v = min(left, key=lambda v: (sizes[v], v))
+        merged = set().union(*(scope for scope in scopes if v in scope)) - {v}
+        scopes = [scope for scope in scopes if v not in scope] + [merged]
+        left.remove(v)
+        yield v, sizes[v]

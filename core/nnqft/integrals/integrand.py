@@ -9,14 +9,17 @@ from types import ModuleType
 import numpy as np
 
 from nnqft.errors import PluginError
-from nnqft.integrals.between import Ramps
-from nnqft.integrals.kernels import call_kernel
+from nnqft.integrals.between import Loose, Ramps
+from nnqft.integrals.kernels import call_kernel, plain_decay
 from nnqft.integrals.shape import BranchShape, LineShape, Part
 from nnqft.rules.parts import Propagator
-from nnqft.rules.term import Array, Term
+from nnqft.rules.term import Array
 
 _CLOSE = 0.8
 """Below this quantile of a response's own delay a point is close to its parent."""
+_BELOW_ALL = 0.1
+"""Share of the samples with a point earlier than all that it is placed between, where others are loose: weights may
+then be so alike that samples which never met this thin layer would not know their error."""
 _BELOW_ONE = 1.0 - 2.0**-53
 
 Wire = int | Array
@@ -136,7 +139,10 @@ class Evaluation:
         first, self.row = self.row, self.row + (1 << branch.anchors)
         floor = None if self.shape.stationary else 0.0
         heavy = response.kernel is not None
-        ramps = Ramps.between([self._time_or_offset(a, branch) for a in anchors], self._slope(first), floor, heavy, xp)
+        loose = self._loose(first) if branch.loose else None
+        below = _BELOW_ALL / len(self.shape.branches) if self.shape.crowded else 0.0
+        times = [self._time_or_offset(anchor, branch) for anchor in anchors]
+        ramps = Ramps.between(times, self._slope(first), floor, heavy, xp, loose, below)
         if response.delay is None:
             time, weight, _ = ramps.draw(u)
         else:
@@ -172,11 +178,12 @@ class Evaluation:
     def _slope(self, first: int) -> Callable[[Array], Array]:
         """Slopes by sets of anchors, from the rows that begin at `first`."""
         slopes, buckets = self.part.slopes, self.part.buckets
+        return lambda mask: slopes[first + mask, buckets] + self.xp.zeros((1, 1))
 
-        def of(mask: Array) -> Array:
-            return slopes[first + mask, buckets] + self.xp.zeros((1, 1))
-
-        return of
+    def _loose(self, first: int) -> Loose:
+        """The points that come after this one, by sets of anchors, and the rate of its own response."""
+        slopes, buckets = self.part.slopes, self.part.buckets
+        return Loose(lambda s: slopes[first + s, -2], lambda s: slopes[first + s, -1], slopes[first, buckets])
 
     def _latest(self, parents: list[Wire]) -> Array:
         """The latest time that a point's parents leave it."""
@@ -217,7 +224,7 @@ class Evaluation:
             later = t > s
             gap = xp.where(later, t - s, 1.0)
             self.factor = self.factor * xp.where(later, self._line(propagator, s + gap, s), 0.0)
-        elif (term := _plain_decay(propagator)) is not None:
+        elif (term := plain_decay(propagator)) is not None:
             self.factor = self.factor * term.amplitude
             exponent = -term.rate * xp.abs(t - s)
             if line.one_root:
@@ -256,10 +263,9 @@ class Evaluation:
             reach = 1.0 if parent is None else -xp.expm1(-rate * parent)
             delay = -xp.log1p(-u * reach) / rate
             # Without a dependence on the time itself the response over its density is a number.
-            if (term := _plain_decay(response)) is not None:
+            if (term := plain_decay(response)) is not None:
                 return delay, term.amplitude * reach / rate
-            # At time 0 nothing lies before, and the weight is 0.
-            density = rate * xp.exp(-rate * delay) / xp.maximum(reach, 1e-300)
+            density = rate * xp.exp(-rate * delay) / xp.maximum(reach, 1e-300)  # 0 at time 0
         # A stationary response depends on the delay alone; from rest it may depend on the time itself.
         end = delay if parent is None else xp.broadcast_to(parent, delay.shape)
         return delay, self._line(response, end, end - delay) / density
@@ -280,14 +286,6 @@ class Evaluation:
         if xp is np and ((delay < 0) | (delay > room * (1 + 1e-9)) | (density <= 0)).any():
             raise PluginError(f"{what} returned a delay outside (0, room) or a density that is not positive")
         return delay, density
-
-
-def _plain_decay(line: Propagator) -> Term | None:
-    """The one term of a line that is no more than e^{−rate·lag}, on both sides; None of any other line."""
-    if line.kernel is not None or len(line.terms) != 1:
-        return None
-    (term,) = line.terms
-    return None if term.early or term.oscillates or term.left != "either" else term
 
 
 def values_of(parts: Sequence[Part], times: Array, u: Array, xp: ModuleType) -> Array:

@@ -8,7 +8,8 @@ from types import ModuleType
 import numpy as np
 
 from nnqft.errors import PluginError, PointError, raised
-from nnqft.rules.term import Array
+from nnqft.rules.parts import Propagator
+from nnqft.rules.term import Array, Term
 
 _ENOUGH = 16
 """Points that are enough to tell a kernel that never gives a number from one that fails at a point."""
@@ -79,3 +80,11 @@ def _raising_point(function: Callable[..., Array], arrays: Sequence[Array]) -> l
         middle = (start + end) // 2
         start, end = (start, middle) if raises(start, middle) else (middle, end)
     return [float(each[start]) for each in flat] if count and raises(start, end) else None
+
+
+def plain_decay(line: Propagator) -> Term | None:
+    """The one term of a line that is no more than e^{−rate·lag}, on both sides; None of any other line."""
+    if line.kernel is not None or len(line.terms) != 1:
+        return None
+    (term,) = line.terms
+    return None if term.early or term.oscillates or term.left != "either" else term

@@ -7,15 +7,15 @@ import math
 import numpy as np
 
 from nnqft.graphs.parts import Line
-from nnqft.integrals.cuts import anchored, buckets, decay_rate, distances, growth, rates_of
+from nnqft.integrals.cuts import MANY, anchored, buckets, decay_rate, distances, growth, most_together, rates_of
 from nnqft.integrals.shape import BranchShape, FactorShape, Forest, LineShape, Part, Shape
 
 FAR = 3.0
 """External times are far if the relative variance of the forest grows by more than the exponential of this."""
 FAR_OF_DELAYS = 6.0
 """The same where a response has a delay of its own, which knows its shape better than exponentials do."""
-MOST_POINTS = 12
-"""Points that a table of all their subsets is made for; of larger integrals the forest places all points."""
+MOST_TOGETHER = 14
+"""Points that a table of all their subsets is made for; where more hang together the forest places all points."""
 
 
 def parts_of(integral: Forest) -> tuple[Part, ...]:
@@ -39,23 +39,24 @@ def _far(integral: Forest) -> np.ndarray:
     far = np.zeros(len(times), bool)
     reach = distances(times)
     responses = [integral.propagators[b.propagator] for b in integral.branches if not b.free]
-    if times.shape[1] + len(integral.branches) > MOST_POINTS:
-        return far
     if not responses or all(line.response or line.start == line.end for line in integral.lines) or not reach.any():
         return far
     least = FAR_OF_DELAYS if any(line.delay is not None for line in responses) else FAR
     where = float(reach.max()), float(times.max()), integral.theory.stationary, True
     # Nothing grows faster than the lines fall: most times need no more than this look.
     asked = np.flatnonzero(reach * min(decay_rate(line, *where) for line in responses) > least)
+    lines = all_lines(integral)
+    points = times.shape[1] + len(integral.branches)
+    if not len(asked) or most_together(lines, times.shape[1], points) > MOST_TOGETHER:
+        return far
     # A chord hides what a sum of exponentials has beside its slowest one.
-    if not len(asked) or not all(integral.propagators[line.propagator].single for line in integral.lines):
+    if not all(integral.propagators[line.propagator].single for line in integral.lines):
         far[asked] = True
         return far
     rates, number = _rates(integral, times[asked])
-    lines = all_lines(integral)
     below = {n for n, branch in enumerate(integral.branches, times.shape[1]) if branch.below}
     drawn = [line for line in lines if line.response and line.start not in below]
-    speed = growth(lines, drawn, rates, times.shape[1], times.shape[1] + len(integral.branches))
+    speed = growth(lines, drawn, rates, times.shape[1], points)
     order = np.argsort(-times[asked], axis=1)
     gaps = -np.diff(np.take_along_axis(times[asked], order, axis=1), axis=1)
     sets = np.cumsum(1 << order, axis=1)[:, :-1]
@@ -94,7 +95,7 @@ def _forest_part(integral: Forest, columns: tuple[int, ...]) -> Part:
         root.append(number if rooted else root[branch.parent])
         branches.append(BranchShape(branch.propagator, len(branch.others), len(branch.below), rooted, branch.free))
         wires += [branch.parent, *branch.others, *branch.below, branch.rank, root[-1]]
-    return _part(integral, columns, branches, list(integral.lines), root, wires, (np.zeros((0, 1)), np.zeros(1, int)))
+    return _part(integral, columns, branches, list(integral.lines), root, wires, (np.zeros((0, 3)), np.zeros(1, int)))
 
 
 def _far_part(integral: Forest, columns: tuple[int, ...]) -> Part:
@@ -108,7 +109,8 @@ def _far_part(integral: Forest, columns: tuple[int, ...]) -> Part:
     wires: list[int] = []
     slopes: list[np.ndarray] = []
     root = list(range(externals))
-    placed = anchored(lines, rates, externals, externals + len(integral.branches))
+    placed = anchored(lines, rates, externals, externals + len(integral.branches), 1.0 / float(distances(times).max()))
+    crowded = any(point.loose.max() >= MANY for point in placed)
     for n, (branch, point) in enumerate(zip(integral.branches, placed, strict=True), externals):
         roots = {root[anchor] for anchor in point.anchors}
         rooted = branch.free or not theory.stationary or not one or len(roots) > 1
@@ -117,10 +119,12 @@ def _far_part(integral: Forest, columns: tuple[int, ...]) -> Part:
             branches.append(BranchShape(branch.propagator, 0, 0, True, True))
             wires += [branch.parent, 0, n]
             continue
-        branches.append(BranchShape(branch.propagator, 0, 0, rooted, False, len(point.anchors)))
+        loose = crowded and bool(point.loose.any())
+        branches.append(BranchShape(branch.propagator, 0, 0, rooted, False, len(point.anchors), loose))
         wires += [branch.parent, *point.anchors, root[-1]]
         # No point lies above all of its anchors: the row of that set holds the response's own rate.
-        slopes += [rates[branch.propagator][None, :], point.slopes[1:]]
+        rows = np.concatenate([rates[branch.propagator][None, :], point.slopes[1:]])
+        slopes.append(np.concatenate([rows, point.loose], axis=1))
     return _part(integral, columns, branches, lines, root, wires, (np.concatenate(slopes), number))
 
 

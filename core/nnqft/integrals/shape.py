@@ -80,7 +80,8 @@ class BranchShape(NamedTuple):
     """A point of the forest: the line to its parent, how many more parents and external z̃ below confine it.
 
     `rooted`: its time is its own; else it is an offset from that of an external point. `free`: it has no parent, and
-    its time runs over the horizon. `anchors`: between how many points it is placed; 0 if by its response.
+    its time runs over the horizon. `anchors`: between how many points it is placed; 0 if by its response. `loose`:
+    does it leave room for points that come after it?
     """
 
     propagator: str
@@ -89,6 +90,7 @@ class BranchShape(NamedTuple):
     rooted: bool
     free: bool
     anchors: int = 0
+    loose: bool = False
 
 
 class LineShape(NamedTuple):
@@ -143,6 +145,11 @@ class Shape:
         return any(branch.anchors for branch in self.branches)
 
     @property
+    def crowded(self) -> bool:
+        """Do some of them leave room for others?"""
+        return any(branch.loose for branch in self.branches)
+
+    @property
     def propagator_named(self) -> Mapping[str, Propagator]:
         """The lines by name."""
         return {propagator.name: propagator for propagator in self.propagators}
@@ -158,9 +165,9 @@ class Part(NamedTuple):
     shape : Shape
     wires : tuple of int
         See `Evaluation`.
-    slopes : (R, B) array
+    slopes : (R, B + 2) array
         Of the densities of points that are placed between others (`nnqft.integrals.cuts`), a row for each set of
-        anchors of each point, a column for each distance on which rates depend.
+        anchors of each point, a column for each distance on which rates depend, and two for loose points.
     buckets : (M,) or (1,) array of int
         Which of these columns is that of each of the times, or of all.
     """

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import vegas
+from scipy.interpolate import PchipInterpolator
 
 from nnqft import AbstractIntegrator, Estimate, TimeIntegral
 from nnqft.threads import one_thread
@@ -23,6 +24,10 @@ _ROUNDING = 1e-12
 _UNIFORM_SHARE = 0.2
 _WORTH_IT = 0.7
 """An adapted map must bring the variance down to this fraction of that of the uniform one to be trusted."""
+_WORTH_SMOOTHING = 4.0
+"""On a single axis a map without variance in its last strata is better even where all of it is more than without."""
+_FINE = 4096
+"""Increments of the map of a single axis, where steps between them would carry the variance."""
 _BLOCK = 1 << 13
 _GRID_VALUES = 1 << 17
 """Pairs of samples, and their values at all times, that are computed at once: what a processor's cache holds."""
@@ -116,13 +121,35 @@ def _safest(integral: TimeIntegral, adapted: np.ndarray, y: np.ndarray) -> np.nd
     even = np.linspace(0.0, 1.0, adapted.shape[1])
     mixed = np.array([np.interp(even, (1 - _UNIFORM_SHARE) * even + _UNIFORM_SHARE * axis, axis) for axis in adapted])
     uniform = np.tile(even, (len(adapted), 1))
-    variances = []
-    for grid in (mixed, uniform):
-        values = _mapped(integral, vegas.AdaptiveMap(list(grid)), y)
-        half = len(values) // 2
-        scale = np.abs(values).mean(axis=0)
-        variances.append(float((((values[:half] - values[half:]) / np.where(scale > 0, scale, 1.0)) ** 2).mean()))
-    return mixed if variances[0] < _WORTH_IT * variances[1] else uniform
+    single = len(adapted) == 1
+    others = [_smooth(uniform), _smooth(mixed)] if single else [mixed]
+    if len(adapted) == 2 and any(part.shape.far for part in integral.parts):
+        others.append(_smooth(uniform))
+    best, least = uniform, (_WORTH_SMOOTHING if single else _WORTH_IT) * _variance(integral, uniform, y)
+    for grid in others:
+        if (variance := _variance(integral, grid, y)) < least:
+            best, least = grid, variance
+    return best
+
+
+def _variance(integral: TimeIntegral, grid: np.ndarray, y: np.ndarray) -> float:
+    """The relative variance within strata, averaged over times."""
+    values = _mapped(integral, vegas.AdaptiveMap(list(grid)), y)
+    half = len(values) // 2
+    scale = np.abs(values).mean(axis=0)
+    return float((((values[:half] - values[half:]) / np.where(scale > 0, scale, 1.0)) ** 2).mean())
+
+
+def _smooth(grid: np.ndarray) -> np.ndarray:
+    """The grid without steps, and with a density that vanishes at both ends of each axis.
+
+    On one axis strata are many and narrow. Where the integrand has a logarithm or a root at an end, or its density a
+    step, the variance is that of one or two of them, and two samples in each do not tell it. On two it is the corners'.
+    """
+    even = np.linspace(0.0, 1.0, _FINE + 1)
+    known = np.linspace(0.0, 1.0, grid.shape[1])
+    curves = PchipInterpolator(known, grid, axis=1)(even**2 * (3.0 - 2.0 * even))
+    return np.maximum.accumulate(np.clip(curves, 0.0, 1.0), axis=1)
 
 
 def _stratified(rng: np.random.Generator, strata: list[int], chosen: range) -> np.ndarray:
