@@ -128,7 +128,7 @@ class Place:
     @property
     def options(self) -> dict[str, Any]:
         """As the keywords that Python's functions take; the bar is shown on a terminal unless said otherwise."""
-        return asdict(self) | {"progress": _is_watched() if self.progress is None else self.progress}
+        return asdict(self) | {"progress": is_watched() if self.progress is None else self.progress}
 
 
 @Parameter(name="*")
@@ -139,7 +139,7 @@ class ManyPlaces(Place):
     executor: Executor = "processes"
 
 
-def _is_watched() -> bool:
+def is_watched() -> bool:
     """Whether standard error is a terminal; it may be closed, as some supervisors have it."""
     return sys.stderr is not None and sys.stderr.isatty()
 

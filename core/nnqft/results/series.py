@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from nnqft.checks import finite_number, whole_number
 from nnqft.errors import InputError
 from nnqft.integrals.estimate import Estimate, add_all
+from nnqft.results.approximants import noise_of, pade_of, singularity_of
 from nnqft.show.numbers import value_with_error
 
 CLEAR = 1 / 3
@@ -127,6 +129,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         >>> result.series.coefficients(width=0).tolist()  # 1/2, 1/4, 3/16
         [0.5, 0.25, 0.1875]
         """
+        width, at = whole_number("width", width, 0), self._time(at)
         if width not in self.widths:
             raise InputError(f"no contribution of width order {width}, there are {list(self.widths)}")
         last = self.order
@@ -178,18 +181,26 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
             raise InputError(f"width order {width}: {len(ratios)} ratios, wanted 4; compute a higher order")
         known = self.coefficients(width, at)[-len(ratios) - 1 :]
         n = np.arange(self.order - len(ratios) + 1, self.order + 1, dtype=float)
-        noise = self._errors(width, at)[-len(ratios) - 1 :]
-        (coupling, exponent), (before, exponent_before) = (_singularity(n, known, cut) for cut in (0, 1))
-        error = math.hypot(coupling - before, _noise(lambda a: _singularity(n, a, 0)[0], known, noise))
+        noise = self._errors(whole_number("width", width, 0), self._time(at))[-len(ratios) - 1 :]
+        (coupling, exponent), (before, exponent_before) = (singularity_of(n, known, cut) for cut in (0, 1))
+        error = math.hypot(coupling - before, noise_of(lambda a: singularity_of(n, a, 0)[0], known, noise))
         if not error < CLEAR * abs(coupling):
             found = f"{coupling:.3g} ± {error:.2g}" if math.isfinite(error) else "anywhere"
             raise InputError(
                 f"width order {width}: these {len(known)} coefficients do not tell where the series stops converging"
                 f" (g_c = {found}); compute a higher order" + " or a smaller error" * bool(noise.any())
             )
-        doubt = math.hypot(exponent - exponent_before, _noise(lambda a: _singularity(n, a, 0)[1], known, noise))
+        doubt = math.hypot(exponent - exponent_before, noise_of(lambda a: singularity_of(n, a, 0)[1], known, noise))
         clear = doubt < CLEAR * max(abs(exponent), 1.0)
         return Singularity(coupling, exponent if clear else math.nan, error)
+
+    def _time(self, at: int) -> int:
+        """The number of a time that was asked for, from 0; negative ones count from the end."""
+        count = len(self.total.mean)
+        number = whole_number("at", at, -count, "0")
+        if number >= count:
+            raise InputError(f"at={number}: there are {count} times, numbered from 0; write for example at=0")
+        return number % count
 
     def _errors(self, width: int, at: int) -> np.ndarray:
         """(order + 1,) standard deviations of the coefficients."""
@@ -228,13 +239,14 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         (0.5773, 0.5774)
         """
         known = self.coefficients(width, at)
+        width, at = whole_number("width", width, 0), self._time(at)
         start = int(np.flatnonzero(known)[0]) if known.any() else 0
         known = known[start:]
-        g = self.coupling if coupling is None else coupling
-        bottom = (len(known) - 1) // 2 if denominator is None else denominator
+        g = self.coupling if coupling is None else finite_number("coupling", coupling, "0.25")
+        bottom = (len(known) - 1) // 2 if denominator is None else whole_number("denominator", denominator, -1000)
         if not 0 <= bottom < len(known):
             raise InputError(f"denominator={bottom}: wanted a degree from 0 to {len(known) - 1}")
-        value, pole = _pade(known, bottom, g)
+        value, pole = pade_of(known, bottom, g)
         if math.isnan(value):
             raise InputError(f"no Padé approximant with denominator={bottom} exists; try another degree")
         if pole:
@@ -243,7 +255,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
                 f" {g:.3g}: its value there means nothing; try another degree or a smaller coupling"
             )
         errors = self._errors(width, at)[start:]
-        noise = _noise(lambda a: _pade(a, bottom, g)[0], known, errors)
+        noise = noise_of(lambda a: pade_of(a, bottom, g)[0], known, errors)
         plain = math.hypot(*(errors * float(g) ** np.arange(len(errors))))
         if not noise <= max(CLEAR * abs(value), _MAGNIFIED * plain):
             raise InputError(
@@ -255,46 +267,3 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
     def resummed(self, at: int = 0) -> float:
         """The sum over all width orders of their Padé values at the series' own coupling; raises as `pade` does."""
         return sum(self.pade(width, at) for width in self.widths)
-
-
-def _singularity(n: np.ndarray, known: np.ndarray, cut: int) -> tuple[float, float]:
-    """g_c and the exponent from coefficients whose ratios are those of orders n, without the last `cut` of them."""
-    with np.errstate(all="ignore"):
-        ratios = (known[1:] / known[:-1])[: len(n) - cut]
-        inverse = _limit(n[: len(ratios)], ratios)
-        slopes = n[: len(ratios)] * (ratios / inverse - 1)
-        if not np.isfinite(slopes).all():
-            return math.inf, math.nan
-        return 1 / inverse, 1 + _limit(n[: len(ratios)], slopes, terms=2)
-
-
-def _pade(known: np.ndarray, bottom: int, g: float) -> tuple[float, float]:
-    """The approximant's value at g, nan if there is none, and its pole between 0 and g, 0 if there is none."""
-    from scipy.interpolate import pade  # slow to import
-
-    try:
-        above, below = pade(known, bottom)
-    except np.linalg.LinAlgError:
-        return math.nan, 0.0
-    roots = below.roots
-    real = roots.real[(np.abs(roots.imag) < 1e-9 * np.abs(roots)) & (roots.real * g > 0) & (np.abs(roots) <= abs(g))]
-    # A pole on a zero of the numerator is none: spare degrees make such pairs.
-    size = [np.polyval(np.abs(above.coefficients), abs(r)) for r in real]
-    poles = [float(r) for r, most in zip(real, size, strict=True) if abs(above(r)) > 1e-6 * most]
-    with np.errstate(all="ignore"):
-        return float(above(g) / below(g)), min(poles, key=abs, default=0.0)
-
-
-def _noise(function: Callable[[np.ndarray], float], known: np.ndarray, errors: np.ndarray) -> float:
-    """What independent errors of the coefficients make of a function of them: the larger change of either sign each."""
-    value, squares = function(known), 0.0
-    for n in np.flatnonzero(errors):
-        step = np.where(np.arange(len(known)) == n, errors, 0.0)
-        squares += max(abs(function(known + step) - value), abs(function(known - step) - value)) ** 2
-    return math.sqrt(squares) if math.isfinite(squares) else math.inf
-
-
-def _limit(n: np.ndarray, values: np.ndarray, terms: int = 3) -> float:
-    """Value at n → ∞ of a polynomial in 1/n through the last points."""
-    last = min(terms + 1, len(n))
-    return float(np.polyfit(1 / n[-last:], values[-last:], last - 1)[-1])

@@ -19,6 +19,7 @@ from nnqft.cli.options import (
     Rtol,
     Start,
     Tau,
+    is_watched,
     parse_numbers,
     parse_parameters,
 )
@@ -57,7 +58,7 @@ def meanfield(
     check_outputs(output)
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
     lags = None if tau is None else parse_numbers("tau", tau)
-    with progress_bar(sys.stderr.isatty() if progress is None else progress, "solving at infinite width"):
+    with progress_bar(is_watched() if progress is None else progress, "solving at infinite width"):
         solution = solve(theory, tau=lags, horizon=horizon, rtol=rtol)
         fixed = None if layer is None else solution.layers(layer)
         _ = solution.lyapunov  # takes longest, and is kept for the table

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory
-from nnqft.checks import one_line_keywords
+from nnqft.checks import one_line_keywords, true_or_false
 from nnqft.files import to_plain, write_json
 from nnqft.host import running
 from nnqft.show.chart import new_axes
@@ -186,7 +186,10 @@ def phase_diagram(
     weights, biases = axis("sigma_w", sigma_w), axis("sigma_b", sigma_b)
     rows = [Row(replace(network, sigma_b=bias), tuple(weights), thickness) for bias in biases]
     found = []
-    with running(executor, workers, address) as place, progress_bar(progress, "solving", "rows") as report:
+    with (
+        running(executor, workers, address) as place,
+        progress_bar(true_or_false("progress", progress), "solving", "rows") as report,
+    ):
         for row in place.map(solve_row, rows):
             found.append(row)
             report({"samples": len(found), "expected": len(rows), "error": math.inf})

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import AbstractExecutor, Activation, InputError, Theory
-from nnqft.checks import one_line_keywords
+from nnqft.checks import one_line_keywords, true_or_false
 from nnqft.host import running
 from nnqft.show.progress import progress_bar
 from nnqft.stages.times import check_times
@@ -115,7 +115,7 @@ def simulate(
     goal = Goal.checked(networks, rtol)
     pairs = check_times(theory, 2, times, tau)
     ensemble = choose(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
-    bar = progress_bar(progress, "first networks", "networks")
+    bar = progress_bar(true_or_false("progress", progress), "first networks", "networks")
     with running(executor, workers, address) as opened, bar as report:
         run = _run(opened, ensemble, goal, report, fixed=step is not None or layer is not None)
     if run.summary is None and not run.discarded:
@@ -223,7 +223,7 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
         if ensemble.step and ensemble.refined and (np.abs(summary.change) > 0.7 * allowed).any():
             return Run(ensemble, concatenate(parts), summary, False, "step too long")
         noise = np.diagonal(summary.cov) / np.maximum(allowed**2 - summary.change**2, 1e-300)
-        wanted = min(most, max(done + 1, math.ceil(done * min(1.1 * float(noise.max()), 8.0))))
+        wanted = min(most, max(done + 1, math.ceil(done * min(8.0, 1.1 * float(noise.max())))))
     if not parts:
         raise KeyboardInterrupt
     if goal.rtol is None:
