@@ -19,7 +19,17 @@ def as_number(value: object) -> object:
     """The value as one of Python's or numpy's numbers, if it is a Decimal or an array without axes; else itself."""
     if getattr(value, "ndim", None) == 0 and not isinstance(value, np.generic) and hasattr(value, "item"):
         value = value.item()
-    return float(value) if isinstance(value, Decimal) else value
+    if isinstance(value, Decimal):
+        return math.nan if value.is_snan() else float(value)  # a signalling one would raise
+    return value
+
+
+def true_or_false(name: str, value: object) -> bool:
+    """A flag that a user gave, as bool; else InputError: a word such as "no" would count as true."""
+    given = as_number(value)
+    if not isinstance(given, bool | np.bool_):
+        raise InputError(f"{name}={short(value)}: wanted True or False, write for example {name}=True")
+    return bool(given)
 
 
 def finite_number(name: str, value: object, example: str = "1.0") -> float:
@@ -89,16 +99,30 @@ def whole_number(name: str, value: object, least: int, example: str = "") -> int
         ...
     nnqft.errors.InputError: order=-1: wanted a whole number ≥ 0, write for example order=0
     """
+    given = as_number(value)
+    write = f"write for example {name}={example or least}"
     try:
         number = finite_number(name, value)
     except InputError:
         number = math.nan
+        if isinstance(given, int) and given > 1:  # more digits than a float can have
+            raise InputError(f"{name}={short(value)}: wanted a whole number below 1e308, {write}") from None
     if math.isnan(number) or number != math.floor(number) or number < least:
-        write = f"write for example {name}={example or least}"
         raise InputError(f"{name}={short(value)}: wanted a whole number ≥ {least}, {write}")
-    given = as_number(value)
     assert isinstance(given, SupportsInt)  # as finite_number found
     return int(given)  # not int(number), which knows no integers beyond 2^53
+
+
+def finite_array(name: str, value: object) -> np.ndarray:
+    """A finite number, or numbers in an array or in lists, as an array of floats of that shape; else InputError."""
+    try:
+        given = np.asarray(as_number(value))
+        array = given.astype(float) if given.dtype.kind in "iufO" else np.array(math.nan)
+    except Exception:  # whatever a class that claims to be an array raises
+        array = np.array(math.nan)
+    if not np.isfinite(array).all() or value is None:
+        raise InputError(f"{name}={short(value)}: wanted finite numbers, write for example {name}=[0.0, 0.5, 1.0]")
+    return array
 
 
 def positive_number(name: str, value: object, example: str = "1e-3") -> float:

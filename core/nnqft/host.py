@@ -173,10 +173,11 @@ class Host:
             If a plugin of that name is broken, with the cause.
         """
         table = self.table(kind)
-        if isinstance(name, str) and name in table:
-            return table[name][0]
-        if isinstance(name, str) and name in self.broken:
-            raise PluginError(f"{kind} {name!r} cannot be used: {self.broken[name]}")
+        asked = str.__str__(name) if isinstance(name, str) else None  # whatever a class of strings makes of its hash
+        if asked in table:
+            return table[asked][0]
+        if asked in self.broken:
+            raise PluginError(f"{kind} {asked!r} cannot be used: {self.broken[asked]}")
         broken = f" (broken plugins: {', '.join(sorted(self.broken))})" if self.broken else ""
         raise UnknownNameError(kind, name, table, broken)
 

@@ -25,7 +25,6 @@ from nnqft.errors import InputError, short
 _IN_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV)
 """Why a file cannot be replaced although it may be written: its folder, or that it is mounted by itself."""
 
-
 _LOOK = 0.05
 """Seconds between two looks whether somebody reads a pipe, or has interrupted."""
 _LOOKS = 40
@@ -54,9 +53,10 @@ def file_path(name: str, path: object) -> Path:
     'result.json'
     """
     text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
-    if not text or "\0" in text:
-        raise InputError(f"{name}={short(path)}: wanted the path of a file, write for example {name}='result.json'")
-    return Path(os.path.expanduser(text))
+    with suppress(UnicodeEncodeError):  # a lone half of a character is in no name
+        if text and "\0" not in text and os.fsencode(text):
+            return Path(os.path.expanduser(text))
+    raise InputError(f"{name}={short(path)}: wanted the path of a file, write for example {name}='result.json'")
 
 
 def check_writable(path: Path) -> None:
@@ -68,7 +68,7 @@ def check_writable(path: Path) -> None:
         Unless a file of that name can be written, or written anew.
     """
     with _one_line(path):
-        found = _look(path)
+        found = look(path)
         folder = Path(os.path.realpath(path)).parent
         if (found is not None and stat.S_ISDIR(found.st_mode)) or (found is None and not folder.is_dir()):
             raise InputError(f"cannot write {str(path)!r}: wanted a file in a folder that exists")
@@ -110,7 +110,7 @@ def write_file(path: str | os.PathLike[str], data: bytes | bytearray) -> None:
         if descriptor is not None:
             _into_own(descriptor, data)
             return
-        found = _look(target)
+        found = look(target)
         if found is None or stat.S_ISREG(found.st_mode):
             _replace(Path(os.path.realpath(target)), data, found)
         elif stat.S_ISFIFO(found.st_mode):
@@ -153,7 +153,7 @@ class _one_line:  # noqa: N801 - it reads as a statement
             raise InputError(f"cannot write {str(self.path)!r}: {error.strerror or error}") from None
 
 
-def _look(path: Path) -> os.stat_result | None:
+def look(path: Path) -> os.stat_result | None:
     """What is there, links followed; None if nothing is. A link that leads to itself raises OSError."""
     try:
         return os.stat(path)

@@ -372,9 +372,9 @@ COMPUTE = ["compute", "linear", "--order", "1", "--neval", "1000"]
         (["diagrams", "linear", "--order", "nan"], "nan"),
         (["diagrams", "linear", "--order", "inf"], "inf"),
         (["diagrams", "linear", "--order"], "order"),
-        (["diagrams", "linear", "--order=-1"], "order=-1"),
+        (["diagrams", "linear", "--order=-1"], "--order -1: wanted"),
         (["diagrams", "linear", "--order", "100"], "100"),
-        (["diagrams", "linear", "--limit", "-1"], "limit=-1"),
+        (["diagrams", "linear", "--limit", "-1"], "--limit -1: wanted"),
         (["diagrams", "linear", "--drawing", "svgg"], "drawing"),
         (["diagrams", "linear", "-O", "two-point"], "did you mean 'two_point'"),
         ([*COMPUTE, "--oder", "2"], "--oder"),
@@ -404,12 +404,12 @@ COMPUTE = ["compute", "linear", "--order", "1", "--neval", "1000"]
         ([*COMPUTE, "--integrator", "vegs"], "did you mean 'vegas'"),
         ([*COMPUTE, "--executor", "lokal"], "did you mean 'local'"),
         ([*COMPUTE, "--address", "auto"], "address"),
-        ([*COMPUTE, "--workers", "0"], "workers=0"),
+        ([*COMPUTE, "--workers", "0"], "--workers 0: wanted"),
         ([*COMPUTE, "--workers", "2"], "processes"),
-        ([*COMPUTE, "--rtol", "0"], "rtol=0"),
+        ([*COMPUTE, "--rtol", "0"], "--rtol 0.0: wanted"),
         ([*COMPUTE, "--rtol", "-1"], "rtol"),
         ([*COMPUTE, "--rtol", "x"], "rtol"),
-        ([*COMPUTE, "--atol", "nan"], "atol=nan"),
+        ([*COMPUTE, "--atol", "nan"], "--atol nan: wanted"),
         ([*COMPUTE, "--seed", "-1"], "seed"),
         ([*COMPUTE, "--seed", "1.5"], "1.5"),
         ([*COMPUTE, "--json", "no/such/folder.json"], "no/such/folder.json"),
@@ -418,8 +418,8 @@ COMPUTE = ["compute", "linear", "--order", "1", "--neval", "1000"]
         ([*COMPUTE, "--plot", "picture.nonsense"], "nonsense"),
         (["compute", "linear", "sigma_w=0.5"], "-p sigma_w=0.5"),
         (["compute", "linear", "--json", "x.csv"], ".json"),
-        (["compute", "linear", "--neval", "10", "--integrator", "vegas"], "neval=10"),
-        (["compute", "linear", "--neval", "0"], "neval=0"),
+        (["compute", "linear", "--neval", "10", "--integrator", "vegas"], "--neval 10 is too few"),
+        (["compute", "linear", "--neval", "0"], "--neval 0: wanted"),
         (["compute", "linear", "--neval", "1e3.5"], "1e3.5"),
     ],
     ids=lambda v: " ".join(v)[:60] if isinstance(v, list) else "",
@@ -657,7 +657,7 @@ def test_a_path_that_is_none(path):
 def test_whole_numbers_are_asked_for_by_whole_numbers(came):
     refused(lambda: compute(seed=came), "seed=", "wanted a whole number ≥ 0, write for example seed=0")
     refused(lambda: nnqft.theory("linear", N=came), "N=", "wanted a whole number ≥ 1, write for example N=100")
-    refused(lambda: compute(max_diagrams=came), "write for example max_diagrams=1")
+    refused(lambda: compute(max_diagrams=came), "write for example max_diagrams=250000")
 
 
 def test_a_width_beyond_all_bounds_is_no_matter_of_units():
@@ -737,3 +737,102 @@ def test_other_libraries_functions_are_not_taken_for_typing_errors(name, write):
 def test_unlike_names_are_not_suggested():
     assert "did you mean" not in refused(lambda: nnqft.theory("taylor", activation="softmax"), "softplus")
     assert nnqft.theory("taylor", activation="relu").parameters["activation"] == "relu"
+
+
+# Values that are neither flags nor arrays nor names, though they look like them
+
+
+AMBIGUOUS = {"array": np.array([1.0, 2.0]), "empty": np.array([]), "word": "no", "number": 2, "sNaN": Decimal("sNaN")}
+
+
+@pytest.mark.parametrize("odd", AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_flags_are_true_or_false(odd):
+    from nnqft_plugins.networks.simulation import simulate
+
+    refused(lambda: compute(progress=odd), "progress=", "wanted True or False")
+    refused(lambda: nnqft.diagrams(THEORY, "two_point", order=1, irreducible=odd), "irreducible=", "True or False")
+    refused(lambda: nnqft.dyson(THEORY, order=1, width_order=0, self_consistent=odd), "self_consistent=")
+    refused(lambda: simulate(THEORY, networks=4, kernel=odd), "kernel=", "wanted True or False")
+
+
+@pytest.mark.parametrize(
+    "odd", [Decimal("sNaN"), Decimal("NaN"), Decimal("Infinity"), Fraction(10**400), "0.5"], ids=named
+)
+def test_numbers_that_are_none(odd):
+    refused(lambda: compute(rtol=odd), "rtol=", "write for example rtol=1e-3")
+    refused(lambda: compute(seed=odd), "seed=", "wanted a whole number")
+
+
+def test_a_whole_number_of_too_many_digits_is_told_so():
+    refused(lambda: compute(seed=10**400), "wanted a whole number below 1e308")
+    refused(lambda: nnqft.diagrams(THEORY, "two_point", order=1e308), "sockets; lower order")
+
+
+LAGS = [None, "", "0", 1j, [[1], [2, 3]], {}, 10**400, np.array(["a"]), nan, [None], garbage.Pretender()]
+
+
+@pytest.mark.parametrize("odd", LAGS, ids=lambda v: repr(v)[:20])
+def test_lags_of_functions(odd):
+    from nnqft_plugins.networks.meanfield import solve
+    from nnqft_plugins.networks.published import published
+
+    talk, solution = published(THEORY, 5.0), solve(THEORY)
+    closed = nnqft.compute(THEORY, "two_point", order=1).closed_form(1, 0)
+    functions = [closed, talk.correlator, talk.spectrum, talk.transform, talk.infinite_width, talk.table, talk.to_data]
+    for function in [*functions, solution.correlator]:
+        refused(lambda function=function: function(odd), "wanted finite numbers, write for example")
+
+
+@pytest.mark.parametrize("odd", ["", [], np.array([1.0, 2.0]), 1j, "two\nlines"], ids=named)
+def test_parts_of_a_series(odd):
+    result = nnqft.compute(THEORY, "two_point", order=4, width_order=0)
+    series = result.series
+    calls = [lambda v: result.count(1, v), series.coefficients, series.ratios, series.pade]
+    calls += [lambda v, f=f: f(0, at=v) for f in (series.coefficients, series.ratios, series.singularity, series.pade)]
+    calls += [lambda v: series.pade(0, coupling=v), lambda v: series.pade(0, denominator=v)]
+    for call in calls:
+        refused(lambda call=call: call(odd), "wanted a")
+    refused(lambda: series.coefficients(0, at=1), "there are 1 times")
+    assert series.pade(0, at=-1) == series.pade(0)
+
+
+@pytest.mark.parametrize("odd", [True, "tanh", np.tanh, np.array([1.0, 2.0]), [[]]], ids=named)
+def test_an_activation_that_is_none(odd):
+    from nnqft_plugins.networks.meanfield import edge_of_chaos, solve
+    from nnqft_plugins.networks.simulation import simulate
+
+    theory = nnqft.theory("taylor", activation="tanh")
+    for call in (solve, edge_of_chaos, simulate):
+        refused(lambda call=call: call(theory, activation=odd), "wanted an Activation")
+
+
+def test_two_networks_have_no_error_and_are_not_enough():
+    from nnqft_plugins.networks.simulation import simulate
+
+    done = simulate(nnqft.theory("linear", N=5, sigma_w=0.5), networks=3, rtol=0.5)
+    assert not done.converged
+
+
+def test_a_grid_that_is_none():
+    from nnqft_plugins.networks.meanfield import phase_diagram
+
+    for values in ([1, [2, 3]], 1e308, [0.5, 1e12]):
+        refused(
+            lambda values=values: phase_diagram(nnqft.theory("taylor"), sigma_w=values, sigma_b=0.3),
+            "sigma_w=",
+            "wanted",
+        )
+
+
+class NoHash(str):
+    """A text whose hash raises."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        raise TypeError("no hash")
+
+
+def test_names_without_a_hash():
+    refused(lambda: nnqft.theory(NoHash("tow_point")), "unknown model")
+    refused(lambda: nnqft.load("a\ud800b"), "wanted the path")

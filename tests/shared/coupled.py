@@ -49,9 +49,9 @@ class Coupled:
         modes = []
         for k, rate in enumerate(rates):
             projector = np.outer(right[:, k], left[k])
-            if np.iscomplexobj(rates) and half and rate.imag > 0:
+            if half and rate.imag > 0:
                 modes.append((complex(rate), 2 * projector))
-            elif not (np.iscomplexobj(rates) and half):
+            elif not (half and rate.imag < 0):
                 modes.append((_plain(rate), projector))
         return modes
 

@@ -452,3 +452,23 @@ def test_locks_of_a_ledger_survive_its_being_looked_at(path):
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, timeout=60, check=False)
     connection.close()
     assert b"BlockingIOError" in done.stderr
+
+
+ALIEN = {
+    "other columns": ["DROP TABLE requests", "CREATE TABLE requests (a)"],
+    "one column more": ["ALTER TABLE records ADD COLUMN more"],
+    "a view": ["ALTER TABLE records RENAME TO those", "CREATE VIEW records AS SELECT * FROM those"],
+    "a trigger": ["CREATE TRIGGER t AFTER INSERT ON records BEGIN UPDATE records SET body = x'00'; END"],
+}
+
+
+@pytest.mark.parametrize("case", ALIEN)
+def test_tables_that_are_not_those_of_a_ledger(path, case, capsys):
+    """Refused before anything is written, and repaired: what is whole is kept."""
+    for statement in ALIEN[case]:
+        execute(path, statement)
+    with pytest.raises(nnqft.LedgerError, match="its tables are not those of a ledger; write nnqft repair"):
+        compute(path)
+    assert main(["repair", str(path)]) == 0
+    assert repair(path) == [f"{path}: nothing is damaged"]
+    assert_array_equal(compute(path).mean, compute(None).mean)

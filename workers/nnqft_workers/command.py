@@ -15,8 +15,7 @@ from nnqft import InputError, Request
 from nnqft.cli.options import OUTPUT, QUESTION, WHOLE, Accuracy, MaxDiagrams, Output, Place, TimeLimit
 from nnqft.cli.output import STDOUT, check_outputs, finish
 from nnqft.errors import one_line
-from nnqft.show.page import printable
-from nnqft_workers.ledger_file import word
+from nnqft.show.page import printable, word
 from nnqft_workers.ledger_list import Contents, contents
 from nnqft_workers.repair import repair as mend
 

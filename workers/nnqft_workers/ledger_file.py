@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shlex
 import sqlite3
 import stat
 import struct
@@ -16,8 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nnqft import LedgerError
-from nnqft.errors import one_line
-from nnqft.writing import file_path
+from nnqft.errors import one_line, short
+from nnqft.show.page import word
+from nnqft.writing import file_path, look
 from nnqft_workers.ledger_rows import FORMAT, TABLES
 from nnqft_workers.locks import why_no_locks
 
@@ -89,14 +89,12 @@ def ledger_path(path: object) -> Path:
     given = file_path("ledger", path)
     if str(given) == ":memory:" or str(given).startswith("file:"):
         raise LedgerError(f"ledger {str(given)!r} is no file; give the path of one, for example run.ledger")
-    real = Path(os.path.realpath(given))
     try:
-        mode = os.stat(real).st_mode
-    except FileNotFoundError:
-        return real
+        real = Path(os.path.realpath(given))  # fails where the folder that we are in is gone
+        found = look(real)
     except OSError as error:
         raise LedgerError(f"ledger {str(given)!r} cannot be read: {error.strerror or error}") from None
-    if not stat.S_ISREG(mode):
+    if found is not None and not stat.S_ISREG(mode := found.st_mode):
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
         raise LedgerError(f"ledger {str(given)!r} is {what}; give the path of a file")
     return real
@@ -166,18 +164,16 @@ def move_to(path: Path, old: Connection) -> Connection:
     return new
 
 
-def word(path: Path) -> str:
-    """A path as a word of a command line, for messages."""
-    return shlex.quote(one_line(str(path)))
-
-
 def check_pages(connection: sqlite3.Connection, path: Path) -> None:
     """LedgerError if SQLite finds something wrong in the file."""
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    if check != "ok" or not {table.name for table in TABLES} <= tables:
-        cause = one_line(str(check)) if check != "ok" else "a table is missing"
+    # A trigger would change what is written, and a row of other columns is none of ours.
+    kinds = {row[0]: row[1] for row in connection.execute("SELECT name, type FROM sqlite_master")}
+    columns = [[row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")] for table in TABLES]
+    ours = columns == [[*table.columns, "checksum"] for table in TABLES]
+    if check != "ok" or not ours or not {"trigger", "view"}.isdisjoint(kinds.values()):
+        cause = one_line(str(check)) if check != "ok" else "its tables are not those of a ledger"
         raise LedgerError(f"ledger {str(path)!r} is damaged: {cause}; write nnqft repair {word(path)}")
 
 
@@ -256,6 +252,10 @@ def is_there(path: Path) -> bool:
                 )
         return False
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
+        if head.startswith(b"{"):
+            raise LedgerError(f"{name} is a JSON file, such as a saved result, and no ledger; a result is read with"
+                              f" nnqft.load({short(str(path))}), and --ledger run.ledger of nnqft compute writes a"
+                              " ledger")  # fmt: skip
         raise LedgerError(f"{name} is not a ledger but some other file; give another path (nnqft repair saves what it"
                           " can if it was one)")  # fmt: skip
     user_version, application = struct.unpack(">I", head[60:64])[0], struct.unpack(">I", head[68:72])[0]

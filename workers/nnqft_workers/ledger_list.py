@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from nnqft import LedgerError
-from nnqft_workers.ledger_file import check_pages, connect, is_there, ledger_path, sqlite_errors, word
+from nnqft.show.page import word
+from nnqft_workers.ledger_file import check_pages, connect, is_there, ledger_path, sqlite_errors
 from nnqft_workers.ledger_rows import RECORDS, REQUESTS
 
 

@@ -45,8 +45,12 @@ def repair(path: str | os.PathLike[str]) -> list[str]:
     LedgerError
         If a ledger is in use, or nothing of it is left.
     """
-    real = Path(os.path.realpath(file_path("path", path)))
-    return repair_result(real) if _is_result(real) else repair_ledger(real)
+    given = file_path("path", path)
+    try:
+        real = Path(os.path.realpath(given))
+        return repair_result(real) if _is_result(real) else repair_ledger(real)
+    except OSError as error:  # a name that is too long, a folder that is gone or closed to us, a disk that fails
+        raise InputError(f"cannot repair {str(given)!r}: {error.strerror or error}") from None
 
 
 def _is_result(path: Path) -> bool:

@@ -7,6 +7,7 @@ marked so · 128 + its number, if there was no result yet.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import warnings
@@ -15,10 +16,11 @@ from contextlib import suppress
 from pkgutil import resolve_name
 from typing import TextIO
 
-from cyclopts import App, CycloptsError, UnknownOptionError, UnusedCliTokensError
+from cyclopts import App, CycloptsError
 
 from nnqft.cli.completion import COMPLETION, completion_command
 from nnqft.cli.examples import show_examples
+from nnqft.cli.hints import as_options, options_of, parser_line
 from nnqft.cli.summaries import summary
 from nnqft.errors import IntegrationError, NnqftError, PluginError, one_line, raised
 from nnqft.show.watch import OutOfTime
@@ -30,10 +32,13 @@ _NOT_PRINTED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; every error is one line on stderr."""
+    _prepare_streams()
     warnings.showwarning = lambda message, *_, **__: print(f"nnqft: warning: {message}", file=sys.stderr)
     words = sys.argv[1:] if arguments is None else arguments
+    app = None
     try:
-        status = _app(words)(
+        app = _app(words)
+        status = app(
             words,
             exit_on_error=False,
             print_error=False,
@@ -41,12 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if sys.stdout is not None:
             sys.stdout.flush()  # while there is somebody to be told that it went wrong
-    except (UnusedCliTokensError, UnknownOptionError) as error:
-        return _fail(_with_hint(error), 2)
-    except IntegrationError as error:
-        return _fail(error, 3)
-    except (CycloptsError, NnqftError) as error:
-        return _fail(error, 2)
+    except CycloptsError as error:
+        return _fail(parser_line(error, app, words[0]) if app and words else error, 2)
+    except NnqftError as error:
+        status = 3 if isinstance(error, IntegrationError) else 2
+        return _fail(as_options(str(error), options_of(app, words[0])) if app and words else error, status)
     except KeyboardInterrupt as error:
         return _fail(str(error) or "interrupted before anything was computed", getattr(error, "status", 130))
     except OutOfTime:
@@ -108,15 +112,12 @@ def _of_plugin(words: Sequence[str]) -> str | None:
     return None if plugin.startswith("nnqft") else f"command {name!r} of plugin {plugin!r}"
 
 
-def _with_hint(error: CycloptsError) -> str:
-    """The parser's line and, for what may be a model's parameter, how that is written."""
-    words = [str(word) for word in error.unused_tokens or ()]
-    if words and "=" in words[0]:
-        return f"{one_line(words[0])}: wanted an option; a parameter of the model is written -p {one_line(words[0])}"
-    if words:
-        return f"{one_line(' '.join(words))}: too many words; --help shows what the command takes"
-    line = one_line(str(error))
-    return line if "Did you mean" in line else f"{line} A parameter of the model is written -p name=value"
+def _prepare_streams() -> None:
+    """Standard error that is closed takes what is said to it; letters that a terminal has not are shown as ``?``."""
+    if sys.stderr is None:  # printing to None would print to standard output
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - it stays open as long as the program
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _fail(error: object, status: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from nnqft.errors import InputError
+from nnqft.errors import InputError, short
 from nnqft.graphs.layout import LINES, SAME_POINT, Layout, VertexLayout
 
 
@@ -72,9 +72,13 @@ def start_batch(layout: Layout, order: int) -> Batch:
     sockets = [(len(v.sockets) + int(ended[list(v.kinds)].sum())) / int(v.rule.order)
                for v in layout.vertices if not v.rule.source]  # fmt: skip
     externals = len(layout.externals)
-    room = externals + int(ended[1 : 1 + externals].sum()) + int(order * max(sockets, default=0))
+    begun = externals + int(ended[1 : 1 + externals].sum())
+    each = max(sockets, default=0)
+    if each and order > 250 / each:  # compared so, as the product may be beyond all floats
+        raise InputError(f"order={short(order)} makes diagrams of more than the generator's 250 sockets; lower order")
+    room = begun + int(order * each)
     if room > 250:
-        raise InputError(f"order {order} makes diagrams of {room} sockets, more than the generator's 250")
+        raise InputError(f"order={order} makes diagrams of {room} sockets, more than the generator's 250; lower order")
     batch = Batch(
         kind=np.zeros((1, room), np.uint16),
         free=np.zeros((1, room), np.uint8),

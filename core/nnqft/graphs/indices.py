@@ -22,7 +22,8 @@ def check_indices(indices: object) -> str | None:
     if indices is None:
         return None
     if not isinstance(indices, str) or not indices.strip().isalpha():
-        raise InputError(f"indices={short(indices)}: wanted a letter for each leg, write for example indices='iijj'")
+        such = "indices='ij' for two legs, indices='iijj' for four"
+        raise InputError(f"indices={short(indices)}: wanted a letter for each leg, write for example {such}")
     letters = indices.strip()
     kinds = list(dict.fromkeys(letters))
     if len(kinds) > len(_LETTERS):

@@ -11,6 +11,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnqft.checks import finite_array
 from nnqft.show.numbers import clipped
 
 Polynomial = tuple[Fraction, ...]
@@ -48,7 +49,7 @@ class ClosedForm:
     def __call__(self, tau: np.ndarray | Sequence[float]) -> np.ndarray: ...
     def __call__(self, tau: ArrayLike) -> float | np.ndarray:
         """Value at τ ≥ 0, a float or an array."""
-        x = float(self.gamma) * np.asarray(tau, dtype=float)
+        x = float(self.gamma) * finite_array("tau", tau)
         value = np.zeros_like(x)
         for rate, polynomial in self.terms.items():
             value = value + np.polyval([float(c) for c in reversed(polynomial)], x) * np.exp(-float(rate) * x)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
+
+from nnqft.errors import InputError, short
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +51,11 @@ class Activation:
     def polynomial(cls, name: str, coefficients: dict[int, float]) -> Activation:
         """φ(h) = Σ_p coefficients[p] h^p.
 
+        Raises
+        ------
+        InputError
+            If the coefficients are no mapping.
+
         Examples
         --------
         >>> import numpy as np
@@ -57,6 +64,8 @@ class Activation:
         >>> cubic.slope(np.array([0.0, 1.0])).tolist()
         [1.0, 0.0]
         """
+        if not isinstance(coefficients, Mapping):
+            raise InputError(f"coefficients={short(coefficients)}: wanted a mapping, write {{1: 1.0, 3: -0.3}}")
         dense = [float(coefficients.get(p, 0.0)) for p in range(max(coefficients, default=0) + 1)]
         slope = polyder(dense) if len(dense) > 1 else [0.0]
         return cls(name, PolynomialFunction(tuple(dense)), PolynomialFunction(tuple(float(c) for c in slope)))

@@ -128,7 +128,7 @@ class Derived:
         """
         import gvar
 
-        if name not in self.names:
+        if not isinstance(name, str) or name not in self.names:
             raise InputError(f"{self.observable} has no {short(name)}, only {', '.join(self.names)}")
         n = self.names.index(name)
         return gvar.gvar(self.mean[n], self.error[n])
@@ -152,6 +152,7 @@ class Derived:
         [1.0, 1.125, 1.148438]
         """
         order, request = whole_number("order", order, 0), self.first.request
+        width_order = None if width_order is None else whole_number("width_order", width_order, 0)
         if order >= len(self.by_order):
             asked = f"only order ≤ {len(self.by_order) - 1}" if len(self.by_order) else "order by order"
             raise InputError(f"partial({order}) was not computed, {asked}; compute with a higher order")

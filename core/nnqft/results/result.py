@@ -21,7 +21,7 @@ from nnqft.integrals.closed_form import ClosedForm
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.estimate_data import estimate_from, estimate_to_data, parts_from, parts_to_data, total_cov_to_data
 from nnqft.results.charts import result_chart
-from nnqft.results.rows import DiagramRow, DiagramRows, counts_of, integrators_of, row_from
+from nnqft.results.rows import DiagramRow, DiagramRows, counts_of, integrators_of, part_of, row_from
 from nnqft.results.series import Series
 from nnqft.results.tables import result_page, time_label
 from nnqft.results.truncation import Beyond, left_out, whole_orders
@@ -183,7 +183,7 @@ class Result:
 
     def count(self, order: int | str, width: int) -> int:
         """Number of diagrams of an order and width."""
-        return self._counts.get((order, width), 0)
+        return self._counts.get(part_of(order, width), 0)
 
     @cached_property
     def _counts(self) -> dict[tuple[int | str, int], int]:

@@ -130,3 +130,9 @@ def row_from(data: Mapping[str, Any], times: int) -> DiagramRow:
     checked |= {name: finite_number(name, data[name]) for name in ("weight", "seconds")}
     checked["chi2"] = math.nan if data["chi2"] is None else finite_number("chi2", data["chi2"])
     return DiagramRow(**checked)
+
+
+def part_of(order: object, width: object) -> tuple[int | str, int]:
+    """The order, a whole number or a word, and the width order that were asked for; InputError if they are neither."""
+    asked = str.__str__(order) if isinstance(order, str) else whole_number("order", order, 0)
+    return asked, whole_number("width", width, 0)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnqft.checks import finite_number, whole_number
 from nnqft.errors import InputError
 from nnqft.integrals.estimate import Estimate, add_all
+from nnqft.results.approximants import pade_of
 from nnqft.results.singularity import CLEAR, Singularity, noise_of, singularity_of
 from nnqft.show.numbers import value_with_error
 
@@ -97,6 +99,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         >>> result.series.coefficients(width=0).tolist()  # 1/2, 1/4, 3/16
         [0.5, 0.25, 0.1875]
         """
+        width, at = whole_number("width", width, 0), self._time(at)
         if width not in self.widths:
             raise InputError(f"no contribution of width order {width}, there are {list(self.widths)}")
         last = self.order
@@ -149,8 +152,18 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         ratios = self.ratios(width, at)
         if len(ratios) < 4:
             raise InputError(f"width order {width}: {len(ratios)} ratios, wanted 4; compute a higher order")
-        known, errors = (each[-len(ratios) - 1 :] for each in (self.coefficients(width, at), self._errors(width, at)))
-        return singularity_of(known, errors, self.order - len(ratios), f"width order {width}")
+        known = self.coefficients(width, at)
+        errors = self._errors(whole_number("width", width, 0), self._time(at))
+        cut = -len(ratios) - 1
+        return singularity_of(known[cut:], errors[cut:], self.order - len(ratios), f"width order {width}")
+
+    def _time(self, at: int) -> int:
+        """The number of a time that was asked for, from 0; negative ones count from the end."""
+        count = len(self.total.mean)
+        number = whole_number("at", at, -count, "0")
+        if number >= count:
+            raise InputError(f"at={number}: there are {count} times, numbered from 0; write for example at=0")
+        return number % count
 
     def _errors(self, width: int, at: int) -> np.ndarray:
         """(order + 1,) standard deviations of the coefficients."""
@@ -189,13 +202,14 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
         (0.5773, 0.5774)
         """
         known = self.coefficients(width, at)
+        width, at = whole_number("width", width, 0), self._time(at)
         start = int(np.flatnonzero(known)[0]) if known.any() else 0
         known = known[start:]
-        g = self.coupling if coupling is None else coupling
-        bottom = (len(known) - 1) // 2 if denominator is None else denominator
+        g = self.coupling if coupling is None else finite_number("coupling", coupling, "0.25")
+        bottom = (len(known) - 1) // 2 if denominator is None else whole_number("denominator", denominator, -1000)
         if not 0 <= bottom < len(known):
             raise InputError(f"denominator={bottom}: wanted a degree from 0 to {len(known) - 1}")
-        value, pole = _pade(known, bottom, g)
+        value, pole = pade_of(known, bottom, g)
         if math.isnan(value):
             raise InputError(f"no Padé approximant with denominator={bottom} exists; try another degree")
         if pole:
@@ -204,7 +218,7 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
                 f" {g:.3g}: its value there means nothing; try another degree or a smaller coupling"
             )
         errors = self._errors(width, at)[start:]
-        noise = noise_of(lambda a: _pade(a, bottom, g)[0], known, errors)
+        noise = noise_of(lambda a: pade_of(a, bottom, g)[0], known, errors)
         plain = math.hypot(*(errors * float(g) ** np.arange(len(errors))))
         if not noise <= max(CLEAR * abs(value), _MAGNIFIED * plain):
             raise InputError(
@@ -216,20 +230,3 @@ class Series(Mapping[tuple[int | str, int], Estimate]):
     def resummed(self, at: int = 0) -> float:
         """The sum over all width orders of their Padé values at the series' own coupling; raises as `pade` does."""
         return sum(self.pade(width, at) for width in self.widths)
-
-
-def _pade(known: np.ndarray, bottom: int, g: float) -> tuple[float, float]:
-    """The approximant's value at g, nan if there is none, and its pole between 0 and g, 0 if there is none."""
-    from scipy.interpolate import pade  # slow to import
-
-    try:
-        above, below = pade(known, bottom)
-    except np.linalg.LinAlgError:
-        return math.nan, 0.0
-    roots = below.roots
-    real = roots.real[(np.abs(roots.imag) < 1e-9 * np.abs(roots)) & (roots.real * g > 0) & (np.abs(roots) <= abs(g))]
-    # A pole on a zero of the numerator is none: spare degrees make such pairs.
-    size = [np.polyval(np.abs(above.coefficients), abs(r)) for r in real]
-    poles = [float(r) for r, most in zip(real, size, strict=True) if abs(above(r)) > 1e-6 * most]
-    with np.errstate(all="ignore"):
-        return float(above(g) / below(g)), min(poles, key=abs, default=0.0)

@@ -8,7 +8,7 @@ from warnings import warn
 
 import numpy as np
 
-from nnqft.checks import one_line_keywords, positive_number, whole_number
+from nnqft.checks import one_line_keywords, positive_number, true_or_false, whole_number
 from nnqft.errors import InputError, IntegrationError
 from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.graphs.irreducible import skeletons
@@ -163,7 +163,7 @@ def irreducible_of(
         diagrams(theory, name, order=order, width_order=width_order, irreducible=True, max_diagrams=max_diagrams)
         for name in ("response", "two_point")
     )
-    if not self_consistent:
+    if not true_or_false("self_consistent", self_consistent):
         return SelfEnergyDiagrams(retarded, noise)
     if len(diagrams(theory, "mean", order=order, width_order=width_order)):
         raise InputError("self_consistent=True: this theory has a mean ⟨h⟩ ≠ 0; leave self_consistent out")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnqft.checks import whole_number
+from nnqft.checks import finite_array, whole_number
 from nnqft.errors import InputError
 from nnqft.files import FORMAT, to_plain, write_json
 from nnqft.rules.theory import Theory
@@ -110,7 +110,7 @@ class Dyson:
         InputError
             If a lag lies beyond the grid.
         """
-        return self._at(self.two_point, np.abs(np.asarray(tau, float)))
+        return self._at(self.two_point, np.abs(finite_array("tau", tau)))
 
     @overload
     def responder(self, tau: float) -> float: ...
@@ -118,7 +118,7 @@ class Dyson:
     def responder(self, tau: np.ndarray | Sequence[float]) -> np.ndarray: ...
     def responder(self, tau: ArrayLike) -> float | np.ndarray:
         """R(τ) at any lags within the grid, 0 for τ ≤ 0; arguments, shape and errors as those of `correlator`."""
-        lag = np.asarray(tau, float)
+        lag = finite_array("tau", tau)
         value = np.where(lag > 0, self._at(self.response, np.abs(lag)), 0.0)
         return value if value.ndim else float(value)
 

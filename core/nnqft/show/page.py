@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -89,3 +91,22 @@ def _rich(table: Table):  # type: ignore[no-untyped-def]
         drawn.add_section()
         drawn.add_row(*table.total)
     return drawn
+
+
+def word(path: os.PathLike[str]) -> str:
+    r"""A path as a word of a command line, for messages of one line; what cannot be printed as the shell escapes it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from nnqft.show.page import word
+    >>> print(word(Path("my run")), word(Path("tab\there")))
+    'my run' $'tab\x09here'
+    """
+    text = os.fspath(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    plain = (
+        chr(each) if 32 <= each < 127 and chr(each) not in "\\'" else f"\\x{each:02x}" for each in os.fsencode(text)
+    )
+    return f"$'{''.join(plain)}'"

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
-from nnqft.checks import positive_number, whole_number
+from nnqft.checks import positive_number, true_or_false, whole_number
 from nnqft.errors import InputError, short
 from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.host import default_host, running
@@ -65,11 +65,12 @@ class Effort:
             default_host().integrator(self.integrator)
         for name in ("rtol", "atol", "time_limit"):
             if getattr(self, name) is not None:
-                self._set(name, positive_number(name, getattr(self, name)))
+                self._set(name, positive_number(name, getattr(self, name), "60" if name == "time_limit" else "1e-3"))
         if self.neval is not None:
-            self._set("neval", whole_number("neval", self.neval, 1))
+            self._set("neval", whole_number("neval", self.neval, 1, "100000"))
+        self._set("progress", true_or_false("progress", self.progress))
         self._set("seed", whole_number("seed", self.seed, 0))
-        self._set("max_diagrams", whole_number("max_diagrams", self.max_diagrams, 1))
+        self._set("max_diagrams", whole_number("max_diagrams", self.max_diagrams, 1, f"{MAX_DIAGRAMS}"))
         if self.rtol is self.atol is self.neval is self.time_limit is None:
             self._set("rtol", DEFAULT_RTOL)
         if self.ledger is not None and (not isinstance(self.ledger, str | os.PathLike) or not os.fspath(self.ledger)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnqft.checks import one_line_keywords, whole_number
+from nnqft.checks import one_line_keywords, true_or_false, whole_number
 from nnqft.errors import InputError, short
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.generate import MAX_DIAGRAMS, generate
@@ -90,7 +90,7 @@ def diagrams(
     with plugin_errors(f"observable {observable!r}"):
         legs = tuple(plugin.legs(theory, _arity(plugin, arity, pattern)))
     legs = label_legs(theory, observable, legs, pattern)
-    if irreducible:
+    if true_or_false("irreducible", irreducible):
         theory, legs = amputate(theory, legs)
         observable = f"irreducible {observable}"
     if theory.adaptive and theory.degree is not None:
@@ -103,7 +103,7 @@ def diagrams(
         order=whole_number("order", order, 0),
         width_order=None if width_order is None else whole_number("width_order", width_order, 0),
         connected=plugin.connected or irreducible,
-        max_diagrams=whole_number("max_diagrams", max_diagrams, 1),
+        max_diagrams=whole_number("max_diagrams", max_diagrams, 1, f"{MAX_DIAGRAMS}"),
     )
     return only_irreducible(diagram_set) if irreducible else diagram_set
 

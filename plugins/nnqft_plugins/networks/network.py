@@ -86,6 +86,9 @@ def network_of(theory: Theory, activation: Activation | None = None, *, adapting
     """
     if not isinstance(theory, Theory):
         raise InputError(f"theory={short(theory)}: wanted a Theory, write nnqft.theory('linear', N=100, sigma_w=0.5)")
+    if activation is not None and not isinstance(activation, Activation):
+        wanted = "wanted an Activation, or None for the model's own; a function is a parameter of the model"
+        raise InputError(f"activation={short(activation)}: {wanted}, write nnqft.theory('taylor', activation=f)")
     phi = activation or _own_activation(theory)
     values = theory.parameters
     for name in ("gamma", "sigma_w"):

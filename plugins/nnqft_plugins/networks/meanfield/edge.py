@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from nnqft import Activation, InputError, Theory, finite_number, short
+from nnqft import Activation, InputError, Parameter, Theory, finite_number, short
 from nnqft.checks import one_line_keywords
 from nnqft.threads import one_thread
 from nnqft_plugins.networks.meanfield.driven import solve_driven
@@ -207,6 +207,8 @@ def axis(name: str, values: Any) -> list[float]:
     """
     given: Sequence[Any] = [values] if isinstance(values, int | float) else list(_items(name, values))
     numbers = [finite_number(name, value) for value in given]
+    if numbers and max(numbers) > Parameter.high:
+        raise InputError(f"{name}={short(values)}: wanted numbers ≤ {Parameter.high:g}; choose another unit of time")
     if not numbers or min(numbers) < 0.0 or any(b <= a for a, b in pairwise(numbers)):
         raise InputError(f"{name}={short(values)}: wanted increasing numbers ≥ 0, write for example {name}=[0.5, 1.0]")
     return numbers
@@ -215,7 +217,7 @@ def axis(name: str, values: Any) -> list[float]:
 def _items(name: str, values: Any) -> Iterator[Any]:
     try:
         yield from np.asarray(values).tolist()
-    except TypeError:
+    except (TypeError, ValueError):
         raise InputError(f"{name}={short(values)}: wanted numbers, write for example {name}=[0.5, 1.0]") from None
 
 

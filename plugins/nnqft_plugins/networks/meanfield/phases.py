@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft import AbstractExecutor, Activation, InputError, IntegrationError, Theory
-from nnqft.checks import one_line_keywords, positive_number
+from nnqft.checks import one_line_keywords, positive_number, true_or_false
 from nnqft.files import to_plain, write_json
 from nnqft.host import running
 from nnqft.show.chart import new_axes
@@ -197,7 +197,8 @@ def phase_diagram(
     weights, biases = axis("sigma_w", sigma_w), axis("sigma_b", sigma_b)
     rows = [Row(replace(network, sigma_b=bias), tuple(weights), thickness) for bias in biases]
     seconds = None if time_limit is None else positive_number("time_limit", time_limit)
-    found, ended = _solved_in_time(rows, partial(running, executor, workers, address), progress, seconds)
+    shown = true_or_false("progress", progress)
+    found, ended = _solved_in_time(rows, partial(running, executor, workers, address), shown, seconds)
     if len(found) < len(biases):
         ended = f"{ended}: {len(found)} of {len(biases)} rows, up to σ_b = {biases[len(found) - 1]:g}"
         biases = biases[: len(found)]

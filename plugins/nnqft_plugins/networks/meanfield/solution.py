@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft import InputError
+from nnqft.checks import finite_array
 from nnqft.files import to_plain, write_json
 from nnqft.show import chart
 from nnqft.show.numbers import parameter_line, parameter_title, spread
@@ -76,12 +77,13 @@ class MeanField:
         InputError
             From rest, without s or outside the grid.
         """
-        t = np.asarray(t, dtype=float)
+        t = finite_array("t", t)
+        if s is not None and not (t - (s := finite_array("s", s))).size:
+            return t - s  # no times, no values
         if self.curve is not None:
-            return self.curve.C(np.abs(t if s is None else t - np.asarray(s, dtype=float)))
+            return self.curve.C(np.abs(t if s is None else t - s)) if t.size else t
         if s is None:
             raise InputError("from rest C depends on both times: write correlator(t, s)")
-        s = np.asarray(s, dtype=float)
         if min(t.min(), s.min()) < 0.0 or max(t.max(), s.max()) > self.tau[-1] * (1 + 1e-12):
             raise InputError(f"times outside [0, {self.tau[-1]:g}], where C was solved; write a larger horizon")
         assert self.between is not None

@@ -173,7 +173,7 @@ def _layers_from_start(theory: Theory, network: Network, horizon: float, accurac
 def _lags(tau: Any) -> np.ndarray:
     try:
         lags = np.atleast_1d(np.asarray(tau, dtype=float))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         lags = np.array([np.nan])
     if lags.ndim != 1 or not lags.size or not np.isfinite(lags).all():
         raise InputError(f"tau={short(tau)}: wanted finite numbers, write for example tau=[0.0, 0.5, 1.0]")

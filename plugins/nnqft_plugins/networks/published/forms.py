@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnqft import InputError, Theory, finite_number, short
-from nnqft.checks import one_line_keywords
+from nnqft.checks import finite_array, one_line_keywords
 from nnqft.files import to_plain, write_json
 from nnqft.show.chart import Chart, Curve
 from nnqft.show.page import Page, Table
@@ -77,20 +77,20 @@ class Published:
 
         It has value and slope of the spectrum's transform at τ = 0+ and no more.
         """
-        return self.kappa / 2 * self.xi * np.exp(-np.abs(np.asarray(tau, float)) / self.xi) + self.plateau
+        return self.kappa / 2 * self.xi * np.exp(-np.abs(finite_array("tau", tau)) / self.xi) + self.plateau
 
     def spectrum(self, omega: Any) -> np.ndarray:
         """X(ω) without the plateau's 2πδ(ω): κ (ω²+γ²)/(ω²+ξ_0^{−2})² [1 + (T/N)(γσ_w²/2)/(ω²+ξ_0^{−2})].
 
         Unit: time, as X(τ) has none. With B = κ + 2πδ(ω)σ_{b,eff}² for κ it is the whole, whose δ is the plateau.
         """
-        square = np.asarray(omega, float) ** 2
+        square = finite_array("omega", omega) ** 2
         pole = square + self.xi_0**-2
         return self.kappa * (square + self.gamma**2) / pole**2 * (1 + self._mass / pole)
 
     def transform(self, tau: Any) -> np.ndarray:
         """X(τ) = ∫ X(ω) e^{−iωτ} dω/2π at any τ, plateau included: what the spectrum says beyond small |τ|."""
-        lag, a = np.abs(np.asarray(tau, float)), 1 / self.xi_0
+        lag, a = np.abs(finite_array("tau", tau)), 1 / self.xi_0
         one = 1 / (2 * a)
         two = (1 + a * lag) / (4 * a**3)
         three = (3 + 3 * a * lag + (a * lag) ** 2) / (16 * a**5)
@@ -101,7 +101,7 @@ class Published:
 
     def infinite_width(self, tau: Any) -> np.ndarray:
         """The exact N → ∞ line, (κ/2) ξ_0 e^{−|τ|/ξ_0} + ξ_0² σ_{b,eff}², beside which the others are to be read."""
-        lag = np.abs(np.asarray(tau, float))
+        lag = np.abs(finite_array("tau", tau))
         return self.kappa / 2 * self.xi_0 * np.exp(-lag / self.xi_0) + self.xi_0**2 * self.bias
 
     @property
@@ -122,7 +122,7 @@ class Published:
             f"plateau = {self.plateau:.10g}",
         )
         rows = []
-        for lag in np.atleast_1d(tau):
+        for lag in np.atleast_1d(finite_array("tau", tau)).ravel():
             values = (self.correlator(lag), self.transform(lag), self.infinite_width(lag))
             rows.append((f"{lag:g}", *(f"{float(value):.10g}" for value in values)))
         return Page(heading, (Table(("τ", "X(τ), small τ", "of the spectrum", "exact at N → ∞"), rows),)).text()
@@ -150,7 +150,7 @@ class Published:
 
     def to_data(self, tau: Any = (0.0,)) -> dict[str, Any]:
         """The parameters, ξ_0, ξ, the plateau and the lines over τ as JSON values."""
-        lag = np.atleast_1d(np.asarray(tau, float))
+        lag = np.atleast_1d(finite_array("tau", tau))
         names = ("gamma", "kappa", "sigma_w", "bias", "N", "horizon", "xi_0", "xi", "plateau")
         lines = {"correlator": self.correlator, "transform": self.transform, "infinite_width": self.infinite_width}
         numbers = {name: getattr(self, name) for name in names}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import InputError, Theory, UnknownNameError, short, whole_number
-from nnqft.checks import positive_number
+from nnqft.checks import positive_number, true_or_false
 from nnqft_plugins.networks.meanfield import solve
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Ensemble
@@ -30,7 +30,7 @@ def choose(
     InputError
         If a method or a step does not go with the network.
     """
-    if observable not in OBSERVABLES:
+    if not isinstance(observable, str) or observable not in OBSERVABLES:
         raise UnknownNameError("observable", observable, OBSERVABLES, " of a simulation")
     scheme = _scheme(network, method)
     if observable == "response" and scheme != "exact":
@@ -40,7 +40,7 @@ def choose(
         network=network if gain is None else replace(network, sigma_w=network.sigma_w * abs(gain)),
         times=tuple((float(t), float(s)) for t, s in pairs),
         response=observable == "response",
-        kernel=bool(kernel) and observable == "two_point",
+        kernel=true_or_false("kernel", kernel) and observable == "two_point",
         scheme=scheme,
         seed=whole_number("seed", seed, 0),
     )
@@ -66,7 +66,7 @@ def choose(
 
 
 def _scheme(network: Network, method: str) -> str:
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise UnknownNameError("method", method, METHODS)
     linear = _linear_gain(network) is not None
     if network.layered:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import AbstractExecutor, Activation, InputError, IntegrationError, Theory
-from nnqft.checks import one_line_keywords
+from nnqft.checks import one_line_keywords, true_or_false
 from nnqft.host import running
 from nnqft.show import watch
 from nnqft.show.progress import progress_bar
@@ -113,8 +113,8 @@ def simulate(
     goal = Goal.checked(networks, rtol, time_limit)
     pairs = check_times(theory, 2, times, tau)
     ensemble = choose(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
-    bar, limit = progress_bar(progress, "first networks", "networks"), watch.time_limit(goal.seconds)
-    with running(executor, workers, address) as opened, bar as report, limit:
+    bar = progress_bar(true_or_false("progress", progress), "first networks", "networks")
+    with running(executor, workers, address) as opened, bar as report, watch.time_limit(goal.seconds):
         run = _run(opened, ensemble, goal, report, fixed=step is not None or layer is not None)
     if run.summary is None and not run.discarded:
         raise InputError(f"networks={goal.networks} are too few for an error; write networks=4 or more")
@@ -220,7 +220,7 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
         if not ended and ensemble.step and ensemble.refined and (np.abs(summary.change) > 0.7 * allowed).any():
             return Run(ensemble, concatenate(parts), summary, False, "step too long")
         noise = np.diagonal(summary.cov) / np.maximum(allowed**2 - summary.change**2, 1e-300)
-        wanted = min(most, max(done + 1, math.ceil(done * min(1.1 * float(noise.max()), 8.0))))
+        wanted = min(most, max(done + 1, math.ceil(done * min(8.0, 1.1 * float(noise.max())))))
     if not parts or (ended and summary is None):
         raise KeyboardInterrupt if ended == "interrupted" else watch.OutOfTime
     if goal.rtol is None:

@@ -30,7 +30,7 @@ class Goal:
             raise InputError("no target: wanted networks or rtol, write for example networks=1000 or rtol=1e-2")
         if rtol is not None and not 0.0 < finite_number("rtol", rtol) < 1.0:
             raise InputError(f"rtol={short(rtol)}: wanted a number between 0 and 1, write for example rtol=1e-2")
-        most = MOST_NETWORKS if networks is None else whole_number("networks", networks, 2)
+        most = MOST_NETWORKS if networks is None else whole_number("networks", networks, 2, "1000")
         seconds = None if time_limit is None else positive_number("time_limit", time_limit)
         return cls(most, None if rtol is None else float(rtol), seconds)
 
