@@ -20,7 +20,7 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 FAULTS = [
     "workers/test_faults.py", "workers/test_ray_nodes.py", "workers/test_ray.py", "workers/test_processes_main.py",
-    "workers/test_kills.py", "cli/test_signals.py", "files/test_writing.py",
+    "workers/test_callers.py", "cli/test_signals.py", "files/test_writing.py",
 ]  # fmt: skip
 BUSY = "while True: pass"
 

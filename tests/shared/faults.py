@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import decimal
+import gc
+import logging
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import mpmath
+import numpy as np
 import pytest
+import threadpoolctl
 from numpy.testing import assert_array_equal
 
 import nnqft
@@ -37,6 +51,75 @@ def assert_nothing_lost(one: nnqft.Result, two: nnqft.Result) -> None:
     assert_array_equal(one.cov, two.cov)
     assert one.reason == two.reason
     assert [row.samples for row in one.diagrams] == [row.samples for row in two.diagrams]
+
+
+def state_of_the_process() -> dict[str, object]:
+    """What a caller could find changed."""
+    return {
+        "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
+        "mask": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        "wakeup": _wakeup(),
+        "timer": signal.getitimer(signal.ITIMER_REAL),
+        "environment": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
+        "folder": os.getcwd(),
+        "umask": _umask(),
+        "path": list(sys.path),
+        "main module": sys.modules["__main__"],
+        "hooks": (sys.excepthook, sys.unraisablehook, threading.excepthook, sys.displayhook),
+        "streams": (sys.stdin, sys.stdout, sys.stderr),
+        "warnings": list(warnings.filters),
+        "numpy errors": (np.geterr(), np.geterrcall()),
+        "numpy printing": np.get_printoptions(),
+        "numpy random": repr(np.random.get_state()),  # noqa: NPY002
+        "random": random.getstate(),
+        "decimals": str(decimal.getcontext()),
+        "digits": mpmath.mp.prec,
+        "logging": (logging.root.level, list(logging.root.handlers)),
+        "threads of libraries": {each["filepath"]: each["num_threads"] for each in threadpoolctl.threadpool_info()},
+        "collector": (gc.isenabled(), gc.get_threshold()),
+        "recursion": sys.getrecursionlimit(),
+        "switching": sys.getswitchinterval(),
+        "processes": multiprocessing.get_start_method(allow_none=True),
+        "limits": resource.getrlimit(resource.RLIMIT_NOFILE),
+    }
+
+
+def _wakeup() -> int:
+    number = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(number)
+    return number
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def changes(before: dict[str, object]) -> list[str]:
+    """What is not as it was."""
+    return [
+        f"{name}: {before[name]} → {value}" for name, value in state_of_the_process().items() if value != before[name]
+    ]
+
+
+class Watched(nnqft.AbstractExecutor):
+    """Does something as soon as there are samples."""
+
+    name = "watched"
+
+    def __init__(self, inner: nnqft.AbstractExecutor, then: Callable[[], object]) -> None:
+        self.inner, self.then = inner, then
+
+    def evaluate(
+        self, work: Sequence[nnqft.Work], target: nnqft.Target, progress: Callable[[Mapping[str, object]], None]
+    ) -> nnqft.Outcome:
+        def report(state: Mapping[str, object]) -> None:
+            if "stage" not in state and self.then:
+                self.then()
+                self.then = None
+
+        return self.inner.evaluate(work, target, report)
 
 
 def children(parents: set[int], mark: bytes = b"") -> list[int]:

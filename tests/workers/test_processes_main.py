@@ -354,6 +354,26 @@ def test_workers_end_even_if_a_fork_of_the_killed_driver_lives_on(tmp_path):
     driver.end(-signal.SIGKILL)
 
 
+ORPHANED = (
+    LONG
+    + """
+import multiprocessing
+
+def work(_):
+    list(open_executor("processes", 1, None).map(time.sleep, [600.0] * 2))
+
+multiprocessing.get_context("fork").Pool(2).map(work, [1, 2])
+"""
+)
+
+
+def test_a_pool_of_the_caller_ends_with_him(tmp_path):
+    driver = Driver(tmp_path, "-c", ORPHANED)
+    wait_until(lambda: len(workers_in(driver.process.pid)) == 2)
+    driver.process.kill()
+    driver.end(-signal.SIGKILL)
+
+
 RAISES = (
     LONG
     + """

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pickle
 import sys
 from contextlib import suppress
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 from nnqft import ExecutorError, WorkError
 from nnqft.errors import one_line
 from nnqft_workers.pool import Failed, Lost, run_parcel
+
+T = TypeVar("T")
 
 
 def pack(thing: Any) -> bytes:
@@ -84,6 +87,15 @@ def results_in(reply: bytes | Lost, count: int) -> list[Any] | Lost:
     if isinstance(results, ExecutorError):
         raise results
     return list(results)
+
+
+def all_in(queue: SimpleQueue[T]) -> list[T]:
+    """What is in a queue, waited for if there is nothing: letters that wait for each other travel together."""
+    found = [queue.get()]
+    with suppress(Empty):
+        while True:
+            found.append(queue.get_nowait())
+    return found
 
 
 def _sendable(result: Any) -> Any:
