@@ -98,9 +98,8 @@ def _umask() -> int:
 
 def changes(before: dict[str, object]) -> list[str]:
     """What is not as it was."""
-    return [
-        f"{name}: {before[name]} → {value}" for name, value in state_of_the_process().items() if value != before[name]
-    ]
+    now = state_of_the_process()
+    return [f"{name}: {before[name]} → {now[name]}" for name in before if now[name] != before[name]]
 
 
 class Watched(nnqft.AbstractExecutor):

@@ -56,6 +56,7 @@ def embedded(tmp_path_factory) -> Iterator[tuple[PoolExecutor, dict[str, object]
         # What is imported for any computation may change things, too.
         nnqft.compute(theory, "two_point", order=1, integrator="vegas", neval=4000)
         before = state_of_the_process()
+        del before["warnings"]  # which pytest sets anew for each test
         executor = open_executor("ray", 2)
         yield executor, before
         executor.close()
@@ -189,6 +190,18 @@ def test_a_caller_that_is_killed_leaves_nothing(number, moment):
         [keeper] = keepers_of(caller.pid)
         folder, kin = folder_of(keeper), family(keeper)
         caller.send_signal(number)
+    wait_for(lambda: nothing_left(keeper, folder) and not any(map(look_up, kin)))
+
+
+def test_a_caller_and_a_keeper_that_are_killed_at_once_leave_nothing():
+    with subprocess.Popen([sys.executable, "-c", START], stderr=subprocess.DEVNULL) as caller:
+        wait_for(lambda: keepers_of(caller.pid) and has_started(keepers_of(caller.pid)[0], "raylet"))
+        [keeper] = keepers_of(caller.pid)
+        folder, kin = folder_of(keeper), family(keeper)
+        for pid in (keeper, caller.pid):
+            os.kill(pid, signal.SIGSTOP)  # neither does anything between the two ends
+        for pid in (keeper, caller.pid):
+            os.kill(pid, signal.SIGKILL)
     wait_for(lambda: nothing_left(keeper, folder) and not any(map(look_up, kin)))
 
 
