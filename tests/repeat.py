@@ -13,7 +13,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def run(words: list[str], number: int) -> tuple[dict[str, tuple[str, float]], st
         command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", f"--junitxml={report}"]
         done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
         if not report.exists():
-            sys.exit(done.stdout + done.stderr)
+            raise RuntimeError(done.stdout + done.stderr)
         found = {}
         for case in ElementTree.parse(report).iter("testcase"):
             name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
@@ -58,8 +58,13 @@ def main() -> int:
             busy = subprocess.Popen([sys.executable, "-c", BUSY])
             stack.callback(busy.wait)
             stack.callback(busy.kill)
-        with ThreadPoolExecutor(chosen.at_once) as threads:
-            runs = list(threads.map(lambda number: run(words, number), range(1, chosen.repeat + 1)))
+        threads = ThreadPoolExecutor(chosen.at_once)
+        runs = []
+        try:
+            for one in as_completed([threads.submit(run, words, number) for number in range(1, chosen.repeat + 1)]):
+                runs.append(one.result())
+        except KeyboardInterrupt:  # then the table is of those that have ended
+            threads.shutdown(cancel_futures=True)
     if chosen.output:
         chosen.output.write_text("\n".join(text for _, text in runs))
     outcomes = defaultdict(list)
