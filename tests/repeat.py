@@ -8,6 +8,7 @@ A test that depends on who is faster fails sooner or later where others work on 
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,6 +54,9 @@ def main() -> int:
     options.add_argument("--output", type=Path, help="a file for what pytest prints of runs that fail")
     chosen, words = options.parse_known_args()
     words = words or [str(TESTS / name) for name in FAULTS if (TESTS / name).exists()]
+    # In the background of a shell the first is ignored, by all that is started here, too, and under nohup the second.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with ExitStack() as stack:
         for _ in range(chosen.load):
             busy = subprocess.Popen([sys.executable, "-c", BUSY])
