@@ -1,5 +1,6 @@
 # make demo   the main job on an embedded Ray cluster: a table, out/demo.png, out/demo.json
 # make test   all tests
+# make faults REPEAT=20 LOAD=4   tests of kills and signals so many times beside so many busy processes, and a table
 # make lint   style, types, and the arrows between the packages
 # Each makes the virtual environment first; nothing else is needed than python3 (3.11 or later) and a package index.
 
@@ -8,13 +9,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test lint format clean
+.PHONY: demo test faults lint format clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
 
 test: $(STAMP)
 	$(BIN)/pytest -q -n 2 --dist loadfile
+
+REPEAT ?= 20
+LOAD ?= 4
+AT_ONCE ?= 1
+
+faults: $(STAMP)
+	$(BIN)/python tests/repeat.py --repeat $(REPEAT) --load $(LOAD) --at-once $(AT_ONCE)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -83,14 +83,14 @@ class _Limit:
                 self._before.setdefault(library.filepath, (library, library.num_threads))
             self._scopes[scope] = get_ident()
             for library in self._libraries:
-                library.set_num_threads(1)
+                _set(library, 1)
 
     def leave(self, scope: object) -> None:
         with self._lock:
             self._scopes.pop(scope, None)
             if not self._scopes:
                 for library, count in self._before.values():
-                    library.set_num_threads(count)
+                    _set(library, count)
                 self._before = {}
 
     def after_fork(self) -> None:
@@ -98,6 +98,14 @@ class _Limit:
         self._lock = RLock()
         self._scopes = {scope: thread for scope, thread in self._scopes.items() if thread == get_ident()}
         self.leave(None)
+
+
+def _set(library: Any, count: int) -> None:
+    """Set it, whatever thread did so before: newer versions of threadpoolctl heed no other one while that lives."""
+    let_go = getattr(library, "clear_controlling_thread", lambda force: None)
+    let_go(force=True)
+    library.set_num_threads(count)
+    let_go(force=True)
 
 
 _LIMIT = _Limit()

@@ -10,17 +10,16 @@ from __future__ import annotations
 import errno
 import io
 import os
-import secrets
 import select
 import stat
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nnqft import interrupts
 from nnqft.errors import InputError, short
+from nnqft.replacing import put_in_place, write_all
 
 _IN_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV)
 """Why a file cannot be replaced although it may be written: its folder, or that it is mounted by itself."""
@@ -117,7 +116,7 @@ def write_file(path: str | os.PathLike[str], data: bytes | bytearray) -> None:
             _into_pipe(target, data)
         elif stat.S_ISCHR(found.st_mode):
             with open(os.open(target, os.O_WRONLY | os.O_NOCTTY), "wb", buffering=0) as file:
-                _all_of(file, data)
+                write_all(file, data)
         else:
             raise InputError(f"cannot write {str(target)!r}: it is a disk or a socket; wanted a file")
 
@@ -164,51 +163,11 @@ def look(path: Path) -> os.stat_result | None:
 def _replace(target: Path, data: bytes | bytearray, found: os.stat_result | None) -> None:
     """Put a whole new file in the place of the target, or write into the one that is there if that is not allowed."""
     try:
-        _replace_in_one_step(target, data, found)
+        put_in_place(target, data, found)
     except OSError as error:
         if found is None or error.errno not in _IN_PLACE:
             raise
         _in_place(target, data)
-
-
-def _replace_in_one_step(target: Path, data: bytes | bytearray, found: os.stat_result | None) -> None:
-    file, name = _new_file(target.parent, 0o666 if found is None else 0o600)
-    try:
-        with file:
-            _all_of(file, data)
-            if found is not None:
-                _like(file.fileno(), target, found)
-            os.fsync(file.fileno())
-        os.replace(name, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
-    _sync_folder(target.parent)
-
-
-def _new_file(folder: Path, mode: int) -> tuple[io.FileIO, Path]:
-    """An empty file under a name that nobody can have guessed or taken, with the permissions that the umask leaves."""
-    while True:
-        name = folder / f".nnqft-{secrets.token_hex(8)}.part"
-        with suppress(FileExistsError):
-            return io.FileIO(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), "w"), name
-
-
-def _like(descriptor: int, target: Path, found: os.stat_result) -> None:
-    """Give a new file the owner, as far as that is allowed, the permissions and the attributes of another."""
-    made = os.fstat(descriptor)
-    if (made.st_uid, made.st_gid) != (found.st_uid, found.st_gid):
-        try:
-            os.chown(descriptor, found.st_uid, found.st_gid)
-        except OSError:
-            with suppress(OSError):
-                os.chown(descriptor, -1, found.st_gid)
-    os.chmod(descriptor, stat.S_IMODE(found.st_mode))
-    if hasattr(os, "listxattr"):  # access control lists and labels, on Linux
-        with suppress(OSError):
-            for each in os.listxattr(target):
-                os.setxattr(descriptor, each, os.getxattr(target, each))
 
 
 def _in_place(target: Path, data: bytes | bytearray) -> None:
@@ -223,15 +182,9 @@ def _in_place(target: Path, data: bytes | bytearray) -> None:
 
 def _overwrite(file: io.FileIO, data: bytes | bytearray) -> None:
     file.seek(0)
-    _all_of(file, data)
+    write_all(file, data)
     file.truncate()
     os.fsync(file.fileno())
-
-
-def _all_of(file: io.FileIO, data: bytes | bytearray) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[file.write(left) :]
 
 
 def _into_pipe(target: Path, data: bytes | bytearray) -> None:
@@ -285,14 +238,4 @@ def _into_own(descriptor: int, data: bytes | bytearray) -> None:
         if stream is not None:
             stream.flush()
     with open(os.dup(descriptor), "wb", buffering=0) as file:
-        _all_of(file, data)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name last through a power cut, where folders can be synced."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        write_all(file, data)

@@ -83,6 +83,14 @@ def test_a_signal_during_imports_is_one_line(module, number):
     assert done.stderr == "nnqft: interrupted before anything was computed\n"
 
 
+def test_what_answers_a_signal_is_there_before_it_may_come():
+    code = (
+        "import sys; from nnqft.cli.signals import Answers; Answers().start(); print('nnqft.interrupts' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "True\n"
+
+
 @pytest.fixture
 def answers():
     before = {number: signal.getsignal(number) for number in ENDS}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import nnqft
-from nnqft import writing
+from nnqft import replacing, writing
 from nnqft.cli.main import main
 from nnqft.interrupts import forget, kept_back
 from nnqft.writing import write_file
@@ -37,6 +37,14 @@ def read_from(pipe: Path) -> tuple[threading.Thread, list[bytes]]:
     thread = threading.Thread(target=lambda: got.append(pipe.read_bytes()), daemon=True)
     thread.start()
     return thread, got
+
+
+@pytest.fixture(params=["nameless", "named"])
+def way(request, monkeypatch) -> str:
+    """Files without a name until they are whole, and what is done where there are none."""
+    if request.param == "named":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    return request.param
 
 
 # Into what the path leads to
@@ -96,7 +104,7 @@ def test_standard_output_by_name_is_not_written_over(tmp_path, name):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_link_is_followed(tmp_path, there):
+def test_a_link_is_followed(tmp_path, there, way):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     target, link = folder / "target", tmp_path / "link"
@@ -110,7 +118,7 @@ def test_a_link_is_followed(tmp_path, there):
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o755])
-def test_permissions_and_owner_stay(tmp_path, mode):
+def test_permissions_and_owner_stay(tmp_path, mode, way):
     path = tmp_path / "x"
     path.write_bytes(b"old")
     if os.getuid() == 0:
@@ -126,7 +134,7 @@ def test_permissions_and_owner_stay(tmp_path, mode):
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077])
-def test_a_new_file_honours_the_umask(tmp_path, mask):
+def test_a_new_file_honours_the_umask(tmp_path, mask, way):
     before = os.umask(mask)
     try:
         write_file(tmp_path / "x", b"new")
@@ -145,7 +153,54 @@ def test_the_home_folder(tmp_path, monkeypatch):
 # Whole or not at all
 
 
-def test_many_writers_of_one_path(tmp_path):
+KILLED = """
+import os, signal, sys
+from nnqft.writing import write_file
+setattr(os, sys.argv[1], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+write_file("x", b"new" * 1000)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="knows no files without a name")
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("where", ["fsync", "link"])
+def test_a_killed_writer_leaves_nothing(tmp_path, where, there):
+    try:
+        os.close(os.open(tmp_path, os.O_RDWR | os.O_TMPFILE))
+    except OSError:
+        pytest.skip("the file system knows no files without a name")
+    if there:
+        (tmp_path / "x").write_bytes(b"old")
+    command = [sys.executable, "-c", KILLED, where]
+    assert subprocess.run(command, cwd=tmp_path, check=False, timeout=60).returncode == -signal.SIGKILL
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"] * there
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="knows no files without a name")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_name_that_the_system_does_not_give(tmp_path, monkeypatch, there):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOENT, "no /proc")
+
+    monkeypatch.setattr(os, "link", refuse)
+    if there:
+        (tmp_path / "x").write_bytes(b"old")
+    write_file(tmp_path / "x", b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
+def test_somebody_who_is_faster_is_replaced(tmp_path, monkeypatch):
+    def other(descriptor: int) -> None:
+        monkeypatch.undo()
+        (tmp_path / "x").write_bytes(b"of another")
+        os.fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", other)
+    write_file(tmp_path / "x", b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
+def test_many_writers_of_one_path(tmp_path, way):
     path = tmp_path / "x"
     texts = [bytes([65 + n]) * 200_000 for n in range(8)]
     errors: list[Exception] = []
@@ -169,7 +224,7 @@ def test_many_writers_of_one_path(tmp_path):
 
 @pytest.mark.parametrize("where", ["fsync", "replace"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")], ids=repr)
-def test_what_goes_wrong_on_the_way_leaves_nothing(tmp_path, monkeypatch, where, error):
+def test_what_goes_wrong_on_the_way_leaves_nothing(tmp_path, monkeypatch, where, error, way):
     path = tmp_path / "x"
     path.write_bytes(b"old")
 
@@ -183,13 +238,13 @@ def test_what_goes_wrong_on_the_way_leaves_nothing(tmp_path, monkeypatch, where,
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_names_of_temporary_files_are_not_known_before(tmp_path, monkeypatch):
+def test_names_of_temporary_files_are_not_known_before(tmp_path, monkeypatch, way):
     """Links under a name that is taken are not followed: another name is tried."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     (tmp_path / ".nnqft-00.part").symlink_to(victim)
     names = iter(["00", "01"])
-    monkeypatch.setattr(writing.secrets, "token_hex", lambda _: next(names))
+    monkeypatch.setattr(replacing.secrets, "token_hex", lambda _: next(names))
     write_file(tmp_path / "x", b"new")
     assert victim.read_bytes() == b"precious"
     assert (tmp_path / "x").read_bytes() == b"new"
@@ -216,7 +271,7 @@ def test_a_file_in_a_folder_that_takes_no_other_is_written_in_place(tmp_path, mo
             raise error
         sync(descriptor)
 
-    monkeypatch.setattr(writing, "_new_file", wrong)
+    monkeypatch.setattr(writing, "put_in_place", wrong)
     monkeypatch.setattr(writing.os, "fsync", fail_once)
     assert "No space left" in refused(path, b"newer and longer")
     assert path.read_bytes() == b"new"

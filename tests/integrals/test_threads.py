@@ -7,6 +7,7 @@ import linecache
 import os
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -46,6 +47,24 @@ def test_scopes_that_overlap_in_any_order():
     first.__exit__(None, None, None)
     assert set(counts()) == {1}
     second.__exit__(None, None, None)
+
+
+def in_a_thread(function: Callable[[], object]) -> None:
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def test_scopes_of_several_threads():
+    """Also while a thread lives that has set the libraries before, whom alone threadpoolctl would heed."""
+    first, second = one_thread(), one_thread()
+    in_a_thread(second.__enter__)
+    assert set(counts()) == {1}
+    first.__enter__()
+    first.__exit__(None, None, None)
+    assert set(counts()) == {1}
+    in_a_thread(lambda: second.__exit__(None, None, None))
+    assert set(counts()) == {2}
 
 
 def test_computations_in_many_threads_and_one_that_fails():

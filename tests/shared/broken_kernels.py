@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,16 +10,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from mortal import AwkwardError
 from theories import bare_theory
 
 import nnqft
-
-
-class AwkwardError(Exception):
-    """An exception that does not survive pickling."""
-
-    def __init__(self, one: str, two: str) -> None:
-        super().__init__(one + two)
 
 
 def _correlator(t: Any, s: Any, params: Mapping[str, Any], xp: ModuleType) -> tuple[Any, Any]:
@@ -108,27 +100,3 @@ class Numbered(nnqft.AbstractIntegrator):
         if self.fails:
             raise AwkwardError("no value ", "here") if self.awkward else ValueError("no value")
         return nnqft.Estimate.of_chunk(neval, np.array([state]), np.array([[1.0 / neval]]))
-
-
-def nap(seconds: float) -> int:
-    """The number of the process that has slept."""
-    time.sleep(seconds)
-    return os.getpid()
-
-
-def die(item: Any) -> None:
-    """End the process that runs this, as the kernel does when memory runs out."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def apply(call: tuple[Callable[..., Any], list[Any]]) -> Any:
-    """Any function at all."""
-    function, arguments = call
-    return function(*arguments)
-
-
-def travels_badly(n: int) -> Any:
-    """An error that cannot be read where it arrives, a result that cannot be sent, and others that can."""
-    if n == 1:
-        raise AwkwardError("no ", "value")
-    return threading.Lock() if n == 2 else n

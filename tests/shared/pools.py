@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from faults import wait_for
 from numpy.testing import assert_array_equal
 
 import nnqft
@@ -62,7 +63,7 @@ class Known(Gaussian):
 
 @dataclass(frozen=True)
 class Held(Gaussian):
-    """On a doomed node of Ray a chunk never ends; elsewhere none does before one is held there."""
+    """On a doomed node of Ray a chunk never ends; elsewhere none does before it is released."""
 
     name = "held"
     folder: str = ""
@@ -72,13 +73,22 @@ class Held(Gaussian):
     ) -> nnqft.Estimate:
         import ray
 
-        doomed, held = Path(self.folder) / "doomed", Path(self.folder) / "held"
+        doomed = Path(self.folder) / "doomed"
         if doomed.read_text() == ray.get_runtime_context().get_node_id():
-            held.touch()
+            (Path(self.folder) / "at_work").touch()
             time.sleep(600)
-        while not held.exists():
-            time.sleep(0.01)
+        wait_for((Path(self.folder) / "released").exists)
         return super().sample(integral, state, neval, seed)
+
+
+def meet(folder: str) -> str:
+    """The node of Ray that a task was on, which ends when tasks have met on three."""
+    import ray
+
+    node = str(ray.get_runtime_context().get_node_id())
+    (Path(folder) / node).touch()
+    wait_for(lambda: len(list(Path(folder).iterdir())) >= 3)
+    return node
 
 
 class Recording(LocalPool):

@@ -9,12 +9,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import broken_kernels
+import mortal
 import pytest
 
 import nnqft
@@ -33,13 +35,19 @@ result = nnqft.compute(theory, "two_point", executor="processes", workers=2, **{
 print(*(x.hex() for x in result.mean.tolist()))
 """
 
-ALONE = COMPUTE.replace("workers=2", "workers=1")
+MAP = """
+from nnqft.host import open_executor
+twice = lambda n: 2 * n
+executor = open_executor("processes", 1, None)
+print("once", *executor.map(twice, [1, 2]))
+executor.close()
+"""
 
 NOTEBOOK = f"""
 import sys, types
 kernel = types.ModuleType("__main__")  # as IPython has it: a main module without a file
 sys.modules["__main__"] = kernel
-for cell in {ALONE.strip().splitlines()}:
+for cell in {MAP.strip().splitlines()}:
     exec(compile(cell, "<cell>", "exec"), kernel.__dict__)
 """
 
@@ -65,7 +73,7 @@ def workers_in(session: int) -> list[str]:
     return [command for command in in_session(session) if "nnqft_workers/worker.py" in command]
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -76,8 +84,7 @@ class Driver:
     """A program in a session of its own, and its temporary folder."""
 
     def __init__(self, folder: Path, *arguments: str | Path, text: str = "") -> None:
-        self.temporary = folder / "temporary"
-        self.temporary.mkdir()
+        self.temporary = Path(tempfile.mkdtemp(dir=folder))
         self.process = subprocess.Popen(
             [sys.executable, *arguments], start_new_session=True, env=os.environ | {"TMPDIR": str(self.temporary)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -91,7 +98,7 @@ class Driver:
         output, errors = self.process.communicate(timeout=120)
         assert self.process.returncode == status, errors
         assert status or not re.search("Traceback|ignored|Warning", errors)
-        wait_until(lambda: not in_session(self.process.pid), 30)
+        wait_until(lambda: not in_session(self.process.pid))
         assert not list(self.temporary.iterdir())
         return output.splitlines()
 
@@ -108,14 +115,14 @@ def test_a_script_without_a_guard(tmp_path, expected):
     assert run_script(tmp_path, COMPUTE) == ["once", " ".join(expected)]
 
 
-@pytest.mark.parametrize("way", ["-c", "-", "-i", "-m", "notebook"])
-def test_no_script_at_all(way, tmp_path, expected, monkeypatch):
+def test_no_script_at_all(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a_module.py").write_text(ALONE)
-    arguments = {"-c": ["-c", ALONE], "-m": ["-m", "a_module"], "-i": ["-iq"], "notebook": ["-c", NOTEBOOK]}
-    text = ALONE if way in ("-", "-i") else ""
-    lines = Driver(tmp_path, *arguments.get(way, ["-"]), text=text).end()
-    assert lines == ["once", " ".join(expected)]
+    (tmp_path / "a_module.py").write_text(MAP)
+    ways = {"-c": ["-c", MAP], "-m": ["-m", "a_module"], "-": ["-"], "-i": ["-iq"], "notebook": ["-c", NOTEBOOK]}
+    drivers = {
+        way: Driver(tmp_path, *arguments, text=MAP if way in ("-", "-i") else "") for way, arguments in ways.items()
+    }
+    assert {way: driver.end() for way, driver in drivers.items()} == {way: ["once 2 4"] for way in ways}
 
 
 KERNELS = """
@@ -218,9 +225,9 @@ def test_what_cannot_travel_is_one_line():
 
 # Callers of every kind
 
-CALLERS = (
-    """
+CALLERS = """
 import multiprocessing, signal, sys, threading
+from nnqft.host import open_executor
 multiprocessing.set_start_method(sys.argv[1])
 
 def state():
@@ -228,10 +235,13 @@ def state():
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)]
     return masks, handlers, sys.modules["__main__"], list(sys.path), multiprocessing.get_start_method()
 
+twice = lambda n: 2 * n
+
 def compute():
-"""
-    + ALONE.strip().replace('print("once")\n', "").replace("\n", "\n    ").join(("    ", "\n"))
-    + """
+    executor = open_executor("processes", 1, None)
+    print(*executor.map(twice, [1, 2]))
+    executor.close()
+
 before = state()
 thread = threading.Thread(target=compute)
 thread.start()
@@ -243,7 +253,6 @@ if sys.argv[1] == "fork":
     daemon.start()
     daemon.join()
 """
-)
 
 
 SPAWNED = (
@@ -272,18 +281,17 @@ def test_functions_of_the_main_module_in_a_child_that_was_spawned(tmp_path):
     assert run_script(tmp_path, SPAWNED) == ["[(True, 3), (True, 6)]"]
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_threads_daemons_and_start_methods(tmp_path, expected, method):
+def test_threads_daemons_and_start_methods(tmp_path):
     (tmp_path / "script.py").write_text(CALLERS)
-    driver = Driver(tmp_path, tmp_path / "script.py", method)
-    assert driver.end() == [" ".join(expected)] * (2 if method == "fork" else 1)
+    drivers = {method: Driver(tmp_path, tmp_path / "script.py", method) for method in ("fork", "spawn")}
+    assert {method: driver.end() for method, driver in drivers.items()} == {"fork": ["2 4"] * 2, "spawn": ["2 4"]}
 
 
-def test_a_caller_whose_standard_files_are_closed(tmp_path, expected):
+def test_a_caller_whose_standard_files_are_closed(tmp_path):
     script, found = tmp_path / "script.py", tmp_path / "found"
-    script.write_text(ALONE.replace("print(*", f"print(file=open({str(found)!r}, 'w'), *").replace('print("once")', ""))
-    subprocess.run(["sh", "-c", '"$0" "$1" <&- >&- 2>&-', sys.executable, script], check=True, timeout=50)
-    assert found.read_text().split() == expected
+    script.write_text(MAP.replace("2]))", f"2]), file=open({str(found)!r}, 'w'))"))
+    subprocess.run(["sh", "-c", '"$0" "$1" <&- >&- 2>&-', sys.executable, script], check=True, timeout=120)
+    assert found.read_text() == "once 2 4\n"
 
 
 # Ends
@@ -300,16 +308,16 @@ def test_a_killed_driver_leaves_no_process(tmp_path):
     session = driver.process.pid
     wait_until(lambda: len(workers_in(session)) == 2)
     driver.process.kill()  # while they are starting
-    wait_until(lambda: not in_session(session), 30)
+    wait_until(lambda: not in_session(session))
     driver.end(-signal.SIGKILL)
 
 
 STOPPED = (
     LONG
     + """
-import os, signal, broken_kernels
+import os, signal, mortal
 executor = open_executor("processes", 2, None)
-pids = set(executor.map(broken_kernels.nap, [0.5] * 4))
+pids = set(executor.map(mortal.nap, [0.5] * 4))
 for pid in pids:
     os.kill(pid, signal.SIGSTOP)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -318,7 +326,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_even_stopped_workers_end_with_a_killed_driver(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(broken_kernels.__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(mortal.__file__).parent))
     driver = Driver(tmp_path, "-c", STOPPED)
     driver.end(-signal.SIGKILL)
 
@@ -341,8 +349,28 @@ def test_workers_end_even_if_a_fork_of_the_killed_driver_lives_on(tmp_path):
     session = driver.process.pid
     wait_until(lambda: len(in_session(session)) == 4)
     driver.process.kill()
-    wait_until(lambda: not workers_in(session) and len(in_session(session)) == 1, 30)
+    wait_until(lambda: not workers_in(session) and len(in_session(session)) == 1)
     os.killpg(session, signal.SIGKILL)
+    driver.end(-signal.SIGKILL)
+
+
+ORPHANED = (
+    LONG
+    + """
+import multiprocessing
+
+def work(_):
+    list(open_executor("processes", 1, None).map(time.sleep, [600.0] * 2))
+
+multiprocessing.get_context("fork").Pool(2).map(work, [1, 2])
+"""
+)
+
+
+def test_a_pool_of_the_caller_ends_with_him(tmp_path):
+    driver = Driver(tmp_path, "-c", ORPHANED)
+    wait_until(lambda: len(workers_in(driver.process.pid)) == 2)
+    driver.process.kill()
     driver.end(-signal.SIGKILL)
 
 
@@ -397,7 +425,7 @@ def test_interrupts_are_answered_by_the_caller_alone(tmp_path, sampling, monkeyp
 
 def collect(pool: ProcessPool, count: int) -> dict[int, list[object] | Lost]:
     found: dict[int, list[object] | Lost] = {}
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while len(found) < count and time.monotonic() < end:
         found |= {parcel.number: results for parcel, results in pool.collect(0.25)}
     return found
@@ -415,13 +443,13 @@ def pool():
 
 def test_a_killed_worker_costs_its_own_parcel_alone(pool):
     for number in range(2):
-        pool.submit(Parcel(number, broken_kernels.nap, [0.3]))
+        pool.submit(Parcel(number, mortal.nap, [0.3]))
     first = collect(pool, 2)
     pids = {results[0] for results in first.values()}
     assert len(pids) == 2
-    pool.submit(Parcel(0, broken_kernels.die, [None]))
+    pool.submit(Parcel(0, mortal.die, [None]))
     for number in range(1, 4):
-        pool.submit(Parcel(number, broken_kernels.nap, [0.3]))
+        pool.submit(Parcel(number, mortal.nap, [0.3]))
     found = collect(pool, 4)
     assert found.pop(0) == Lost("a worker process was ended by SIGKILL; memory may have run out")
     alive = {results[0] for results in found.values()}
@@ -430,64 +458,59 @@ def test_a_killed_worker_costs_its_own_parcel_alone(pool):
 
 def test_a_stopped_worker_is_given_up(pool, monkeypatch):
     monkeypatch.setattr("nnqft_workers.processes.PATIENCE", 1)
-    pool.submit(Parcel(0, broken_kernels.apply, [(signal.raise_signal, [signal.SIGSTOP])]))
+    pool.submit(Parcel(0, mortal.apply, [(signal.raise_signal, [signal.SIGSTOP])]))
     assert collect(pool, 1) == {0: Lost("a worker process was stopped", blame=False)}
 
 
 def test_a_fork_does_not_touch_the_processes(pool):
-    pool.submit(Parcel(0, broken_kernels.nap, [0.0]))
+    pool.submit(Parcel(0, mortal.nap, [0.0]))
     [(pid,)] = collect(pool, 1).values()
     child = os.fork()
     if not child:
         pool.close()
         try:
-            pool.submit(Parcel(1, broken_kernels.nap, [0.0]))
+            pool.submit(Parcel(1, mortal.nap, [0.0]))
         except nnqft.ExecutorError:
             os._exit(0)
         os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
-    pool.submit(Parcel(2, broken_kernels.nap, [0.0]))
+    pool.submit(Parcel(2, mortal.nap, [0.0]))
     assert collect(pool, 1) == {2: [pid]}
 
 
 def test_a_pool_that_is_forgotten_ends_its_processes():
     one = ProcessPool(1)
-    one.submit(Parcel(0, broken_kernels.nap, [0.0]))
+    one.submit(Parcel(0, mortal.nap, [0.0]))
     [(pid,)] = collect(one, 1).values()
     del one
     gc.collect()
     assert not Path(f"/proc/{pid}").exists()
 
 
-@pytest.mark.parametrize(
-    ("function", "arguments", "words"),
-    [
-        (os._exit, [3], "status 3"),
-        (sys.exit, [4], "status 4"),
-        (os.abort, [], "SIGABRT"),
-        (signal.raise_signal, [40], "40"),
-    ],
-)
-def test_how_a_worker_died(pool, function, arguments, words):
-    pool.submit(Parcel(0, broken_kernels.apply, [(function, arguments)]))
-    lost = collect(pool, 1)[0]
-    assert isinstance(lost, Lost)
-    assert words in lost.reason
+def test_how_a_worker_died(pool):
+    ways = [(os._exit, [3], "status 3"), (sys.exit, [4], "status 4"), (os.abort, [], "SIGABRT"),
+            (signal.raise_signal, [40], "40")]  # fmt: skip
+    for number, (function, arguments, _) in enumerate(ways):
+        pool.submit(Parcel(number, mortal.apply, [(function, arguments)]))
+    found = collect(pool, len(ways))
+    for number, (_, _, words) in enumerate(ways):
+        assert isinstance(found[number], Lost)
+        assert words in found[number].reason
 
 
 def test_what_is_forgotten_is_not_collected(pool):
     for number in range(6):
-        pool.submit(Parcel(number, broken_kernels.nap, [0.3]))
+        pool.submit(Parcel(number, mortal.nap, [0.3]))
     pool.forget()
     assert pool.collect(0.0) == []
-    pool.submit(Parcel(7, broken_kernels.nap, [0.0]))
+    pool.submit(Parcel(7, mortal.nap, [0.0]))
     assert list(collect(pool, 1)) == [7]
 
 
 def test_closing_does_not_wait_for_work():
     pool = ProcessPool(2)
     for number in range(4):
-        pool.submit(Parcel(number, broken_kernels.nap, [0.0 if number < 2 else 600.0]))
+        pool.submit(Parcel(number, mortal.nap, [0.0 if number < 2 else 600.0]))
     collect(pool, 2)
     began = time.monotonic()
     pool.close()
@@ -496,7 +519,7 @@ def test_closing_does_not_wait_for_work():
 
 
 def test_results_and_errors_that_cannot_travel_spoil_only_themselves(pool):
-    pool.submit(Parcel(0, broken_kernels.travels_badly, [0, 1, 2, 3]))
+    pool.submit(Parcel(0, mortal.travels_badly, [0, 1, 2, 3]))
     good, error, lock, last = collect(pool, 1)[0]
     assert (good, last) == (0, 3)
     assert isinstance(error, Failed)

@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import grpc
 import pytest
+from faults import Watched, changes, state_of_the_process, wait_for
 
 import nnqft
 from nnqft.host import open_executor
@@ -39,46 +40,12 @@ def keepers_of(caller: int) -> list[int]:
     return [pid for pid in family(caller) if folder_of(pid) and look_up(pid).parent == caller]
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until it holds; a test that waits for ever has failed, however slow the machine."""
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def nothing_left(keeper: int, folder: str) -> bool:
     return not family(keeper) and look_up(keeper) is None and not Path(folder).exists()
 
 
-def state() -> tuple[object, ...]:
-    """What a caller could find changed."""
-    signals = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    ours = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    return signals, ours, signal.pthread_sigmask(signal.SIG_BLOCK, ()), os.getcwd(), list(sys.path)
-
-
-class Watched(nnqft.AbstractExecutor):
-    """Does something as soon as there are samples."""
-
-    name = "watched"
-
-    def __init__(self, inner: nnqft.AbstractExecutor, then: Callable[[], object]) -> None:
-        self.inner, self.then = inner, then
-
-    def evaluate(
-        self, work: Sequence[nnqft.Work], target: nnqft.Target, progress: Callable[[Mapping[str, object]], None]
-    ) -> nnqft.Outcome:
-        def report(state: Mapping[str, object]) -> None:
-            if "stage" not in state and self.then:
-                self.then()
-                self.then = None
-
-        return self.inner.evaluate(work, target, report)
-
-
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory) -> Iterator[tuple[PoolExecutor, object]]:
+def embedded(tmp_path_factory) -> Iterator[tuple[PoolExecutor, dict[str, object]]]:
     """One for many tests, and what the caller was like before it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
@@ -88,7 +55,8 @@ def embedded(tmp_path_factory) -> Iterator[tuple[PoolExecutor, object]]:
         theory = nnqft.theory("linear", N=10, sigma_w=0.5)
         # What is imported for any computation may change things, too.
         nnqft.compute(theory, "two_point", order=1, integrator="vegas", neval=4000)
-        before = state()
+        before = state_of_the_process()
+        del before["warnings"]  # which pytest sets anew for each test
         executor = open_executor("ray", 2)
         yield executor, before
         executor.close()
@@ -103,7 +71,7 @@ def keeper(embedded) -> int:
 def test_the_caller_stays_as_it_was(embedded):
     executor, before = embedded
     assert list(executor.map(abs, [-1, -2])) == [1, 2]
-    assert state() == before
+    assert not changes(before)
 
 
 def test_workers_find_what_the_caller_finds(embedded):
@@ -193,7 +161,7 @@ def test_a_cluster_that_dies_costs_no_more_than_the_computation(embedded, keeper
         nnqft.compute(theory, "two_point", executor=executor, **LONG)
     assert "\n" not in str(caught.value)
     assert sum(row.samples for row in caught.value.result.diagrams) > 0
-    assert state() == embedded[1]
+    assert not changes(embedded[1])
     wait_for(lambda: nothing_left(keeper, folder) and not any(map(look_up, kin)))
     with pytest.raises(nnqft.ExecutorError, match="gone"):
         list(embedded[0].map(abs, [1]))
@@ -222,6 +190,18 @@ def test_a_caller_that_is_killed_leaves_nothing(number, moment):
         [keeper] = keepers_of(caller.pid)
         folder, kin = folder_of(keeper), family(keeper)
         caller.send_signal(number)
+    wait_for(lambda: nothing_left(keeper, folder) and not any(map(look_up, kin)))
+
+
+def test_a_caller_and_a_keeper_that_are_killed_at_once_leave_nothing():
+    with subprocess.Popen([sys.executable, "-c", START], stderr=subprocess.DEVNULL) as caller:
+        wait_for(lambda: keepers_of(caller.pid) and has_started(keepers_of(caller.pid)[0], "raylet"))
+        [keeper] = keepers_of(caller.pid)
+        folder, kin = folder_of(keeper), family(keeper)
+        for pid in (keeper, caller.pid):
+            os.kill(pid, signal.SIGSTOP)  # neither does anything between the two ends
+        for pid in (keeper, caller.pid):
+            os.kill(pid, signal.SIGKILL)
     wait_for(lambda: nothing_left(keeper, folder) and not any(map(look_up, kin)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import parent_process
 from typing import Any, NamedTuple
 
 from nnqft import ExecutorError
@@ -95,6 +96,8 @@ class Dispatcher:
             if item.key not in flying:
                 queues.setdefault(item.device, _Queue()).append(item)
         while wanted:
+            if _is_orphan():
+                raise KeyboardInterrupt  # nobody hears of the result, and whoever wanted the end said so to the parent
             self._fill(queues, spare)
             results = [pair for parcel, results in self._pool.collect(TICK) for pair in self._received(parcel, results)]
             wanted.difference_update(item.key for item, _ in results)
@@ -112,8 +115,8 @@ class Dispatcher:
             # A cluster may have lost its last worker of a kind for a while: one parcel then waits for it.
             slots = max(1, self._pool.slots(device))
             while queue.items and self._load[device] < self._pool.ahead * slots:
-                # Small enough to keep all workers busy to the end.
-                self._send(queue.take(min(PARCEL_COST, queue.cost / (4 * slots))))
+                # Small enough to keep all workers busy to the end, unless the way takes longer than the work.
+                self._send(queue.take(min(PARCEL_COST, max(self._pool.worth, queue.cost / (4 * slots)))))
         if self._pool.idles and not any(queue.items for queue in queues.values()):
             while self._load["cpu"] < self._pool.slots("cpu") and (item := next(spare, None)) is not None:
                 self._send((item,))
@@ -148,6 +151,12 @@ class Dispatcher:
         together = losses < MAX_LOSSES // 2
         for items in [flight.items] if together else [(item,) for item in flight.items]:
             self._send(items, losses)
+
+
+def _is_orphan() -> bool:
+    """Whether this is a child of Python's multiprocessing, one of a pool, say, and its parent has died."""
+    parent = parent_process()
+    return parent is not None and not parent.is_alive()
 
 
 def map_in_order(pool: AbstractPool, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import importlib
 import pickle
 import secrets
+from contextlib import suppress
 from pickle import PicklingError
-from typing import Any, NamedTuple
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple, TypeVar
 
 from nnqft import ExecutorError, WorkError
 from nnqft.errors import one_line
@@ -24,6 +26,8 @@ from nnqft_workers.unpickling import in_place, read
 
 _TOO_LARGE = b"large"
 """In place of the digest of what belongs to a large package that is installed, and is taken for the same."""
+
+T = TypeVar("T")
 
 
 class Named(NamedTuple):
@@ -168,6 +172,15 @@ def _other_here(session: bytes, one: Named) -> str:
         return "their import of it differs"
     _SAME[session].add(one)
     return ""
+
+
+def all_in(queue: SimpleQueue[T]) -> list[T]:
+    """What is in a queue, waited for if there is nothing: letters that wait for each other travel together."""
+    found = [queue.get()]
+    with suppress(Empty):
+        while True:
+            found.append(queue.get_nowait())
+    return found
 
 
 def _sendable(result: Any) -> Any:

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from nnqft.errors import one_line
+from nnqft_workers.letters import all_in
 
 _RESOURCES_SECONDS = 1.0
 """How old the count of the cluster's cores may be."""
@@ -27,8 +28,8 @@ def drive(line: Connection, folder: str | None, workers: int | None, address: st
     Parameters
     ----------
     line
-        To the caller. What comes is ``("run", number, device, letter)`` or ``("forget",)``; what goes is
-        ``("ready", resources)`` once, ``("failed", text)`` in its place, and then ``("resources", resources)``,
+        To the caller, for lists of messages. What comes is ``("run", number, device, letter)`` or ``("forget",)``; what
+        goes is ``("ready", resources)`` once, ``("failed", text)`` in its place, and then ``("resources", resources)``,
         ``("done", number, letter)``, ``("lost", number, reason, blame)`` and ``("error", number, text)``.
     folder
         Of an embedded cluster; None connects to the cluster at the address.
@@ -127,24 +128,31 @@ class _Driver:
         for work in (self._listen, lambda: self._watch(resources)):
             threading.Thread(target=work, daemon=True).start()
         while True:
-            kind, *content = self._events.get()
-            if kind == "hangup":
-                return
-            if kind == "run":
-                self._submit(*content)
-            elif kind == "finished":
-                self._finish(*content)
-            elif kind == "forget":
-                # What is in flight, two short parcels for each worker, runs to its end unheard: cancelling a task just
-                # as it ends makes Ray 2.60 abort ("tried to complete task that was not pending").
-                self._flying.clear()
-            else:
-                _send(self._line, kind, *content)
+            messages = [message for event in all_in(self._events) for message in self._deal_with(*event)]
+            if messages:
+                self._line.send_bytes(pickle.dumps(messages))
+
+    def _deal_with(self, kind: str, *content: Any) -> list[tuple[Any, ...]]:
+        """Do what an event wants; what the caller shall hear of it is returned."""
+        if kind == "hangup":
+            raise EOFError
+        if kind == "run":
+            self._submit(*content)
+        elif kind == "finished":
+            return self._finish(*content)
+        elif kind == "forget":
+            # What is in flight, a few short parcels for each worker, runs to its end unheard: cancelling a task just
+            # as it ends makes Ray 2.60 abort ("tried to complete task that was not pending").
+            self._flying.clear()
+        else:
+            return [(kind, *content)]
+        return []
 
     def _listen(self) -> None:
         try:
             while True:
-                self._events.put(pickle.loads(self._line.recv_bytes()))
+                for message in pickle.loads(self._line.recv_bytes()):
+                    self._events.put(message)
         except (EOFError, OSError):
             self._events.put(("hangup",))
 
@@ -168,33 +176,29 @@ class _Driver:
         self._flying[number] = reference
         reference.future().add_done_callback(lambda future: self._events.put(("finished", number, reference, future)))
 
-    def _finish(self, number: int, reference: Any, future: Any) -> None:
+    def _finish(self, number: int, reference: Any, future: Any) -> list[tuple[Any, ...]]:
         if self._flying.get(number) is not reference:
-            return  # forgotten
+            return []  # forgotten
         del self._flying[number]
         exceptions = self._ray.exceptions
         try:
-            _send(self._line, "done", number, future.result())
+            return [("done", number, future.result())]
         except exceptions.RayTaskError as error:
             # Not from the function, whose errors come back as results: nnqft is not on the worker, say.
             cause = one_line(str(getattr(error, "cause", None) or error).strip().splitlines()[-1])
-            _send(
-                self._line,
-                "error",
-                number,
-                f"a Ray worker cannot run the work: {cause}; install the same packages there",
-            )
+            text = f"a Ray worker cannot run the work: {cause}; install the same packages there"
+            return [("error", number, text)]
         except (exceptions.RuntimeEnvSetupError, exceptions.TaskUnschedulableError) as error:
-            _send(self._line, "error", number, f"Ray cannot run the work: {one_line(str(error))[:300]}")
+            return [("error", number, f"Ray cannot run the work: {one_line(str(error))[:300]}")]
         except exceptions.OutOfMemoryError:
-            _send(self._line, "lost", number, "Ray ended it because the node ran out of memory", True)
+            return [("lost", number, "Ray ended it because the node ran out of memory", True)]
         except (exceptions.NodeDiedError, exceptions.LocalRayletDiedError):
-            _send(self._line, "lost", number, "its node left the cluster", False)
+            return [("lost", number, "its node left the cluster", False)]
         except exceptions.WorkerCrashedError:
-            _send(self._line, "lost", number, "a Ray worker has died", True)
+            return [("lost", number, "a Ray worker has died", True)]
         except exceptions.RayError as error:
-            _send(self._line, "lost", number, one_line(str(error).strip().partition("\n")[0])[:200], True)
+            return [("lost", number, one_line(str(error).strip().partition("\n")[0])[:200], True)]
 
 
 def _send(line: Connection, *message: Any) -> None:
-    line.send_bytes(pickle.dumps(message))
+    line.send_bytes(pickle.dumps([message]))

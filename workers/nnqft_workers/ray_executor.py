@@ -42,6 +42,10 @@ class RayPool(AbstractPool):
         If there is no cluster at the address, within 30 seconds.
     """
 
+    # Ray keeps a worker for its caller only while a task waits for it, and a task takes it some milliseconds.
+    ahead = 4
+    worth = 3e6
+
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
         environment = ""
         if address is not None:
@@ -113,7 +117,7 @@ class RayPool(AbstractPool):
         return done
 
     def forget(self) -> None:
-        """Let what is in flight, two short parcels for each worker, run to its end unheard."""
+        """Let what is in flight, a few short parcels for each worker, run to its end unheard."""
         self._flying.clear()
         self._post.forget()
         self._driver.send("forget")

@@ -4,7 +4,8 @@
 
 Ray may end the process that it runs in, and what it has started outlives that for a while, so it gets a driver of its
 own. Its keeper watches the caller and the driver. When either ends, however it was killed, the keeper kills all that
-the driver has started and removes the folder of the cluster. If the keeper itself is killed, the caller does the same.
+the driver has started and removes the folder of the cluster. If the keeper itself is killed, the driver does the same,
+and the caller for both.
 
 This file is run as a program of its own and needs nothing but the standard library.
 """
@@ -19,6 +20,7 @@ import select
 import shutil
 import signal
 import sys
+import threading
 import time
 import traceback
 from contextlib import suppress
@@ -33,6 +35,8 @@ _STALE_SECONDS = 60.0
 """Age from which a folder that nobody has locked is one that a lost machine or container has left."""
 _LOOK_AGAIN = 1.0
 """Seconds after which the keeper makes sure that the caller lives, whoever else may hold the socket's other end."""
+_MOMENT = 0.1
+"""Seconds between two looks of a driver for its keeper."""
 _GRACE = 2.0
 """Seconds in which a driver takes its leave of a cluster that is not ours."""
 _PATIENCE = 10.0
@@ -83,9 +87,9 @@ def family(keeper: int) -> dict[int, Process]:
 
 
 def clear(keeper: int, folder: str | None) -> None:
-    """Kill the family of a keeper, and remove the folder of its cluster."""
+    """Kill the family of a keeper but the one who asks for it, and remove the folder of its cluster."""
     deadline = time.monotonic() + _PATIENCE
-    while (left := family(keeper)) and time.monotonic() < deadline:
+    while (left := family(keeper).keys() - {os.getpid()}) and time.monotonic() < deadline:
         for pid in left:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -170,7 +174,10 @@ def _drive(socket: int, keeper: int, folder: str | None) -> NoReturn:
     """Be the driver, until the caller is gone."""
     status = 1
     try:
-        _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+        if folder is None:
+            _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+        else:
+            threading.Thread(target=_clear_for_the_keeper, args=(keeper, folder), daemon=True).start()
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals() - _NOT_OURS:
             signal.signal(number, signal.SIG_DFL)
@@ -193,6 +200,14 @@ def _drive(socket: int, keeper: int, folder: str | None) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _clear_for_the_keeper(keeper: int, folder: str) -> NoReturn:
+    """Clear up from the driver if its keeper is killed, be it together with the caller."""
+    while os.getppid() == keeper:
+        time.sleep(_MOMENT)
+    clear(keeper, folder)
+    os._exit(1)
 
 
 def _listen_to_signals() -> int:

@@ -21,6 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from nnqft.errors import one_line
+from nnqft_workers.letters import all_in
 from nnqft_workers.ray_keeper import PREFIX, clear
 
 _PROGRAM = Path(__file__).with_name("ray_keeper.py")
@@ -39,12 +40,12 @@ class RayProcess:
     def __init__(self, workers: int | None, address: str | None, environment: str) -> None:
         self.resources: dict[str, float] = {}
         self._incoming: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
-        self._outgoing: SimpleQueue[bytes | None] = SimpleQueue()
+        self._outgoing: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
         self._socket, theirs = socket.socketpair()
         self._line = Connection(os.dup(self._socket.fileno()))
         folder = None if address else PREFIX + secrets.token_hex(4)
         hello = {"path": sys.path, "argv": sys.argv, "workers": workers, "address": address, "environment": environment}
-        self._outgoing.put(pickle.dumps(hello))
+        self._hello = pickle.dumps(hello)
         self._threads = [
             threading.Thread(target=self._live, args=(theirs, folder), name="nnqft-ray", daemon=True),
             threading.Thread(target=self._write, name="nnqft-ray-letters", daemon=True),
@@ -66,7 +67,7 @@ class RayProcess:
 
     def send(self, *message: Any) -> None:
         """Send a message, without waiting."""
-        self._outgoing.put(pickle.dumps(message))
+        self._outgoing.put(message)
 
     def events(self, timeout: float) -> list[tuple[Any, ...]]:
         """What the driver has said, after at most `timeout` seconds if nothing."""
@@ -105,18 +106,19 @@ class RayProcess:
     def _listen(self) -> None:
         with suppress(EOFError, OSError):
             while True:
-                message = pickle.loads(self._line.recv_bytes())
-                if message[0] in ("ready", "resources"):
-                    self.resources = message[1]
-                if message[0] != "resources":
-                    self._incoming.put(message)
+                for message in pickle.loads(self._line.recv_bytes()):
+                    if message[0] in ("ready", "resources"):
+                        self.resources = message[1]
+                    if message[0] != "resources":
+                        self._incoming.put(message)
 
     def _write(self) -> None:
         # To write to a driver that has died must not end a caller that does not ignore that signal.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         with suppress(OSError):
-            while (message := self._outgoing.get()) is not None:
-                self._line.send_bytes(message)
+            self._line.send_bytes(self._hello)
+            while None not in (messages := all_in(self._outgoing)):
+                self._line.send_bytes(pickle.dumps(messages))
 
 
 def _start_keeper(theirs: socket.socket, folder: str | None, log: IO[bytes]) -> subprocess.Popen[bytes]:

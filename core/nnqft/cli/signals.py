@@ -55,6 +55,9 @@ class Answers:
 
     def start(self) -> None:
         """From now on signals end what is computed."""
+        # Here, since a signal may come at any line of a module that is being imported, of that one, too.
+        import nnqft.interrupts  # noqa: F401
+
         sys.unraisablehook = self._raised_in_vain
         self._started = True
 
