@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from nnqft import interrupts
 from nnqft.checks import one_line_keywords
-from nnqft.errors import InputError, IntegrationError, short
+from nnqft.errors import InputError, IntegrationError, WorkError, short
 from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.host import default_host
 from nnqft.interfaces.executor import AbstractExecutor
@@ -171,10 +171,19 @@ def compute(
     made: dict[str, Result | Derived] = {}
     if derived:
         made.update(compute_derived(theory, derived, effort, **question))
+    failure: IntegrationError | None = None
     for name in names:
         if name not in made:
             with _keeping(made, names):
-                made[name] = run(theory, make_request(theory, name, effort, **question), effort)
+                try:
+                    made[name] = run(theory, make_request(theory, name, effort, **question), effort)
+                except IntegrationError as error:
+                    # What failed in some diagrams of one observable says nothing of the others.
+                    if isinstance(observable, str) or not isinstance(error.__cause__, WorkError):
+                        raise
+                    made[name], failure = error.result, failure or error
+    if failure is not None:
+        raise IntegrationError(str(failure), made) from failure.__cause__
     return made[names[0]] if isinstance(observable, str) else {name: made[name] for name in names}
 
 

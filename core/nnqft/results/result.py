@@ -21,7 +21,7 @@ from nnqft.integrals.closed_form import ClosedForm
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.estimate_data import cov_to_data, estimate_from, estimate_to_data, parts_from, parts_to_data
 from nnqft.results.charts import result_chart
-from nnqft.results.rows import DiagramRow, DiagramRows, counts_of, integrators_of, row_from
+from nnqft.results.rows import DiagramRow, DiagramRows, counts_of, integrators_of, nothing_known, row_from
 from nnqft.results.series import Series
 from nnqft.results.tables import result_page, time_label
 from nnqft.results.truncation import Beyond, left_out, whole_orders
@@ -223,7 +223,8 @@ class Result:
     def table(self) -> str:
         """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
         last = outcome_line(self.converged, self.reason, self.seconds, self.request.seed)
-        shown = self.series, self._counts, self.truncation, self.notes, last, self.incomplete
+        unknown = bool(self.incomplete) and nothing_known(self.diagrams)
+        shown = self.series, self._counts, self.truncation, self.notes, last, self.incomplete, unknown
         return result_page(self.request, *shown).text()
 
     def __str__(self) -> str:
