@@ -109,7 +109,7 @@ def test_a_kernel_that_never_has_a_value_ends_everything_at_once():
 def test_a_vertex_without_any_value_leaves_the_orders_below_it():
     theory = nnqft.theory("langevin", drift={1: 1.0, 3: 0.1})
     broken = replace(theory, vertices=tuple(replace(v, kernel=broken_kernels.never) for v in theory.vertices))
-    with pytest.raises(nnqft.IntegrationError, match=r"kernel of vertex 'z x\^3' returned a value that is not") as caught:
+    with pytest.raises(nnqft.IntegrationError, match=r"kernel of vertex 'z x\^3' returned a value") as caught:
         nnqft.compute(broken, "two_point", order=3, tau=[0.0, 1.0], neval=10**6)
     result = caught.value.result
     assert_array_equal(result.contribution(0, 0).mean, nnqft.compute(theory, "two_point", order=0, tau=[0, 1]).mean)

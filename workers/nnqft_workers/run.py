@@ -41,7 +41,7 @@ class Run:
         self.spent = 0
         self.looked = 0
         self.excess = math.inf
-        self.failed: dict[int, DiagramError] = {}
+        self.failed: dict[int, Exception] = {}
 
     def until_done(self) -> tuple[bool, str]:
         """Sample round after round; whether the target was met, and why it stopped, are returned."""
@@ -76,7 +76,7 @@ class Run:
         others = f" (and {more} more diagram{'s' * (more > 1)} failed like this)" if more else ""
         return WorkError(f"{self.failed[min(self.failed)]}{others}")
 
-    def _drop(self, n: int, error: DiagramError) -> None:
+    def _drop(self, n: int, error: Exception) -> None:
         """Go on without an integral that failed; what was sampled of it before is no number of it."""
         self.failed[n], self.estimates[n] = error, None
         self.rounds.drop(n)
@@ -194,7 +194,7 @@ class Run:
             self.progress({**state, "stage": stage, "things": things})
 
     def _results(self, items: list[Item]) -> Iterator[list[tuple[Any, Any]]]:
-        """Pairs of key and result, a list at a time as they come; errors but those of single diagrams are raised here."""
+        """Pairs of key and result, a list at a time as they come; errors are raised here unless of single diagrams."""
         for results in self.dispatcher.stream(items):
             for _, result in results:
                 if isinstance(result, Failed) and not isinstance(result.error, DiagramError):

@@ -37,6 +37,7 @@ def call_kernel(
         If it cannot be compiled.
     """
     names, arrays = [name for name, _ in arguments], [array for _, array in arguments]
+    cause: BaseException | None = None
     try:
         value = real_array(function(*arrays), xp)
         fault = _fault(value, shape, axes)
@@ -44,8 +45,6 @@ def call_kernel(
         if xp is not np:
             raise PluginError(f"{what} raised {raised(error)}") from error
         value, fault, cause = None, f"raised {raised(error)}", error
-    else:
-        cause = None
     if fault and xp is not np:
         raise PluginError(f"{what} {fault}")
     if fault:
@@ -70,7 +69,7 @@ def real_array(value: Any, xp: ModuleType = np) -> Array:
     Anything else stays as it is.
     """
     if isinstance(value, np.ma.MaskedArray):
-        value = value.astype(float).filled(np.nan)
+        value = np.ma.filled(value.astype(float), np.nan)
     array = xp.asarray(value)
     if array.dtype == object and value is not None:
         try:
@@ -97,9 +96,7 @@ def _named(names: Sequence[str], values: Sequence[float]) -> str:
     return ", ".join(f"{name} = {value!r}" for name, value in zip(names, values, strict=True))
 
 
-def _failing_point(
-    function: Callable[..., Array], arrays: Sequence[Array], own: tuple[int, ...]
-) -> list[float] | None:
+def _failing_point(function: Callable[..., Array], arrays: Sequence[Array], own: tuple[int, ...]) -> list[float] | None:
     """The first point at which a function fails, by halving; None if it does at all of many, or at none alone."""
     flat = [np.ravel(each) for each in np.broadcast_arrays(*arrays)]
 

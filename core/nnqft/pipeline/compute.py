@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 from numpy.typing import ArrayLike
 
@@ -140,7 +140,7 @@ def compute(
         If the ledger cannot be opened; it stays as it was.
     IntegrationError
         If an integral failed, or Ctrl-C came before the last of several names; its `result` holds what was finished.
-        An integral that failed at a single point, which the message names, lets all others go on.
+        An integral that failed, at a point that the message names, lets all others and other observables go on.
 
     Examples
     --------
@@ -171,6 +171,19 @@ def compute(
     made: dict[str, Result | Derived] = {}
     if derived:
         made.update(compute_derived(theory, derived, effort, **question))
+    failure = _compute_rest(theory, names, made, effort, question)
+    if failure is not None:
+        raise failure if isinstance(observable, str) else IntegrationError(str(failure), made) from failure.__cause__
+    return made[names[0]] if isinstance(observable, str) else {name: made[name] for name in names}
+
+
+def _compute_rest(
+    theory: Theory, names: Sequence[str], made: dict[str, Result | Derived], effort: Effort, question: Mapping[str, Any]
+) -> IntegrationError | None:
+    """Compute those of the observables that are not made yet; what failed first in diagrams of one is returned.
+
+    It says nothing of the others, which are computed all the same.
+    """
     failure: IntegrationError | None = None
     for name in names:
         if name not in made:
@@ -178,13 +191,10 @@ def compute(
                 try:
                     made[name] = run(theory, make_request(theory, name, effort, **question), effort)
                 except IntegrationError as error:
-                    # What failed in some diagrams of one observable says nothing of the others.
-                    if isinstance(observable, str) or not isinstance(error.__cause__, WorkError):
+                    if not isinstance(error.__cause__, WorkError):
                         raise
                     made[name], failure = error.result, failure or error
-    if failure is not None:
-        raise IntegrationError(str(failure), made) from failure.__cause__
-    return made[names[0]] if isinstance(observable, str) else {name: made[name] for name in names}
+    return failure
 
 
 @contextmanager

@@ -126,7 +126,7 @@ class Result:
         """
         nothing = not self.request.resummed and not len(self.diagrams) and self.beyond.orders
         series, order = whole_orders(self.series, self.request.order, self.incomplete)
-        if nothing or not series:
+        if nothing or not series or nothing_known(self.diagrams, self.incomplete):
             return np.full(len(self.times), math.nan)
         return left_out(series, self.series.N, order, self.request.width_order, self.beyond, self.by_degree)
 
@@ -223,9 +223,8 @@ class Result:
     def table(self) -> str:
         """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
         last = outcome_line(self.converged, self.reason, self.seconds, self.request.seed)
-        unknown = bool(self.incomplete) and nothing_known(self.diagrams)
-        shown = self.series, self._counts, self.truncation, self.notes, last, self.incomplete, unknown
-        return result_page(self.request, *shown).text()
+        missing = self.incomplete, nothing_known(self.diagrams, self.incomplete)
+        return result_page(self.request, self.series, self._counts, self.truncation, self.notes, last, *missing).text()
 
     def __str__(self) -> str:
         return self.table()

@@ -118,8 +118,10 @@ def counts_of(rows: Sequence[DiagramRow]) -> dict[tuple[int | str, int], int]:
     return dict(Counter((row.order, row.width) for row in rows))
 
 
-def nothing_known(rows: Sequence[DiagramRow]) -> bool:
-    """Is there no row with a number?"""
+def nothing_known(rows: Sequence[DiagramRow], incomplete: Sequence[int]) -> bool:
+    """Are diagrams missing, those of the orders that are `incomplete`, and is there no row with a number?"""
+    if not incomplete:
+        return False
     if isinstance(rows, DiagramRows):
         return all(number in rows.failed for number in rows.job.which[rows.have].tolist())
     return all(row.failure for row in rows)

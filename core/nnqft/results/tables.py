@@ -43,7 +43,8 @@ def result_page(
         series, total = Series({}, series.coupling, series.N), _nothing(request)
     observable = request.observable + _mark(bool(incomplete))
     blocks = (
-        _contributions(request, series, total, counts, incomplete), *_sums(request, observable, total, truncation)
+        _contributions(request, series, total, counts, incomplete),
+        *_sums(request, observable, total, truncation),
     )
     return Page(heading(request), blocks, notes, last)
 

@@ -59,13 +59,14 @@ class FloatFunction:
         try:
             values = np.asarray(self.function(h))
         except Exception as error:
-            raise InputError(f"{what} raised {raised(error, outer=1)}; wanted a function of arrays of any shape") from error
+            raise InputError(f"{what} raised {raised(error, outer=1)}; wanted a function of all arrays") from error
         if values.dtype.kind not in "biuf" or values.shape != np.shape(h):
             came = "complex numbers" if values.dtype.kind == "c" else f"{values.dtype} of shape {values.shape}"
-            raise InputError(f"{what} returned {came} for an array of shape {np.shape(h)}; wanted real numbers, as many")
+            raise InputError(f"{what} returned {came} for an array of shape {np.shape(h)}; wanted as many real numbers")
         values = values.astype(float, copy=False)
         if (bad := np.isnan(values)).any():
-            raise InputError(f"{what} returned nan at h = {float(np.asarray(h)[bad][0])!r}; wanted a number for every h")
+            first = float(np.asarray(h)[bad][0])
+            raise InputError(f"{what} returned nan at h = {first!r}; wanted a number for every h")
         return values
 
 
