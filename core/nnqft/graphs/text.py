@@ -2,8 +2,9 @@
 
 ``t(a(b)) s(c) b~c {a,c}{b,d}``: the response of b runs to a and that of a to t; b and c are joined by a
 correlator; a and c are the two times of one vertex. Further responses read ``s>c``, one closed on its point ``a>a``;
-an amputated leg that ends on a reads ``t|a``. Where a theory has several responses or correlators, a line's name stands
-behind it, ``t(a:G_ab) s~a:C_ab``, and of a correlator the point of its left field comes first.
+an amputated leg that ends on a reads ``t|a``, a source, on which a line ends, ``[a]``. Where a theory has several
+responses or correlators, a line's name stands behind it, ``t(a:G_ab) s~a:C_ab``, and of a correlator the point of its
+left field comes first.
 """
 
 from __future__ import annotations
