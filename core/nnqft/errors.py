@@ -7,7 +7,8 @@
     │   └── UnknownNameError         no plugin, parameter or field of that name; carries the nearest one
     ├── PluginError                  a plugin is broken; names the plugin and the cause
     │   ├── TheoryError              a model's Feynman rules contradict themselves
-    │   └── PointError               a plugin's function gives no number at a single point; names the point
+    │   └── DiagramError             a plugin fails in some diagrams, and the others go on
+    │       └── PointError           … because its function gives no number at a point; names the point
     ├── ExecutorError                the place where the work should run cannot be reached or died
     ├── LedgerError                  a ledger is damaged, locked, full, or no ledger at all; it stays as it was
     ├── WorkError                    a piece of work failed on a worker; names the diagram and the cause
@@ -108,7 +109,11 @@ class TheoryError(PluginError):
     """
 
 
-class PointError(PluginError):
+class DiagramError(PluginError):
+    """A plugin's function or integrator fails in some diagrams; the others go on."""
+
+
+class PointError(DiagramError):
     """A kernel gives no number at a single point, so that only the diagrams that meet it fail; names the point."""
 
 

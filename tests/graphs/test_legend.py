@@ -16,6 +16,7 @@ SIGNS = {
     "t(b) s a>a s~b {a,b}": ["a(b):", "a>a:", "a~b:", "{a,b}:"],
     "t|a(b) s s|b {a,b}": ["a(b):", "t|a:", "{a,b}:"],
     "t s a~a s~a t~a {a}": ["a~b:", "{a}:"],
+    "t(a) a~b:M a~c:M {a}[b][c]": ["a(b):", "a~b:", "a:C:", "{a}:", "[a]:"],
 }
 
 
@@ -29,6 +30,7 @@ def test_only_what_occurs(line):
     [
         (["linear", "-n", "2", "--irreducible"], "t|a: the amputated leg t ends on a"),
         (["cubic_tanh", "-O", "response", "-n", "1"], "a>b: a response, too, from a to b"),
+        (["langevin", "-O", "mean", "--start", "rest", "-p", "x_0=1", "-n", "0"], "[a]: a source, which ends a line"),
     ],
 )
 def test_the_command_says_it(words, said, capsys):
@@ -47,5 +49,5 @@ def test_other_drawings_have_none(capsys, monkeypatch):
 
 
 def test_a_diagram_says_how_it_is_read():
-    for sign in ("``a(b,c)``", "``a>b``", "``a>a``", "``a~b``", "``t|a``", "``{a,b}``"):
+    for sign in ("``a(b,c)``", "``a>b``", "``a>a``", "``a~b``", "``t|a``", "``{a,b}``", "``[a]``"):
         assert sign in nnqft.Diagram.__doc__

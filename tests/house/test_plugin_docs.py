@@ -195,6 +195,7 @@ KERNELS = {
     "the function raises": at_line_37(),
     "its shape is wrong": lambda t, s, params, xp: xp.ones(3),
     "it is not finite": lambda t, s, params, xp: xp.nan * t,
+    "it is complex": lambda t, s, params, xp: xp.exp(1j * t),
 }
 
 

@@ -229,3 +229,13 @@ def test_simulated_networks_agree_with_diagrams():
     simulated = simulate(theory, tau=[0.0, 1.0], networks=400, seed=2)
     assert (np.abs(simulated.mean - series.mean) <= 4.5 * simulated.sdev + 2 * np.abs(series.truncation)).all()
     assert (simulated.sdev < 0.02).all()
+
+
+@pytest.mark.parametrize(
+    ("start", "instead"),
+    [("stationary", "write expansion='saddle', or"), ("rest", "write start='stationary', expansion='saddle', or")],
+)
+def test_an_activation_without_a_taylor_series_says_what_there_is(start, instead):
+    with pytest.raises(nnqft.InputError, match=instead):
+        nnqft.theory("adaptation", start=start, expansion="bare", activation="relu")
+    nnqft.theory("adaptation", start="stationary", expansion="saddle", activation="relu")

@@ -219,3 +219,18 @@ def test_automatic_choice_stays_with_numpy():
     result = nnqft.compute(with_correlator(pulse), "two_point", order=1, neval=3000)
     assert set(result.integrators()) == {"vegas"}
     assert_array_equal(result.diagrams[0].error >= 0, True)
+
+
+def rarely_nan(t, s, params, xp):
+    value = pulse(t, s, params, xp)
+    return xp.where((xp.abs(t - s) > 4.0) & (xp.abs(t - s) < 4.01), xp.nan, value)
+
+
+def test_the_point_without_a_value_is_named():
+    asked = {"order": 1, "width_order": 0, "integrator": "jax", "neval": 20_000}
+    with pytest.raises(nnqft.IntegrationError, match=r"kernel of propagator 'C' .* at t = (\S+), s = (\S+)") as caught:
+        nnqft.compute(with_correlator(rarely_nan), "two_point", **asked)
+    result = caught.value.result
+    assert result.contribution(0, 0).mean[0] == 0.5
+    assert result.incomplete == (1,)
+    assert all(row.failure for row in result.diagrams if row.order)

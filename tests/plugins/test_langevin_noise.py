@@ -18,6 +18,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import nnqft
+from nnqft.graphs.census import take_census
+from nnqft.graphs.generate import generate
+from nnqft.graphs.layout import lay_out
+from nnqft.results.truncation import Beyond
 
 ORDER = 3
 
@@ -223,3 +227,50 @@ def test_noise_that_would_be_negative_is_said():
     assert len(nnqft.theory("langevin", noise={0: 1.0, 1: 0.5, 2: 0.1}).remarks) == 1
     assert nnqft.theory("langevin", noise=np.polynomial.Polynomial([1, 0, 0.5])).couplings["noise[2]"] == 0.5
     assert prod(nnqft.theory("langevin", noise={0: 1.0}).couplings.values()) == 1.0
+
+
+EVERYTHING = {"drift": {1: 1.2, 2: 0.3, 3: 0.2}, "noise": {0: 1.0, 1: 0.2, 2: 0.1}, "coloured": {0.7: 0.4}}
+STARTED = nnqft.theory("langevin", start="rest", x_0=0.8, C_0=0.3, calculus="stratonovich", **EVERYTHING)
+
+
+def test_sampled_with_an_initial_value():
+    # Sources, multiplicative and coloured noise at once: the sampled sums are those of the exact integrator.
+    times = [(1.1, 0.6), (2.0, 2.0), (0.0, 1.0), (0.0, 0.0)]
+    exact = nnqft.compute(STARTED, "two_point", order=1, times=times)
+    assert exact.integrators() == {"exact": len(exact.diagrams)}
+    pulls = []
+    for seed in range(3):
+        found = nnqft.compute(STARTED, "two_point", order=1, times=times, integrator="vegas", neval=30_000, seed=seed)
+        assert abs(found.mean[3] - exact.mean[3]) < 1e-12  # no time passed
+        pulls.append((found.mean - exact.mean)[:3] / found.sdev[:3])
+    assert np.abs(pulls).max() < 4
+    assert np.mean(np.square(pulls)) < 2
+
+
+def test_an_initial_value_in_files_and_ledgers(tmp_path):
+    asked = {"order": 1, "times": [(1.0,), (2.0,)], "integrator": "vegas", "neval": 4_000}
+    result = nnqft.compute(STARTED, "mean", ledger=tmp_path / "run.ledger", **asked)
+    again = nnqft.compute(STARTED, "mean", ledger=tmp_path / "run.ledger", **asked)
+    assert (again.mean == result.mean).all()
+    result.save(tmp_path / "r.json")
+    read = nnqft.load(tmp_path / "r.json")
+    assert read.table() == result.table()
+    assert [row.drawing for row in read.diagrams] == [row.drawing for row in result.diagrams]
+    assert read.diagrams[0].drawing == "t t~a:M [a]"
+
+
+def test_diagrams_with_sources_are_counted_beforehand():
+    theory = nnqft.theory("langevin", start="rest", drift={1: 1.0, 2: 0.5, 3: 0.3}, x_0=1.0)
+    legs = tuple(nnqft.Leg("h", n) for n in range(3))
+    census = take_census(lay_out(theory, legs), 2, None, True, 10**4)
+    number = len(generate(theory, "cumulant", legs, order=2))
+    assert abs(census.number - number) <= (4 * census.error if census.error else 0)
+
+
+def test_sources_are_no_vertices_that_orders_grow_by():
+    with_mean, without = (nnqft.theory("langevin", start="rest", x_0=x_0) for x_0 in (1.0, 0.0))
+    assert Beyond.of(with_mean) == Beyond.of(without)
+    # But a mean lets an odd number of legs have a series.
+    legs = (nnqft.Leg("h"),)
+    assert Beyond.of(with_mean, legs).orders
+    assert not Beyond.of(without, legs).orders

@@ -541,3 +541,20 @@ def test_parameters_survive_a_request():
     assert nnqft.Request.from_json(request.to_json()) == request
     again = bare_theory(request.model, **dict(request.parameters))
     assert_allclose(exact(again, order=1).mean, shortest().mean, rtol=0)
+
+
+def nan_in_a_slice(h):
+    return np.where((h > 4.0) & (h < 5.0), np.nan, np.tanh(h))
+
+
+def complex_far_out(h):
+    return np.tanh(h) + 1j * (h > 4.0) if (h > 4.0).any() else np.tanh(h)
+
+
+@pytest.mark.parametrize(
+    ("function", "why"), [(nan_in_a_slice, r"returned nan at h = 4\.\d+"), (complex_far_out, "complex numbers")]
+)
+@pytest.mark.parametrize("model", ["taylor", "feedforward"])
+def test_an_activation_without_a_value_somewhere_is_one_line(model, function, why):
+    with pytest.raises(nnqft.InputError, match=f"{function.__name__}' .*{why}"):
+        nnqft.compute(nnqft.theory(model, activation=function), "two_point", order=1)

@@ -267,6 +267,9 @@ def test_a_third_partys_observable(stranger):
         ("needs", [1], r"observable 'ratio' needs \[1\], wanted a mapping of names to Need"),
         ("needs", {"C": Need("ratio", ((0.0, 0.0),))}, "needs 'ratio', which is derived, too"),
         ("derive", 3.0, r"observable 'ratio' derived 3.0, wanted a mapping of names to numbers"),
+        ("derive", {"x": 1j}, r"observable 'ratio' derived x=1j, wanted a real number"),
+        ("derive", {"x": "b"}, r"observable 'ratio' derived x='b', wanted a real number"),
+        ("derive", {"x": np.zeros(3)}, r"observable 'ratio' derived x=array.*, wanted a real number"),
         ("derive", ZeroDivisionError("by zero"), "observable 'ratio' raised ZeroDivisionError: by zero"),
     ],
 )

@@ -53,6 +53,38 @@ def returns_inf(t: Any, s: Any, params: Mapping[str, Any], xp: ModuleType) -> An
     return xp.where(bad, xp.inf, value)
 
 
+def returns_complex(t: Any, s: Any, params: Mapping[str, Any], xp: ModuleType) -> Any:
+    value, bad = _correlator(t, s, params, xp)
+    return value + 1j * bad if bad.any() else value
+
+
+def returns_none(t: Any, s: Any, params: Mapping[str, Any], xp: ModuleType) -> Any:
+    value, bad = _correlator(t, s, params, xp)
+    return None if bad.any() else value
+
+
+def returns_another_shape(t: Any, s: Any, params: Mapping[str, Any], xp: ModuleType) -> Any:
+    value, bad = _correlator(t, s, params, xp)
+    return xp.zeros(3) if bad.any() else value
+
+
+def returns_masked(t: Any, s: Any, params: Mapping[str, Any], xp: ModuleType) -> Any:
+    value, bad = _correlator(t, s, params, xp)
+    return np.ma.array(value, mask=bad)
+
+
+def ends_the_program(t: Any, s: Any, params: Mapping[str, Any], xp: ModuleType) -> Any:
+    value, bad = _correlator(t, s, params, xp)
+    if bad.any():
+        raise SystemExit(3)
+    return value
+
+
+def never(times: Any, params: Mapping[str, Any], xp: ModuleType) -> Any:
+    """The kernel of a vertex that has no value anywhere."""
+    return xp.nan * times[0]
+
+
 def dies(t: Any, s: Any, params: Mapping[str, Any], xp: ModuleType) -> Any:
     value, bad = _correlator(t, s, params, xp)
     if bad.any() and os.getpid() != params["pid"]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nnqft import Estimate, InputError, Target, Work, WorkError
-from nnqft.errors import PointError
+from nnqft.errors import DiagramError, PointError
 from nnqft.show.watch import no_time_limit, tick
 from nnqft_workers.blocks import exact_batches, growing_blocks
 from nnqft_workers.devices import Devices
@@ -41,7 +41,7 @@ class Run:
         self.spent = 0
         self.looked = 0
         self.excess = math.inf
-        self.failed: dict[int, str] = {}
+        self.failed: dict[int, Exception] = {}
 
     def until_done(self) -> tuple[bool, str]:
         """Sample round after round; whether the target was met, and why it stopped, are returned."""
@@ -55,6 +55,7 @@ class Run:
             with contextlib.nullcontext() if number else no_time_limit():
                 self._prepare(block)
                 self._sample(Plan(math.inf, self.rounds.first(block)))
+            self._check_alive(block)
         while True:
             plan = self.rounds.next(self.estimates, self.spent - self.looked)
             self.excess = plan.excess
@@ -70,25 +71,29 @@ class Run:
         return self.target.only_budget, f"budget of {self.rounds.budget:,} samples spent"
 
     def first_failure(self) -> WorkError:
-        """What to raise for the integrals that failed at a point."""
+        """What to raise for the integrals that failed while others went on."""
         more = len(self.failed) - 1
         others = f" (and {more} more diagram{'s' * (more > 1)} failed like this)" if more else ""
-        return WorkError(self.failed[min(self.failed)] + others)
+        return WorkError(f"{self.failed[min(self.failed)]}{others}")
 
-    def _drop(self, n: int, error: PointError) -> None:
-        """Go on without an integral that failed at a point."""
-        self.failed[n] = str(error)
+    def _drop(self, n: int, error: Exception) -> None:
+        """Go on without an integral that failed; what was sampled of it before is no number of it."""
+        self.failed[n], self.estimates[n] = error, None
         self.rounds.drop(n)
+
+    def _check_alive(self, block: Sequence[int]) -> None:
+        """End where all of a block failed, and not for want of luck with its points: so will all that follow."""
+        if all(n in self.failed and not isinstance(self.failed[n], PointError) for n in block):
+            raise self.first_failure()
 
     def best(self) -> list[Estimate | None]:
         """Estimates from one stage: the last that has something of everything, unless there is more of the one before.
 
         Which it is goes by numbers of samples, never by the estimates, which would pick the small ones with them.
         """
-        if not self.last_stage:
-            return self.estimates
+        last = [None if n in self.failed else each for n, each in enumerate(self.last_stage)]
         complete = all(e is not None or n in self.failed for n, e in enumerate(self.estimates))
-        return self.estimates if complete and _samples(self.estimates) >= _samples(self.last_stage) else self.last_stage
+        return self.estimates if not last or (complete and _samples(self.estimates) >= _samples(last)) else last
 
     def _begin_stage(self) -> None:
         """What was sampled so far was a look; what has nothing to sample stays."""
@@ -140,16 +145,20 @@ class Run:
             for batch, estimates in results:
                 if isinstance(estimates, Failed):
                     raise WorkError(str(estimates.error))
+                settled = []
                 for n, estimate in zip(batches[batch], estimates, strict=True):
-                    self.estimates[n] = estimate
-                self.ledger.add_settled((self.work[n], self.estimates[n]) for n in batches[batch])
+                    if isinstance(estimate, Failed):
+                        self._drop(n, estimate.error)
+                    else:
+                        self.estimates[n] = estimate
+                        settled.append((self.work[n], estimate))
+                self.ledger.add_settled(settled)
             done = sum(estimate is not None for estimate in self.estimates)
             self._report("settling exact integrals", "exact integrals", min(done, expected), expected)
 
     def _settle_task(self, ns: Sequence[int]) -> Settle:
         work = [self.work[n] for n in ns]
-        more = f" or one of the {len(work) - 1} after it" if len(work) > 1 else ""
-        return Settle(work[0].integrator, [w.integral for w in work], work[0].label + more)
+        return Settle(work[0].integrator, [w.integral for w in work], [w.label for w in work])
 
     def _prepare(self, block: Sequence[int]) -> None:
         """Learn the map of each integral, or take it from the ledger; equal integrals share one."""
@@ -175,7 +184,8 @@ class Run:
         for n in block:
             state = self.states[self._map_of(self.work[n])]
             if isinstance(state, Failed):
-                self._drop(n, PointError(f"{self.work[n].label}: {str(state.error).partition(': ')[2]}"))
+                kind, words = type(state.error), str(state.error).partition(": ")[2]
+                self._drop(n, kind(f"{self.work[n].label}: {words}"))
 
     def _report(self, stage: str, things: str, done: int, expected: int) -> None:
         """Progress before there are samples; nothing is said of a stage that has nothing to do."""
@@ -184,10 +194,10 @@ class Run:
             self.progress({**state, "stage": stage, "things": things})
 
     def _results(self, items: list[Item]) -> Iterator[list[tuple[Any, Any]]]:
-        """Pairs of key and result, a list at a time as they come; errors but those at a point are raised here."""
+        """Pairs of key and result, a list at a time as they come; errors are raised here unless of single diagrams."""
         for results in self.dispatcher.stream(items):
             for _, result in results:
-                if isinstance(result, Failed) and not isinstance(result.error, PointError):
+                if isinstance(result, Failed) and not isinstance(result.error, DiagramError):
                     raise result.error
             yield [(item.key, result) for item, result in results]
             tick()
@@ -235,7 +245,7 @@ class Run:
             self.spent += result.samples
             self.progress({"samples": self.spent, "expected": expected, "error": self.excess})
         result = self.arrived.get(waiting[0]) if waiting else None
-        if isinstance(result, Failed) and isinstance(result.error, PointError):
+        if isinstance(result, Failed) and isinstance(result.error, DiagramError):
             self._drop(waiting[0].integral, result.error)
             waiting.clear()  # what comes after it is not used, wherever it ran
 

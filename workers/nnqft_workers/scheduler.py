@@ -38,7 +38,7 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
             if target.partial:
                 converged, reason = False, f"time limit of {target.time_limit:g} s reached"
             if run.failed:
-                converged, failure = False, run.first_failure()
+                converged, failure, reason = False, run.first_failure(), f"{_failures(run)}; {reason}"
         except KeyboardInterrupt:
             converged, reason = False, "interrupted"
         except OutOfTime:
@@ -54,10 +54,16 @@ def schedule(work: Sequence[Work], target: Target, pool: AbstractPool, progress:
             ending.enter_context(kept_back())
             run.dispatcher.close()
         notes = run.notes()
+        failed = {n: str(error) for n, error in run.failed.items()}
         try:
             ledger.finish(converged, reason, run.spent)
         except LedgerError as error:
             # A disk that is full must not cost the estimates.
             notes += (f"how it ended could not be written down: {error}",)
         notes += ledger.notes
-    return Outcome(run.best(), converged, reason, failure, notes, run.failed)
+    return Outcome(run.best(), converged, reason, failure, notes, failed)
+
+
+def _failures(run: Run) -> str:
+    count = len(run.failed)
+    return f"{count} integral{'s' * (count > 1)} failed"

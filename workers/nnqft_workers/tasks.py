@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from nnqft import AbstractIntegrator, Estimate, NnqftError, PluginError, TimeIntegral, Work, WorkError
-from nnqft.errors import PointError, one_line, raised, short
+from nnqft.errors import DiagramError, one_line, raised, short
 from nnqft.host import plugin_errors
+from nnqft_workers.pool import Failed
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Prepare:
     def run(self) -> Any:
         """The state that the integrator learns, for `Chunk`."""
         seed = np.random.SeedSequence((self.seed, *self.work.state_words))
-        with plugin_errors(f"integrator {self.work.integrator.name!r}"):
+        with _only_this_diagram(), plugin_errors(f"integrator {self.work.integrator.name!r}"):
             return self.work.integrator.prepare(self.work.integral, seed)
 
     @property
@@ -48,9 +50,9 @@ class Chunk:
         """An estimate independent of every other chunk."""
         entropy = (self.seed, *self.work.seed_words, self.number)
         seed = np.random.SeedSequence(entropy)
-        with plugin_errors(f"integrator {self.integrator.name!r}"):
+        with _only_this_diagram(), plugin_errors(f"integrator {self.integrator.name!r}"):
             estimate = self.integrator.sample(self.work.integral, self.state, self.samples, seed)
-        _check_estimate(self, estimate)
+            _check_estimate(self, estimate)
         return estimate
 
     @property
@@ -65,23 +67,55 @@ class Settle:
 
     integrator: AbstractIntegrator
     integrals: Sequence[TimeIntegral]
-    label: str
+    labels: Sequence[str]
 
-    def run(self) -> list[Estimate]:
-        """One estimate for each integral, with its rounding bound and its share of the processor seconds."""
+    def run(self) -> list[Estimate | Failed]:
+        """One estimate for each integral, with its rounding bound and its share of the processor seconds.
+
+        If the call fails they are computed one by one, so that what fails costs the others nothing.
+        """
+        if len(self.integrals) == 1:
+            try:
+                return list(self._together())
+            except PluginError as error:
+                return [Failed(DiagramError(f"{self.label}: {error}"))]
+        try:
+            return list(self._together())
+        except PluginError:
+            each = zip(self.integrals, self.labels, strict=True)
+            return [replace(self, integrals=[one], labels=[label]).run()[0] for one, label in each]
+
+    def _together(self) -> list[Estimate]:
         began = time.process_time()
-        with plugin_errors(f"integrator {self.integrator.name!r}"):
+        who = f"integrator {self.integrator.name!r}"
+        with plugin_errors(who):
             values, bounds = self.integrator.settle(self.integrals)
         wanted = len(self.integrals), len(self.integrals[0].times)
         for name, table in (("values", values), ("bounds", bounds)):
             if np.shape(table) != wanted or not np.isfinite(table).all():
-                who = f"integrator {self.integrator.name!r}"
                 raise PluginError(f"{who} settled {name} of shape {np.shape(table)} or not finite; wanted {wanted}")
         seconds = (time.process_time() - began) / len(self.integrals)
         return [Estimate.exact(value, seconds, bound) for value, bound in zip(values, bounds, strict=True)]
 
+    @property
+    def label(self) -> str:
+        """What an error message calls the work."""
+        more = len(self.labels) - 1
+        return self.labels[0] + (f" or one of the {more} after it" if more else "")
+
 
 Task = Prepare | Chunk | Settle
+
+
+@contextmanager
+def _only_this_diagram() -> Iterator[None]:
+    """What a plugin does wrong costs the diagram that it is done for."""
+    try:
+        yield
+    except DiagramError:
+        raise
+    except PluginError as error:
+        raise DiagramError(str(error)) from error
 
 
 def _check_estimate(chunk: Chunk, estimate: Estimate) -> None:
@@ -105,15 +139,15 @@ def run_task(task: Task) -> Any:
 
     Raises
     ------
-    PointError
-        If a kernel gives no number at a single point, so that other tasks may well succeed.
+    DiagramError
+        If a kernel gives no number, or an integrator none for this integral: other tasks may well succeed.
     WorkError
         Instead of whatever else a plugin's code raised: that may not survive the way back from a worker.
     """
     try:
         return task.run()
-    except PointError as error:
-        raise PointError(f"{task.label}: {error}") from None
+    except DiagramError as error:
+        raise type(error)(f"{task.label}: {error}") from None
     except Exception as error:
         cause = str(error) if isinstance(error, NnqftError) else raised(error)
         raise WorkError(f"{task.label}: {one_line(cause)}") from None

@@ -30,7 +30,9 @@ def parser_line(error: CycloptsError, app: App, command: str) -> str:
     if isinstance(error, MissingArgumentError) and error.argument and error.argument.index is not None:
         shown = examples_of(app[command].default_command) if options else []
         missing = error.argument.name.removeprefix("--")
-        return f"{command}: no {missing} was given; write for example {shown[0] if shown else f'nnqft {command} --help'}"
+        return (
+            f"{command}: no {missing} was given; write for example {shown[0] if shown else f'nnqft {command} --help'}"
+        )
     return line
 
 

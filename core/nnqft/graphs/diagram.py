@@ -29,8 +29,8 @@ class Diagram:
 
     t and s (t1, t2, … if there are more) are the external times, other letters internal ones. ``a(b,c)``: responses run
     from b and from c to a; ``a>b``: a response from a to b, which would be a second one of a; ``a>a``: one closed on
-    its own time; ``a~b``: a correlator; ``t|a``: the amputated leg t ends on a; ``{a,b}``: the times of one vertex. Of
-    several responses or correlators each has its name, ``a~b:C`` with the line's left field at a.
+    its own time; ``a~b``: a correlator; ``t|a``: the amputated leg t ends on a; ``{a,b}``: the times of one vertex;
+    ``[a]``: a source. Of several responses or correlators each has its name, ``a~b:C`` with the line's left field at a.
 
     Attributes
     ----------
@@ -53,6 +53,8 @@ class Diagram:
         Equal for isomorphic diagrams of theories with the same vertices, and only for those.
     named : tuple of str
         The lines that are written with their names, as the theory has several of their kind.
+    sources : tuple of str
+        The vertices that only end lines, and have no time of their own.
 
     Examples
     --------
@@ -76,6 +78,7 @@ class Diagram:
     weight: float
     digest: str = field(repr=False)
     named: tuple[str, ...] = field(default=(), repr=False)
+    sources: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def family(self) -> str:
@@ -116,7 +119,8 @@ class Diagram:
         return graph
 
     def __str__(self) -> str:
-        return one_line(self.points, self.lines, self.named)
+        ends = [n for n, name in enumerate(self.vertices) if name in self.sources]
+        return one_line(self.points, self.lines, self.named, ends)
 
     def __repr__(self) -> str:
         numbers = f"order={self.order}, width={self.width}, weight={self.weight:g}"

@@ -238,6 +238,7 @@ def _build(diagrams: DiagramSet, n: int) -> Diagram:
         weight=float(coefficient) * theory.coupling_value(powers) * float(theory.N) ** -width,
         digest=diagrams.digest(n),
         named=diagrams._named,
+        sources=tuple(v.rule.name for v in layout.vertices if v.rule.source),
     )
 
 

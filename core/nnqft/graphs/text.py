@@ -2,14 +2,15 @@
 
 ``t(a(b)) s(c) b~c {a,c}{b,d}``: the response of b runs to a and that of a to t; b and c are joined by a
 correlator; a and c are the two times of one vertex. Further responses read ``s>c``, one closed on its point ``a>a``;
-an amputated leg that ends on a reads ``t|a``. Where a theory has several responses or correlators, a line's name stands
-behind it, ``t(a:G_ab) s~a:C_ab``, and of a correlator the point of its left field comes first.
+an amputated leg that ends on a reads ``t|a``, a source, on which a line ends, ``[a]``. Where a theory has several
+responses or correlators, a line's name stands behind it, ``t(a:G_ab) s~a:C_ab``, and of a correlator the point of its
+left field comes first.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from string import ascii_lowercase
 
 from nnqft.graphs.parts import Line, Point
@@ -22,6 +23,7 @@ _LEGEND = (
     (r"~", "a~b: a correlator of a and b"),
     (r"\w:\S", "a:C: the line's name, of a~b:C the left field at a"),
     (r"{\w+}", "{a}: a vertex of one time"),
+    (r"\[\w+\]", "[a]: a source, which ends a line and has no time of its own"),
     (r"{\w+,", "{a,b}: the times of one vertex"),
 )
 """Signs of one line, and how each is read."""
@@ -42,8 +44,13 @@ def point_names(points: Sequence[Point]) -> list[str]:
     return outer + inner
 
 
-def one_line(points: Sequence[Point], lines: Sequence[Line], named: Sequence[str] = ()) -> str:
-    """The diagram with these points and lines on one line; `named` lines are written with their names."""
+def one_line(
+    points: Sequence[Point], lines: Sequence[Line], named: Sequence[str] = (), sources: Collection[int] = ()
+) -> str:
+    """The diagram with these points and lines on one line.
+
+    `named` lines are written with their names; `sources` are the numbers of the vertices that only end lines.
+    """
     names, externals = point_names(points), sum(point.vertex < 0 for point in points)
     children: dict[int, list[int]] = {n: [] for n in range(len(names))}
     placed: set[int] = set()
@@ -73,7 +80,7 @@ def one_line(points: Sequence[Point], lines: Sequence[Line], named: Sequence[str
     for n, point in enumerate(points):
         if point.vertex >= 0:
             groups.setdefault(point.vertex, []).append(names[n])
-    vertices = "".join("{" + ",".join(group) + "}" for group in groups.values())
+    vertices = "".join(("[{}]" if n in sources else "{{{}}}").format(",".join(group)) for n, group in groups.items())
     # A point whose response is closed on itself hangs on no other: it is a root, shown if anything hangs on it.
     roots = [n for n in range(len(names)) if n < externals or (n not in placed and children[n])]
     return " ".join([*(tree(root) for root in roots), *sorted(rest), vertices]).strip()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from nnqft.errors import PluginError, PointError, raised
+from nnqft.errors import DiagramError, PluginError, PointError, raised, short
 from nnqft.rules.parts import Propagator
 from nnqft.rules.term import Array, Term
 
 _ENOUGH = 16
 """Points that are enough to tell a kernel that never gives a number from one that fails at a point."""
+_WRONG = (Exception, SystemExit)
+"""What a plugin's code may raise; it may call ``sys.exit``, too."""
 
 
 def call_kernel(
@@ -28,31 +31,65 @@ def call_kernel(
     Raises
     ------
     PointError
-        If it raises, or gives no finite number, at some of the points.
+        If it raises, or gives no finite real number, at some of the points.
+    DiagramError
+        If it does so at all of many points.
     PluginError
-        If it does so at all of many points, or gives another shape than that of its arguments.
+        If it cannot be compiled.
     """
-    arrays = [array for _, array in arguments]
+    names, arrays = [name for name, _ in arguments], [array for _, array in arguments]
+    cause: BaseException | None = None
     try:
-        value = xp.asarray(function(*arrays))
-    except Exception as error:  # a plugin's code may raise anything
-        message = f"{what} raised {raised(error)}"
-        at = _raising_point(function, arrays) if xp is np else None
+        value = real_array(function(*arrays), xp)
+        fault = _fault(value, shape, axes)
+    except _WRONG as error:
+        if xp is not np:
+            raise PluginError(f"{what} raised {raised(error)}") from error
+        value, fault, cause = None, f"raised {raised(error)}", error
+    if fault and xp is not np:
+        raise PluginError(f"{what} {fault}")
+    if fault:
+        at = _failing_point(function, arrays, shape[:axes])
         if at is None:
-            raise PluginError(message) from error
-        names = [name for name, _ in arguments]
-        raise PointError(f"{message} at {_named(names, at)}") from error
-    if value.shape not in ((), shape):
-        raise PluginError(f"{what} returned shape {tuple(value.shape)} for times of shape {shape[axes:]}")
+            raise DiagramError(f"{what} {fault}") from cause
+        raise PointError(f"{what} {fault} at {_named(names, at)}") from cause
     if xp is np and not np.isfinite(value).all():
         bad = np.argwhere(~np.isfinite(np.broadcast_to(value, shape)))
         message = f"{what} returned a value that is not finite"
         if len(bad) >= _ENOUGH and len(bad) == np.broadcast_to(value, shape).size:
-            raise PluginError(f"{message} at any of {len(bad)} points")
+            raise DiagramError(f"{message} at any of {len(bad)} points")
         first = tuple(bad[0][axes:])
         at = [float(np.broadcast_to(array, shape[axes:])[first]) for array in arrays]
-        raise PointError(f"{message} at {_named([name for name, _ in arguments], at)}")
+        raise PointError(f"{message} at {_named(names, at)}")
     return value
+
+
+def real_array(value: Any, xp: ModuleType = np) -> Array:
+    """What a kernel returned as an array, one of Python's own numbers as floats, nan where numpy masks a value.
+
+    Anything else stays as it is.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        value = np.ma.filled(value.astype(float), np.nan)
+    array = xp.asarray(value)
+    if array.dtype == object and value is not None:
+        try:
+            return array.astype(float)
+        except (TypeError, ValueError):
+            pass  # it is said to be no number
+    return array
+
+
+def _fault(value: Array, shape: tuple[int, ...], axes: int) -> str:
+    """What is wrong with the type or the shape of a kernel's value; empty if nothing is."""
+    kind = np.dtype(value.dtype).kind
+    if kind == "c":
+        return "returned complex numbers; wanted real ones, write xp.real(…)"
+    if kind not in "biuf":
+        return f"returned {short(value.ravel()[0]) if value.size else 'nothing'}; wanted an array of real numbers"
+    if value.shape not in ((), shape):
+        return f"returned shape {tuple(value.shape)} for times of shape {shape[axes:]}"
+    return ""
 
 
 def _named(names: Sequence[str], values: Sequence[float]) -> str:
@@ -60,26 +97,26 @@ def _named(names: Sequence[str], values: Sequence[float]) -> str:
     return ", ".join(f"{name} = {value!r}" for name, value in zip(names, values, strict=True))
 
 
-def _raising_point(function: Callable[..., Array], arrays: Sequence[Array]) -> list[float] | None:
-    """The first point at which a function raises, by halving; None if it raises at all of many, or at none alone."""
+def _failing_point(function: Callable[..., Array], arrays: Sequence[Array], own: tuple[int, ...]) -> list[float] | None:
+    """The first point at which a function fails, by halving; None if it does at all of many, or at none alone."""
     flat = [np.ravel(each) for each in np.broadcast_arrays(*arrays)]
 
-    def raises(start: int, end: int) -> bool:
+    def fails(start: int, end: int) -> bool:
         try:
-            function(*(each[start:end] for each in flat))
-        except Exception:  # as above
+            value = real_array(function(*(each[start:end] for each in flat)))
+        except _WRONG:
             return True
-        return False
+        return bool(_fault(value, (*own, end - start), len(own)))
 
     count = len(flat[0])
     some = np.unique(np.linspace(0, count - 1, _ENOUGH).astype(int)).tolist()
-    if len(some) == _ENOUGH and all(raises(n, n + 1) for n in some):
+    if len(some) == _ENOUGH and all(fails(n, n + 1) for n in some):
         return None
     start, end = 0, count
     while end - start > 1:
         middle = (start + end) // 2
-        start, end = (start, middle) if raises(start, middle) else (middle, end)
-    return [float(each[start]) for each in flat] if count and raises(start, end) else None
+        start, end = (start, middle) if fails(start, middle) else (middle, end)
+    return [float(each[start]) for each in flat] if count and fails(start, end) else None
 
 
 def plain_decay(line: Propagator) -> Term | None:

@@ -137,8 +137,8 @@ class Outcome:
     failure
         The exception that ended the computation early, if one did.
     failed
-        For pieces of work that failed at a single point of their integrals, by number, which point that was; their
-        estimates, where there are any, are what was there before.
+        For pieces of work that failed while others went on, by number, why, and at which point of their integrals. What
+        was estimated of them before is no number of theirs, and is not used.
     notes
         What a reader should know of how it ran: work that was lost and done again, GPUs that took part.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 from numpy.typing import ArrayLike
 
 from nnqft import interrupts
 from nnqft.checks import one_line_keywords
-from nnqft.errors import InputError, IntegrationError, short
+from nnqft.errors import InputError, IntegrationError, WorkError, short
 from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.host import default_host
 from nnqft.interfaces.executor import AbstractExecutor
@@ -140,7 +140,7 @@ def compute(
         If the ledger cannot be opened; it stays as it was.
     IntegrationError
         If an integral failed, or Ctrl-C came before the last of several names; its `result` holds what was finished.
-        An integral that failed at a single point, which the message names, lets all others go on.
+        An integral that failed, at a point that the message names, lets all others and other observables go on.
 
     Examples
     --------
@@ -171,11 +171,30 @@ def compute(
     made: dict[str, Result | Derived] = {}
     if derived:
         made.update(compute_derived(theory, derived, effort, **question))
+    failure = _compute_rest(theory, names, made, effort, question)
+    if failure is not None:
+        raise failure if isinstance(observable, str) else IntegrationError(str(failure), made) from failure.__cause__
+    return made[names[0]] if isinstance(observable, str) else {name: made[name] for name in names}
+
+
+def _compute_rest(
+    theory: Theory, names: Sequence[str], made: dict[str, Result | Derived], effort: Effort, question: Mapping[str, Any]
+) -> IntegrationError | None:
+    """Compute those of the observables that are not made yet; what failed first in diagrams of one is returned.
+
+    It says nothing of the others, which are computed all the same.
+    """
+    failure: IntegrationError | None = None
     for name in names:
         if name not in made:
             with _keeping(made, names):
-                made[name] = run(theory, make_request(theory, name, effort, **question), effort)
-    return made[names[0]] if isinstance(observable, str) else {name: made[name] for name in names}
+                try:
+                    made[name] = run(theory, make_request(theory, name, effort, **question), effort)
+                except IntegrationError as error:
+                    if not isinstance(error.__cause__, WorkError):
+                        raise
+                    made[name], failure = error.result, failure or error
+    return failure
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from nnqft.results.result import Result
 from nnqft.results.rows import DiagramRows
 from nnqft.results.series import Series
 from nnqft.results.tables import time_label
-from nnqft.results.truncation import Beyond, growing
+from nnqft.results.truncation import Beyond, growing, whole_orders
 from nnqft.stages.jobs import Job, number_ranges
 from nnqft.stages.request import Request
 
@@ -33,7 +33,9 @@ def make_result(
 
     `reached` is the highest order whose diagrams there are, if not the one that was asked for.
     """
-    estimates = {n: e for n, e in enumerate(outcome.estimates) if e is not None}
+    # Of an integral that failed there is no number: what was sampled before would leave out where it fails.
+    usable = [None if n in outcome.failed else e for n, e in enumerate(outcome.estimates)]
+    estimates = {n: e for n, e in enumerate(usable) if e is not None}
     have = np.flatnonzero(np.isin(job.which, list(estimates)))
     shown = np.flatnonzero(np.isin(job.which, [*estimates, *outcome.failed]))
     which, weights = job.which[have].tolist(), diagrams.weights[have].tolist()
@@ -59,10 +61,10 @@ def make_result(
         request=request,
         series=series,
         by_coupling=collect(monomials, weights, which, estimates),
-        diagrams=DiagramRows(diagrams, job, outcome.estimates, shown, outcome.failed),
+        diagrams=DiagramRows(diagrams, job, usable, shown, outcome.failed),
         converged=outcome.converged,
         reason=outcome.reason,
-        notes=(*notes, *growing(series)),
+        notes=(*notes, *growing(whole_orders(series, request.order, sorted(incomplete))[0])),
         seconds=seconds,
         versions=versions(),
         by_degree=by_degree,
@@ -104,10 +106,10 @@ def _lacking(diagrams: DiagramSet, job: Job, outcome: Outcome) -> np.ndarray:
 
 
 def _failures(failed: Mapping[int, str]) -> str:
-    """A note on diagrams that failed at a point of their integrals."""
+    """A note on diagrams that failed while others went on."""
     more = len(failed) - 1
     others = f", and {more} more diagram{'s' * (more > 1)} like it" if more else ""
-    return f"failed at a point, so that the sum holds what was known before it: {failed[min(failed)]}{others}"
+    return f"failed, and missing from the sum: {failed[min(failed)]}{others}"
 
 
 def _coupling(diagrams: DiagramSet) -> float:

@@ -66,7 +66,12 @@ def derive(
         by_name = plugin.derive(theory, times, values)
     if not isinstance(by_name, Mapping):
         raise PluginError(f"observable {plugin.name!r} derived {short(by_name)}, wanted a mapping of names to numbers")
-    derived = [x if isinstance(x, gvar.GVar) else gvar.gvar(float(x), 0.0) for x in by_name.values()]
+    derived = []
+    for name, x in by_name.items():
+        try:
+            derived.append(x if isinstance(x, gvar.GVar) else gvar.gvar(float(x), 0.0))
+        except (TypeError, ValueError):
+            raise PluginError(f"observable {plugin.name!r} derived {name}={short(x)}, wanted a real number") from None
     mean = np.array([x.mean for x in derived])
     cov = np.array(gvar.evalcov(derived)).reshape(len(derived), len(derived))
     broken = ~np.isfinite(mean) | ~np.isfinite(np.diagonal(cov))

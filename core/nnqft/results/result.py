@@ -21,7 +21,7 @@ from nnqft.integrals.closed_form import ClosedForm
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.estimate_data import estimate_from, estimate_to_data, parts_from, parts_to_data, total_cov_to_data
 from nnqft.results.charts import result_chart
-from nnqft.results.rows import DiagramRow, DiagramRows, counts_of, integrators_of, part_of, row_from
+from nnqft.results.rows import DiagramRow, DiagramRows, counts_of, integrators_of, nothing_known, part_of, row_from
 from nnqft.results.series import Series
 from nnqft.results.tables import result_page, time_label
 from nnqft.results.truncation import Beyond, left_out, whole_orders
@@ -126,7 +126,7 @@ class Result:
         """
         nothing = not self.request.resummed and not len(self.diagrams) and self.beyond.orders
         series, order = whole_orders(self.series, self.request.order, self.incomplete)
-        if nothing or not series:
+        if nothing or not series or nothing_known(self.diagrams, self.incomplete):
             return np.full(len(self.times), math.nan)
         return left_out(series, self.series.N, order, self.request.width_order, self.beyond, self.by_degree)
 
@@ -223,8 +223,8 @@ class Result:
     def table(self) -> str:
         """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
         last = outcome_line(self.converged, self.reason, self.seconds, self.request.seed)
-        shown = self.series, self._counts, self.truncation, self.notes, last, self.incomplete
-        return result_page(self.request, *shown).text()
+        missing = self.incomplete, nothing_known(self.diagrams, self.incomplete)
+        return result_page(self.request, self.series, self._counts, self.truncation, self.notes, last, *missing).text()
 
     def __str__(self) -> str:
         return self.table()

@@ -23,8 +23,8 @@ class DiagramRow:
     """One diagram and its integral.
 
     `integral` and `error` are (M,) arrays, without the weight; `chi2` is per degree of freedom, nan where a
-    single chunk leaves none; `dim` is the number of internal times. `failure` says at which point the integral failed,
-    if it did: its numbers are then the estimate before that, nan where there is none.
+    single chunk leaves none; `dim` is the number of internal times. `failure` says why the integral failed, and at
+    which point, if it did: its numbers are then nan.
 
     Examples
     --------
@@ -116,6 +116,15 @@ def counts_of(rows: Sequence[DiagramRow]) -> dict[tuple[int | str, int], int]:
     if isinstance(rows, DiagramRows):
         return dict(rows.found.counts.items())
     return dict(Counter((row.order, row.width) for row in rows))
+
+
+def nothing_known(rows: Sequence[DiagramRow], incomplete: Sequence[int]) -> bool:
+    """Are diagrams missing, those of the orders that are `incomplete`, and is there no row with a number?"""
+    if not incomplete:
+        return False
+    if isinstance(rows, DiagramRows):
+        return all(number in rows.failed for number in rows.job.which[rows.have].tolist())
+    return all(row.failure for row in rows)
 
 
 def row_from(data: Mapping[str, Any], times: int) -> DiagramRow:

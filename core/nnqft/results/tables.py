@@ -16,6 +16,8 @@ from nnqft.stages.request import Request
 
 _ROWS = 24
 """Times shown in the table; the JSON file holds all."""
+_MISSING = "missing"
+"""In place of a value of which nothing is known."""
 _SUMS = 4
 """Lower orders that are shown beside the whole sum of a derived number."""
 Counts = Mapping[tuple[int | str, int], int]
@@ -30,12 +32,20 @@ def result_page(
     notes: Sequence[str],
     last: str,
     incomplete: Sequence[int] = (),
+    unknown: bool = False,
 ) -> Page:
     """Contributions at the first time by (order, width order), the sum over the times with all its errors, notes.
 
-    Orders that are `incomplete` are marked so.
+    Orders that are `incomplete` are marked so, and the sum with them; `unknown`: nothing at all was evaluated.
     """
-    blocks = (_contributions(request, series, counts, incomplete), *_sums(request, series.total, truncation))
+    total = series.total
+    if unknown:
+        series, total = Series({}, series.coupling, series.N), _nothing(request)
+    observable = request.observable + _mark(bool(incomplete))
+    blocks = (
+        _contributions(request, series, total, counts, incomplete),
+        *_sums(request, observable, total, truncation),
+    )
     return Page(heading(request), blocks, notes, last)
 
 
@@ -49,44 +59,58 @@ def heading(request: Request, name: str = "") -> tuple[str, str]:
     )
 
 
-def _contributions(request: Request, series: Series, counts: Counts, incomplete: Sequence[int]) -> Table:
+def _nothing(request: Request) -> Estimate:
+    """Stands for what is not known."""
+    return Estimate.exact(np.full(len(request.times), math.nan))
+
+
+def _mark(incomplete: bool) -> str:
+    return " (incomplete)" if incomplete else ""
+
+
+def _contributions(
+    request: Request, series: Series, total: Estimate, counts: Counts, incomplete: Sequence[int]
+) -> Table:
     columns = ("order", "width order", "family", "diagrams", f"at {time_label(request, 0)}", "χ²/dof", "samples")
     indexed = any(name == "N" for name, _ in request.parameters)
     rows = []
-    unknown = Estimate.exact(np.full(len(request.times), math.nan))
     # Of an order whose diagrams all failed the series holds nothing, but the table says so.
-    lost = {key: unknown for key, number in counts.items() if number and key not in series}
+    lost = {key: _nothing(request) for key, number in counts.items() if number and key not in series}
     parts = {**series, **lost}
     for n, k in sorted(parts, key=lambda key: (int(key[0]), key[1])) if lost else parts:
         part = parts[n, k]
         order, count = ("all", "∞") if request.resummed else (str(n), str(counts.get((n, k), 0)))
-        order += " (incomplete)" if n in incomplete else ""
+        order += _mark(n in incomplete)
         samples = f"{part.samples:,}" if part.samples else "none"
         rows.append((order, str(k), family_name(k) if indexed else "", count, *_cells(part), samples, _seconds(part)))
-    total = series.total
     count = "∞" if request.resummed else str(sum(counts.values()))
     samples = f"{total.samples:,}" if total.samples else ""
-    return Table((*columns, "seconds"), rows, ("sum", "", "", count, *_cells(total), samples, _seconds(total)))
+    name = "sum" + _mark(bool(incomplete))
+    return Table((*columns, "seconds"), rows, (name, "", "", count, *_cells(total), samples, _seconds(total)))
 
 
 def _cells(part: Estimate) -> tuple[str, str]:
     """Two cells of a row: the value at the first time with its error, and χ²."""
     chi2 = "" if math.isnan(part.chi2) else f"{part.chi2:.2f}"
-    return value_with_error(part.mean[0], part.sdev[0], part.rounding.flat[0]), chi2
+    return _value_cell(part.mean[0], part.sdev[0], part.rounding.flat[0]), chi2
+
+
+def _value_cell(mean: float, sdev: float, rounding: float) -> str:
+    return _MISSING if math.isnan(mean) else value_with_error(mean, sdev, rounding)
 
 
 def _seconds(part: Estimate) -> str:
     return f"{part.seconds:.2f}"
 
 
-def _sums(request: Request, total: Estimate, truncation: np.ndarray) -> list[Table | str]:
+def _sums(request: Request, observable: str, total: Estimate, truncation: np.ndarray) -> list[Table | str]:
     """The sum over the times with its three errors: statistical, rounding, and what the series leaves out."""
     count = len(total.mean)
     rounding = np.broadcast_to(total.rounding, count)
     rows = [
         (
             time_label(request, m).split(" = ")[-1],
-            value_with_error(total.mean[m], total.sdev[m], rounding[m]),
+            _value_cell(total.mean[m], total.sdev[m], rounding[m]),
             error_cell(total.sdev[m]),
             error_cell(rounding[m]),
             left_out_cell(truncation[m]),
@@ -94,7 +118,7 @@ def _sums(request: Request, total: Estimate, truncation: np.ndarray) -> list[Tab
         for m in spread(count, _ROWS)
     ]
     axis = "τ" if is_lag(request) else "times"
-    table = Table((axis, request.observable, "statistical error", "rounding", "left out"), rows)
+    table = Table((axis, observable, "statistical error", "rounding", "left out"), rows)
     return [table, f"{_ROWS} of {count} times shown"] if count > _ROWS else [table]
 
 

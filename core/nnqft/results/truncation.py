@@ -68,14 +68,15 @@ class Beyond:
         proper = [v for v in vertices if not v.source]
         # Where every vertex has an even number of legs in each index slot, each unit needs an even number outside.
         forbidden = _has_odd_slot(externals) and not any(_has_odd_slot(v.legs) for v in vertices)
-        legs = [sum(leg.power for leg in v.legs) for v in vertices]
+        # Sources end lines and have no order: they are none of the vertices that diagrams grow by.
+        legs = [sum(leg.power for leg in v.legs) for v in proper]
         return cls(
             orders=bool(proper) and not forbidden,
             widths=any(v.width for v in vertices),
             degree=theory.degree,
             legs=max(legs, default=4),
             odd=any(n % 2 for n in legs),
-            gap=2 * max([int(v.order) for v in vertices], default=1),
+            gap=2 * max([int(v.order) for v in proper], default=1),
             ratio=min(theory.ratio, 1.0),
         )
 

@@ -107,7 +107,10 @@ class _Values:
             return None
         with np.errstate(all="ignore"):
             try:
-                values = np.asarray(self.kernel(t, s, self.params, np), float)
+                values = np.asarray(self.kernel(t, s, self.params, np))
+                if values.dtype.kind == "c":
+                    return None
+                values = values.astype(float)
             except Exception:  # a plugin's code may raise anything
                 return None
         good = values.shape in ((), t.shape) and np.isfinite(values).all()

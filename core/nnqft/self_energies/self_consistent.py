@@ -18,7 +18,7 @@ from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.rules.parts import Propagator
 from nnqft.rules.term import Array
 from nnqft.rules.theory import Theory
-from nnqft.self_energies.self_energy import SelfEnergy, SelfEnergyDiagrams, evaluate, kernels_of, lines_of
+from nnqft.self_energies.self_energy import SelfEnergy, SelfEnergyDiagrams, evaluate, kernels_of, line_at, lines_of
 from nnqft.self_energies.volterra import Solution, solve
 from nnqft.show.watch import OutOfTime, seconds_left
 from nnqft.stages.effort import Effort
@@ -61,7 +61,7 @@ def iterate(
     lines = lines_of(theory)
     names = [line.name for line in lines]
     step = float(grid[1])
-    tables = {line.name: np.asarray(line(np.maximum(grid, 1e-12 * step), 0.0 * grid)) + 0.0 * grid for line in lines}
+    tables = {line.name: line_at(theory, line, np.maximum(grid, 1e-12 * step)) for line in lines}
     change, done = np.inf, None
     for count in range(1, MAX_STEPS + 1):
         full = {

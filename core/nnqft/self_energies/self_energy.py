@@ -14,6 +14,7 @@ from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.irreducible import on_one_point
 from nnqft.integrals.estimate import Estimate, Parts, add_all, collect
 from nnqft.integrals.estimate_data import parts_from, parts_to_data
+from nnqft.integrals.kernels import call_kernel
 from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.rules.parts import Propagator
 from nnqft.rules.theory import Theory
@@ -188,17 +189,24 @@ def lines_of(theory: Theory) -> tuple[Propagator, Propagator]:
     return response, theory.lines[response.left, response.left]
 
 
+def line_at(theory: Theory, line: Propagator, lags: np.ndarray) -> np.ndarray:
+    """(M,) the values of a line of the theory at these lags; PluginError where it has none."""
+    what = f"model {theory.model!r}: kernel of propagator {line.name!r}"
+    named = [("t", lags), ("s", 0.0 * lags)]
+    return np.asarray(call_kernel(what, line, named, lags.shape, np), float) + 0.0 * lags
+
+
 def kernels_of(theory: Theory, energy: SelfEnergy, values: Mapping[str, np.ndarray] | None = None) -> Kernels:
     """What Dyson's equation needs, on the grid of the self-energy; `values`, if given, in place of its means."""
     means = {name: energy.total(name).mean for name in energy.parts} if values is None else values
     response, correlator = lines_of(theory)
     grid = energy.grid
-    bare = np.asarray(correlator(grid, 0.0 * grid), float) + 0.0 * grid
+    bare = line_at(theory, correlator, grid)
     plateau = float(bare[-1])
     if correlator.kernel is None:
         plateau = sum(complex(term.amplitude).real for term in correlator.terms if not term.rate)
     tail = float(means["noise"][-1])
-    G = np.asarray(response(np.maximum(grid, 1e-12 * grid[1]), 0.0 * grid), float) + 0.0 * grid
+    G = line_at(theory, response, np.maximum(grid, 1e-12 * grid[1]))
     return Kernels(
         float(grid[1]), G, bare - plateau, means["retarded"], means["noise"] - tail,
         float(means["mass"][0]), float(means["white"][0]), plateau, tail,

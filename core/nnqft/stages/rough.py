@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnqft.errors import PointError
+from nnqft.errors import DiagramError
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.distinct import column_of
 from nnqft.integrals.estimate import Estimate, add_all
@@ -28,7 +28,7 @@ def rough_sum(diagrams: DiagramSet, times: np.ndarray, seed: int) -> Estimate:
         rng = np.random.default_rng(np.random.SeedSequence((seed, int(diagrams.digest(number), 16))))
         try:
             values = np.asarray(integral(rng.random((_SAMPLES, integral.dim))))
-        except PointError:
+        except DiagramError:
             continue  # the computation itself says which one it is
         cov = np.atleast_2d(np.cov(values, rowvar=False)) / _SAMPLES
         parts.append(Estimate.of_chunk(_SAMPLES, values.mean(axis=0), cov).scaled(weight))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import AbstractIntegrator, Estimate, ExecutorError, TimeIntegral
+from nnqft.errors import PointError
 from nnqft.host import default_host
 from nnqft.identity.abstract import UnseenError
 from nnqft.identity.walk import Walk
@@ -81,8 +82,17 @@ class JaxIntegrator(AbstractIntegrator):
             (total, size, square), cov = sampler(data, integral.times, state, np.array(strata), pairs, words)
             mean, cov = np.array(total) / (2 * pairs), np.array(cov) / pairs**2
             size, square = np.array(size) / (2 * pairs), np.array(square) / (2 * pairs) ** 2
+            if not (np.isfinite(mean).all() and np.isfinite(cov).all()):
+                finder = _sampler(_statics(integral.parts), len(integral.times), at_once, find=True)
+                _blame(integral, np.array(finder(data, integral.times, state, np.array(strata), pairs, words)))
         cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
         return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began, size, square)
+
+
+def _blame(integral: TimeIntegral, points: np.ndarray) -> None:
+    """PointError on the integrand without a value among these points of its cube, (n, dim), named as numpy finds it."""
+    integral(points)  # names the kernel and the times, which compiled code cannot
+    raise PointError(f"the integrand is not finite in JAX at u = {points[0].tolist()}, and it is in numpy")
 
 
 Statics = tuple[tuple[tuple[int, ...], Shape], ...]
@@ -106,8 +116,8 @@ def _jax() -> ModuleType:
     return jax
 
 
-def _sampler(statics: Statics, times: int, at_once: int) -> Callable[..., Any]:
-    """The compiled sums of `_compiled`, compiled again if functions in a shape would not compute the same any more.
+def _sampler(statics: Statics, times: int, at_once: int, find: bool = False) -> Callable[..., Any]:
+    """The code of `_compiled`, compiled again if functions in a shape would not compute the same any more.
 
     Compiled code holds the globals and attributes that a function read when it was compiled.
     """
@@ -117,19 +127,20 @@ def _sampler(statics: Statics, times: int, at_once: int) -> Callable[..., Any]:
         (vertex.kernel, shape.parameters) for shape in shapes for vertex in shape.vertices
     ]
     if not functions:
-        return _compiled(statics, times, at_once, b"")
+        return _compiled(statics, times, at_once, b"", find)
     try:
         seen = Walk().digest(functions)
     except UnseenError:
-        return _compiled.__wrapped__(statics, times, at_once, b"")
-    return _compiled(statics, times, at_once, seen)
+        return _compiled.__wrapped__(statics, times, at_once, b"", find)
+    return _compiled(statics, times, at_once, seen, find)
 
 
 @lru_cache(maxsize=_COMPILED)
-def _compiled(statics: Statics, times: int, at_once: int, seen: bytes) -> Callable[..., Any]:
+def _compiled(statics: Statics, times: int, at_once: int, seen: bytes, find: bool) -> Callable[..., Any]:
     """Sums over strata of integrals of these shapes: (3, M) values, sizes, squares; (M, M) of half differences.
 
-    `at_once` blocks of strata are computed together. `seen` is the digest of the functions in the shape.
+    Or with `find` the first point of the cube, (1, dim), where a value is not finite. `at_once` blocks of strata are
+    computed together. `seen` is the digest of the functions in the shape.
     """
     jax = _jax()
     xp, lax = jax.numpy, jax.lax
@@ -143,26 +154,30 @@ def _compiled(statics: Statics, times: int, at_once: int, seen: bytes) -> Callab
         corner = xp.stack(xp.unravel_index(which, [strata[axis] for axis in range(dim)]), axis=1)
         return (corner + inside) / strata, which
 
-    def values(u: Any, grid: Any, data: Any, grid_of_times: Any) -> Any:
-        """Integrand × Jacobian at points of the map, (n, M)."""
+    def mapped(u: Any, grid: Any) -> Any:
+        """Points of the cube from those of the map, and the Jacobian, (n, dim) and (n,)."""
         increments = grid.shape[1] - 1
         position = u * increments
         left = xp.minimum(position.astype(xp.int32), increments - 1)
         axis = xp.arange(dim)
         width = grid[axis, left + 1] - grid[axis, left]
         x = xp.clip(grid[axis, left] + (position - left) * width, np.finfo(float).tiny, _BELOW_ONE)
-        jacobian = xp.prod(width * increments, axis=1)
+        return x, xp.prod(width * increments, axis=1)
+
+    def values(x: Any, data: Any, grid_of_times: Any) -> Any:
+        """Integrand at points of the cube, (n, M)."""
         parts = [
             Part(columns, shape, [wires[n] for n in range(wires.shape[0])], slopes, buckets)
             for (columns, shape), (wires, slopes, buckets) in zip(statics, data, strict=True)
         ]
-        return values_of(parts, grid_of_times, x, xp) * jacobian[:, None]
+        return values_of(parts, grid_of_times, x, xp)
 
     def sums(data: Any, grid_of_times: Any, grid: Any, strata: Any, pairs: Any, words: Any) -> Any:
         def step(n: Any, so_far: Any) -> Any:
             numbers = n * at_once + xp.arange(at_once)
             u, which = jax.vmap(lambda number: block(number, strata, words))(numbers)
-            weighted = values(u.reshape(-1, dim), grid, data, grid_of_times).reshape(at_once, 2, _BLOCK, times)
+            x, jacobian = mapped(u.reshape(-1, dim), grid)
+            weighted = (values(x, data, grid_of_times) * jacobian[:, None]).reshape(at_once, 2, _BLOCK, times)
             # The last block may hold more strata than there are.
             weighted = xp.where((which < pairs)[:, None, :, None], weighted, 0.0)
             gap = ((weighted[:, 0] - weighted[:, 1]) / 2).reshape(-1, times)
@@ -173,5 +188,18 @@ def _compiled(statics: Statics, times: int, at_once: int, seen: bytes) -> Callab
         steps = (pairs + at_once * _BLOCK - 1) // (at_once * _BLOCK)
         return lax.fori_loop(0, steps, step, (xp.zeros((3, times)), xp.zeros((times, times))))
 
-    compiled: Callable[..., Any] = jax.jit(sums)
+    def bad_point(data: Any, grid_of_times: Any, grid: Any, strata: Any, pairs: Any, words: Any) -> Any:
+        def step(state: Any) -> Any:
+            n, _, _ = state
+            u, which = jax.vmap(lambda number: block(number, strata, words))(n * at_once + xp.arange(at_once))
+            x, _ = mapped(u.reshape(-1, dim), grid)
+            used = xp.broadcast_to((which < pairs)[:, None, :], u.shape[:3]).ravel()
+            bad = used & ~xp.isfinite(values(x, data, grid_of_times)).all(axis=1)
+            return n + 1, bad.any(), x[xp.argmax(bad)][None]
+
+        steps = (pairs + at_once * _BLOCK - 1) // (at_once * _BLOCK)
+        start = 0, False, xp.full((1, dim), 0.5)
+        return lax.while_loop(lambda state: (state[0] < steps) & ~state[1], step, start)[2]
+
+    compiled: Callable[..., Any] = jax.jit(bad_point if find else sums)
     return compiled

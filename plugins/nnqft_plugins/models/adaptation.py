@@ -77,7 +77,7 @@ class Adapting(AbstractModel):
 
     def _bare(self, start: str, values: Mapping[str, Any]) -> Theory:
         cut = (values["degree"] or BARE_DEGREE) if values["coefficients"] is None else values["degree"]
-        instead = "write expansion='saddle', or " if start == "stationary" else ""
+        instead = "expansion='saddle'" if start == "stationary" else "start='stationary', expansion='saddle'"
         phi = {p: c for p, c in phi_of({**values, "degree": cut}, instead).items() if cut is None or p <= cut}
         unit = unit_of(values)
         gain = (values["sigma_w"] * phi.get(1, 0.0)) ** 2 * unit.largest_gain(values["gamma"])

@@ -192,10 +192,6 @@ LINEAR = Activation.polynomial("h", {1: 1.0})
 CUBIC_TANH = Activation.polynomial("h − h³/3", {1: 1.0, 3: -1 / 3})
 
 
-ABOUT_SADDLE = "write expansion='saddle', averages='activation', or "
-"""What to write for an activation that has no Taylor series."""
-
-
 def _series() -> dict[str, Callable[[Any], Any]]:
     """Those that have a Taylor series at 0, as functions of mpmath numbers."""
     import mpmath as mp
@@ -216,8 +212,14 @@ def _series() -> dict[str, Callable[[Any], Any]]:
     }
 
 
-def taylor_coefficients(activation: str, degree: int, instead: str = ABOUT_SADDLE) -> dict[int, float]:
+SADDLE_OF_ACTIVATION = "expansion='saddle', averages='activation'"
+"""What takes an activation that has no Taylor series, in most models."""
+
+
+def taylor_coefficients(activation: str, degree: int, instead: str = SADDLE_OF_ACTIVATION) -> dict[int, float]:
     """Non-zero c_p of φ(h) = Σ c_p h^p up to p = degree, by mpmath to full double precision.
+
+    `instead` is what to write for an activation without a Taylor series.
 
     Raises
     ------
@@ -232,8 +234,8 @@ def taylor_coefficients(activation: str, degree: int, instead: str = ABOUT_SADDL
             raise UnknownNameError("activation", activation, NAMED)
         why = "not smooth" if activation in NAMED else "a function whose Taylor series is not known here"
         raise InputError(
-            f"activation={activation!r} is {why}, so it has no Taylor series at 0 to expand in;"
-            f" {instead}give a polynomial instead, coefficients={{1: 1.0, 3: -0.3}}"
+            f"activation={activation!r} is {why}, so it has no Taylor series at 0 to expand in; write"
+            f" {instead}, or give a polynomial instead, coefficients={{1: 1.0, 3: -0.3}}"
         )
     with digits(60):
         series = mp.taylor(known[activation], 0, degree)

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from nnqft import Activation, InputError, Parameter, UnknownNameError, finite_number, short, whole_number
-from nnqft_plugins.models.parameters.activations import ABOUT_SADDLE, ALIASES, NAMED, NOT_HERE, taylor_coefficients
+from nnqft_plugins.models.parameters.activations import (
+    ALIASES,
+    NAMED,
+    NOT_HERE,
+    SADDLE_OF_ACTIVATION,
+    taylor_coefficients,
+)
 from nnqft_plugins.models.parameters.given import GivenFunction, check_function, given_activation
 
 SLOWEST = 1e-9
@@ -148,10 +154,10 @@ def check_one(values: Mapping[str, Any]) -> None:
         raise InputError("both activation and coefficients were given; write one of them")
 
 
-def phi_of(values: Mapping[str, Any], instead: str = ABOUT_SADDLE) -> dict[int, float]:
+def phi_of(values: Mapping[str, Any], instead: str = SADDLE_OF_ACTIVATION) -> dict[int, float]:
     """φ as {power: coefficient} from the parameters of ACTIVATION; tanh if nothing was given.
 
-    `instead` is what to write for one that has no such series.
+    `instead` is what to write for an activation without a Taylor series.
     """
     check_one(values)
     given = values.get("coefficients")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import Activation, InputError, short
+from nnqft.errors import raised
 from nnqft_plugins.networks.meanfield.panels import find_kinks
 
 _PROBE = np.array([[-2.5, -0.3, 0.0], [0.7, 1.0, 3.0]])
@@ -38,13 +39,34 @@ class GivenFunction(str):
 
 @dataclass(frozen=True)
 class FloatFunction:
-    """The function with its values as floats."""
+    """The function with its values as floats, checked at each call: it was tried at a few places only.
+
+    It may overflow to inf far out, where averages say that they diverge.
+    """
 
     function: Callable[[np.ndarray], np.ndarray]
 
     def __call__(self, h: np.ndarray) -> np.ndarray:
-        """Value at h, of the same shape."""
-        return np.asarray(self.function(h), dtype=float)
+        """Value at h, of the same shape.
+
+        Raises
+        ------
+        InputError
+            If the function has no number at some h.
+        """
+        what = f"activation={short(str(GivenFunction(self.function)))}"
+        try:
+            values = np.asarray(self.function(h))
+        except Exception as error:
+            raise InputError(f"{what} raised {raised(error, outer=1)}; wanted a function of all arrays") from error
+        if values.dtype.kind not in "biuf" or values.shape != np.shape(h):
+            came = "complex numbers" if values.dtype.kind == "c" else f"{values.dtype} of shape {values.shape}"
+            raise InputError(f"{what} returned {came} for an array of shape {np.shape(h)}; wanted as many real numbers")
+        values = values.astype(float, copy=False)
+        if (bad := np.isnan(values)).any():
+            first = float(np.asarray(h)[bad][0])
+            raise InputError(f"{what} returned nan at h = {first!r}; wanted a number for every h")
+        return values
 
 
 def check_function(name: str, function: Callable[[np.ndarray], np.ndarray]) -> GivenFunction:
