@@ -15,17 +15,14 @@ from nnqft.checks import one_line_keywords
 from nnqft.host import running
 from nnqft.show.progress import progress_bar
 from nnqft.stages.times import check_times
-from nnqft.threads import one_thread
 from nnqft_plugins.networks.network import network_of
-from nnqft_plugins.networks.simulation.adapting import adapting_batch
+from nnqft_plugins.networks.simulation.batches import run_batch
 from nnqft_plugins.networks.simulation.choices import choose
 from nnqft_plugins.networks.simulation.findings import findings
 from nnqft_plugins.networks.simulation.goal import Goal
-from nnqft_plugins.networks.simulation.layers import layer_batch
-from nnqft_plugins.networks.simulation.linear import linear_batch
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch, concatenate
-from nnqft_plugins.networks.simulation.paths import ORDER, path_batch
-from nnqft_plugins.networks.simulation.pilot import pilot_of
+from nnqft_plugins.networks.simulation.paths import ORDER
+from nnqft_plugins.networks.simulation.pilot import Pilot, pilot_of
 from nnqft_plugins.networks.simulation.result import Simulation
 from nnqft_plugins.networks.simulation.schedule import Schedule
 from nnqft_plugins.networks.simulation.statistics import Summary, summarise
@@ -147,7 +144,7 @@ def _simulation(
         seed=run.ensemble.seed,
         converged=run.converged,
         reason=run.reason,
-        notes=tuple(findings(run.ensemble, measured, summary)),
+        notes=tuple(findings(run.ensemble, measured, summary, run.pilot)),
         kernel=summary.kernel,
         kernel_error=summary.kernel_sdev,
         seconds=seconds,
@@ -160,6 +157,7 @@ class Run:
     """How far a simulation has come."""
 
     ensemble: Ensemble
+    pilot: Pilot
     measured: Measured
     summary: Summary | None
     converged: bool
@@ -169,16 +167,6 @@ class Run:
     def discarded(self) -> int:
         """The number of networks that had to be left out."""
         return self.measured.discarded
-
-
-def run_batch(batch: NetworkBatch) -> Measured:
-    """One item of work, on one thread, so that its bits do not depend on the machine's cores."""
-    with one_thread():
-        if batch.ensemble.scheme == "exact":
-            return linear_batch(batch)
-        if batch.ensemble.network.adaptation is not None:
-            return adapting_batch(batch)
-        return layer_batch(batch) if batch.ensemble.scheme == "layers" else path_batch(batch)
 
 
 def _run(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report, *, fixed: bool) -> Run:
@@ -195,6 +183,7 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
     size = _batch_size(ensemble, goal.networks)
     members = 2 if ensemble.scheme == "exact" else 1
     most = math.ceil(goal.networks / members)
+    pilot = pilot_of(ensemble)
     parts: list[Measured] = []
     done, number, wanted = 0, 0, most if goal.rtol is None else min(most, first_round(ensemble, goal) // members)
     summary, excess, interrupted = None, math.inf, False
@@ -211,7 +200,7 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
                 report({"samples": seen, "expected": wanted * members, "error": excess})
         except KeyboardInterrupt:
             interrupted = True
-        summary = _summary(ensemble, parts)
+        summary = _summary(ensemble, parts, pilot)
         if goal.rtol is None or summary is None:
             continue
         excess = goal.excess(summary)
@@ -219,7 +208,7 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
             break
         allowed = goal.rtol * np.abs(summary.mean)
         if ensemble.step and ensemble.refined and (np.abs(summary.change) > 0.7 * allowed).any():
-            return Run(ensemble, concatenate(parts), summary, False, "step too long")
+            return Run(ensemble, pilot, concatenate(parts), summary, False, "step too long")
         noise = np.diagonal(summary.cov) / np.maximum(allowed**2 - summary.change**2, 1e-300)
         wanted = min(most, max(done + 1, math.ceil(done * min(1.1 * float(noise.max()), 8.0))))
     if not parts:
@@ -228,7 +217,7 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
         converged, reason = not interrupted, "all networks done"
     else:
         converged, reason = excess <= 1.0, f"error {excess:.2g} of what rtol={goal.rtol:g} allows"
-    return Run(ensemble, concatenate(parts), summary, converged, "interrupted" if interrupted else reason)
+    return Run(ensemble, pilot, concatenate(parts), summary, converged, "interrupted" if interrupted else reason)
 
 
 def first_round(ensemble: Ensemble, goal: Goal) -> int:
@@ -236,11 +225,11 @@ def first_round(ensemble: Ensemble, goal: Goal) -> int:
     return max(_FIRST, _batch_size(ensemble, goal.networks)) * (2 if ensemble.scheme == "exact" else 1)
 
 
-def _summary(ensemble: Ensemble, parts: list[Measured]) -> Summary | None:
+def _summary(ensemble: Ensemble, parts: list[Measured], pilot: Pilot) -> Summary | None:
     if sum(p.members.sum() for p in parts) < 2 or sum(len(p.members) for p in parts) < 2:
         return None
-    scatter, _ = pilot_of(ensemble)
-    return summarise(concatenate(parts), ORDER[ensemble.scheme], ensemble.kernel, ensemble.network.N, scatter)
+    measured, N = concatenate(parts), ensemble.network.N
+    return summarise(measured, ORDER[ensemble.scheme], ensemble.kernel, N, pilot.scatter)
 
 
 def _batch_size(ensemble: Ensemble, networks: int) -> int:
