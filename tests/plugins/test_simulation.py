@@ -22,6 +22,7 @@ from nnqft.host import open_executor
 from nnqft_plugins.networks.meanfield import solve
 from nnqft_plugins.networks.network import network_of
 from nnqft_plugins.networks.simulation import Simulation, load, simulate
+from nnqft_plugins.networks.simulation.batches import run_batch
 from nnqft_plugins.networks.simulation.linear import Modes, correlation, linear_batch, trace_average
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch, concatenate
 from nnqft_plugins.networks.simulation.paths import path_batch
@@ -498,22 +499,33 @@ def test_errors_of_heavy_tails_count_their_own_uncertainty():
     assert summarise(flat, 1, False, 6).freedom < 25
 
 
+def small(model: str, N: int, *times: float, **how) -> Ensemble:
+    """A small ensemble from rest."""
+    network = network_of(nnqft.theory(model, start="rest", N=N, sigma_w=0.5 if model == "linear" else 0.8), None)
+    return Ensemble(network=network, times=tuple((t, t) for t in times), begin=network.C_0, seed=3, **how)
+
+
 @pytest.mark.parametrize(
-    ("N", "times", "networks"), [(6, [(1.0, 1.0), (4.0, 4.0)], 20), (6, [(1.0, 1.0)], 700), (3, [(1.0, 1.0)], 700)]
+    ("ensemble", "networks"),
+    [
+        (small("linear", 6, 1.0, 4.0), 20),
+        (small("linear", 6, 1.0), 700),
+        (small("linear", 3, 1.0), 700),
+        (small("feedforward", 3, 1.0, 4.0, scheme="layers", step=0.02, refined=True), 20),
+    ],
 )
-def test_small_networks_have_honest_errors(N, times, networks):
+def test_small_networks_have_honest_errors(ensemble, networks):
     """Few, and many with control variates that leave the tail alone: means and errors were small together."""
-    units, each = 40_000, networks // 2
-    network = network_of(nnqft.theory("linear", start="rest", N=N, sigma_w=0.5), None)
-    ensemble = Ensemble(network=network, times=tuple(times), seed=3)
-    everything = concatenate([linear_batch(NetworkBatch(ensemble, n, 1000)) for n in range(units // 1000)])
+    members, units = (2, 40_000) if ensemble.scheme == "exact" else (1, 12_000)
+    each, N = networks // members, ensemble.network.N
+    everything = concatenate([run_batch(NetworkBatch(ensemble, n, 1000)) for n in range(units // 1000)])
     wanted = summarise(everything, 1, False, N).mean
-    scatter, _ = pilot_of(ensemble)
+    scatter = pilot_of(ensemble).scatter
 
     def pull(first: int) -> np.ndarray:
         mine = slice(first, first + each)
-        members, values = everything.members[mine], everything.values[mine]
-        part = Measured(members, values, 0 * values, values, everything.controls[mine])
+        values, coarse = everything.values[mine], everything.coarse[mine]
+        part = Measured(everything.members[mine], values, 0 * values, coarse, everything.controls[mine])
         found = summarise(part, 1, False, N, scatter)
         return (found.mean - wanted) / np.sqrt(np.diagonal(found.cov))
 
@@ -521,6 +533,33 @@ def test_small_networks_have_honest_errors(N, times, networks):
     assert np.abs(pulls.mean(axis=0)).max() < 0.2
     assert np.square(pulls).mean(axis=0).min() > 0.5
     assert np.square(pulls).mean(axis=0).max() < 1.45
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_networks_that_would_run_away_are_said_to_whatever_the_seed(seed):
+    """One of a thousand, which twenty lack, would bring more than all others."""
+    theory = nnqft.theory("cubic_tanh", start="rest", N=3, sigma_w=0.7)
+    few = simulate(theory, times=[(4.0, 4.0)], networks=20, seed=seed)
+    assert not few.discarded
+    assert any("the average over all has no limit, and errors are not to be trusted" in note for note in few.notes)
+
+
+class Unhashable:
+    """A function that is equal to others like it."""
+
+    def __call__(self, h: np.ndarray) -> np.ndarray:
+        return np.tanh(h)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unhashable)
+
+
+def test_an_activation_without_a_hash_is_simulated():
+    theory = nnqft.theory("taylor", activation="tanh", start="rest", N=3, sigma_w=0.7)
+    ask = {"times": [(0.5, 0.5)], "networks": 4}
+    mine = simulate(theory, **ask, activation=nnqft.Activation("mine", Unhashable()))
+    assert_array_equal(mine.mean, simulate(theory, **ask).mean)
+    assert_array_equal(mine.cov, simulate(theory, **ask).cov)
 
 
 def test_a_skewed_mean_is_said_to_be_one_whatever_the_seed():

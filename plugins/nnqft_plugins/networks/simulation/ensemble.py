@@ -23,7 +23,7 @@ from nnqft_plugins.networks.simulation.findings import findings
 from nnqft_plugins.networks.simulation.goal import Goal
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch, concatenate
 from nnqft_plugins.networks.simulation.paths import ORDER
-from nnqft_plugins.networks.simulation.pilot import pilot_of
+from nnqft_plugins.networks.simulation.pilot import Pilot, pilot_of
 from nnqft_plugins.networks.simulation.result import Simulation
 from nnqft_plugins.networks.simulation.schedule import Schedule
 from nnqft_plugins.networks.simulation.statistics import Summary, summarise
@@ -147,7 +147,7 @@ def _simulation(
         seed=run.ensemble.seed,
         converged=run.converged,
         reason=run.reason,
-        notes=tuple(findings(run.ensemble, measured, summary)),
+        notes=tuple(findings(run.ensemble, measured, summary, run.pilot)),
         kernel=summary.kernel,
         kernel_error=summary.kernel_sdev,
         seconds=seconds,
@@ -160,6 +160,7 @@ class Run:
     """How far a simulation has come."""
 
     ensemble: Ensemble
+    pilot: Pilot
     measured: Measured
     summary: Summary | None
     converged: bool
@@ -191,6 +192,7 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
     size = _batch_size(ensemble, goal.networks)
     members = 2 if ensemble.scheme == "exact" else 1
     most = math.ceil(goal.networks / members)
+    pilot = pilot_of(ensemble)
     parts: list[Measured] = []
     done, number, wanted = 0, 0, most if goal.rtol is None else min(most, first_round(ensemble, goal) // members)
     summary, excess, ended = None, math.inf, ""
@@ -210,7 +212,7 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
             ended = "interrupted"
         except watch.OutOfTime:
             ended = watch.limit_line(goal.seconds)
-        summary = _summary(ensemble, parts)
+        summary = _summary(ensemble, parts, pilot)
         if goal.rtol is None or summary is None:
             continue
         excess = goal.excess(summary)
@@ -218,7 +220,7 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
             break
         allowed = goal.rtol * np.abs(summary.mean)
         if not ended and ensemble.step and ensemble.refined and (np.abs(summary.change) > 0.7 * allowed).any():
-            return Run(ensemble, concatenate(parts), summary, False, "step too long")
+            return Run(ensemble, pilot, concatenate(parts), summary, False, "step too long")
         noise = np.diagonal(summary.cov) / np.maximum(allowed**2 - summary.change**2, 1e-300)
         wanted = min(most, max(done + 1, math.ceil(done * min(8.0, 1.1 * float(noise.max())))))
     if not parts or (ended and summary is None):
@@ -227,7 +229,7 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
         converged, reason = not ended, "all networks done"
     else:
         converged, reason = excess <= 1.0, f"error {excess:.2g} of what rtol={goal.rtol:g} allows"
-    return Run(ensemble, concatenate(parts), summary, converged, reason if converged else ended or reason)
+    return Run(ensemble, pilot, concatenate(parts), summary, converged, reason if converged else ended or reason)
 
 
 def first_round(ensemble: Ensemble, goal: Goal) -> int:
@@ -235,11 +237,11 @@ def first_round(ensemble: Ensemble, goal: Goal) -> int:
     return max(_FIRST, _batch_size(ensemble, goal.networks)) * (2 if ensemble.scheme == "exact" else 1)
 
 
-def _summary(ensemble: Ensemble, parts: list[Measured]) -> Summary | None:
+def _summary(ensemble: Ensemble, parts: list[Measured], pilot: Pilot) -> Summary | None:
     if sum(p.members.sum() for p in parts) < 2 or sum(len(p.members) for p in parts) < 2:
         return None
-    scatter, _ = pilot_of(ensemble)
-    return summarise(concatenate(parts), ORDER[ensemble.scheme], ensemble.kernel, ensemble.network.N, scatter)
+    measured, N = concatenate(parts), ensemble.network.N
+    return summarise(measured, ORDER[ensemble.scheme], ensemble.kernel, N, pilot.scatter)
 
 
 def _batch_size(ensemble: Ensemble, networks: int) -> int:

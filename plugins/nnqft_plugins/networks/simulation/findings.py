@@ -8,16 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured
-from nnqft_plugins.networks.simulation.pilot import FAR, away_from_the_edge, pilot_of
+from nnqft_plugins.networks.simulation.pilot import FAR, Pilot, away_from_the_edge
 from nnqft_plugins.networks.simulation.statistics import SKEWED, Summary
 
 _UNCERTAIN = 10.0
 """Degrees of freedom of an error below which a note says so."""
-
-
-def _away(ensemble: Ensemble, measured: Measured) -> float:
-    """Of these networks, or of a pilot, which says the same whatever the seed."""
-    return min(away_from_the_edge(measured), pilot_of(ensemble)[1])
 
 
 def _largest_share(units: np.ndarray) -> float:
@@ -28,7 +23,7 @@ def _largest_share(units: np.ndarray) -> float:
     return float((square.max(axis=0) / np.maximum(square.sum(axis=0), 1e-300)).max())
 
 
-def findings(ensemble: Ensemble, measured: Measured, summary: Summary) -> Iterator[str]:
+def findings(ensemble: Ensemble, measured: Measured, summary: Summary, pilot: Pilot) -> Iterator[str]:
     """Notes about an ensemble, a sentence each, if there is something to say."""
     total = measured.discarded + int(measured.members.sum())
     if measured.discarded and ensemble.scheme == "exact":
@@ -41,13 +36,17 @@ def findings(ensemble: Ensemble, measured: Measured, summary: Summary) -> Iterat
             f"{measured.discarded} of {total} networks ran away (|h| > 10⁶) and were left out: the average is over the"
             " others"
         )
-    elif (away := _away(ensemble, measured)) < FAR:
+    elif (away := min(away_from_the_edge(measured), pilot.away)) < FAR:
         yield (
             f"the largest eigenvalue of W is {away:.1f} of its own standard deviations away from γ: rare networks"
             " beyond it have no stationary state, the average over all has no limit, and errors are not to be trusted"
         )
-    pooled = pilot_of(ensemble)[0] is not None
-    if not pooled and (share := _largest_share(summary.units)) > max(0.1, 25 / len(summary.units)):
+    elif pilot.discarded:
+        yield (
+            f"{pilot.discarded} of {pilot.networks} other networks like these ran away (|h| > 10⁶): the average over"
+            " all has no limit, and errors are not to be trusted"
+        )
+    if pilot.scatter is None and (share := _largest_share(summary.units)) > max(0.1, 25 / len(summary.units)):
         yield f"one network brings {share:.0%} of the variance: a heavy tail, errors are not to be trusted"
     elif summary.freedom < _UNCERTAIN:
         yield f"a heavy tail: errors are as uncertain as those of {summary.freedom + 1:.0f} networks would be"

@@ -19,6 +19,7 @@ from nnqft_plugins.networks.simulation.choices import choose
 from nnqft_plugins.networks.simulation.ensemble import Run, first_round, rounds
 from nnqft_plugins.networks.simulation.goal import Goal
 from nnqft_plugins.networks.simulation.measurement import Ensemble
+from nnqft_plugins.networks.simulation.pilot import pilot_of
 
 _PILOT = 64
 """Networks that are drawn to predict the others."""
@@ -97,6 +98,7 @@ def _needed(goal: Goal, run: Run, few: int) -> float:
 
 def _pilot(ensemble: Ensemble, networks: int) -> tuple[Run, float]:
     """So many networks in this process, and the seconds that they took."""
+    pilot_of(ensemble)  # the same few whatever the number of networks: known from here on
     with running("local") as here:
         began = time.perf_counter()
         return rounds(here, ensemble, Goal(networks, None), lambda state: None), time.perf_counter() - began

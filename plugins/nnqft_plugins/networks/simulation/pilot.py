@@ -1,19 +1,20 @@
 """A pilot ensemble of small networks, from which the errors of others come.
 
 Small networks have heavy tails. In an ensemble that lacks the rare large ones the mean is small, and so is the error
-that its own scatter tells, more so where control variates leave nothing but the tail. Exact networks so small cost next
-to nothing, so the scatter is that of thousands more, the same ones whatever the seed.
+that its own scatter tells, more so where control variates leave nothing but the tail. Networks so small cost next to
+nothing, so the scatter is that of hundreds or thousands more, the same ones whatever the seed.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from nnqft.threads import one_thread
-from nnqft_plugins.networks.simulation.linear import linear_batch
+from nnqft_plugins.networks.simulation.batches import run_batch
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch, concatenate
+from nnqft_plugins.networks.simulation.paths import ORDER
+from nnqft_plugins.networks.simulation.schedule import Schedule
 from nnqft_plugins.networks.simulation.statistics import WIDE, Scatter, scatter_of
 
 FAR = 5.0
@@ -22,30 +23,67 @@ _SEED = 0x70696C6F74
 """Of all pilots. It spells their name, which nobody gives a simulation."""
 _MOST, _FEWEST, _ENTRIES, _VALUES = 40_000, 500, 400_000, 200_000
 """Units of a pilot at most and at least; entries of their matrices, and values at all times together."""
-_BATCH = 1000
+_MOST_PATHS, _MOVES = 10_000, 6_000_000
+"""Where paths are followed, and steps of all neurons, half a second; where the fewest units take more there is none."""
+_BATCH = 500
 
 
-def pilot_of(ensemble: Ensemble) -> tuple[Scatter | None, float]:
-    """The scatter of a pilot ensemble, and how far it is from the edge; see `away_from_the_edge`.
+@dataclass(frozen=True, eq=False)
+class Pilot:
+    """What a pilot ensemble tells of all others like it.
 
-    No scatter where it would be that of nothing: for wide networks and for paths, which are dear and have mild tails or
-    do not run away, and where the average over all networks has no limit.
+    Attributes
+    ----------
+    scatter : Scatter or None
+        None where there was no pilot, or where the average over all networks has no limit.
+    away : float
+        How far they are from the edge; see `away_from_the_edge`.
+    discarded, networks : int
+        How many did not count, and how many there were.
     """
-    if ensemble.scheme != "exact" or ensemble.network.N >= WIDE:
-        return None, math.inf
-    return _pilot(replace(ensemble, seed=_SEED))
+
+    scatter: Scatter | None = None
+    away: float = math.inf
+    discarded: int = 0
+    networks: int = 0
+
+
+def pilot_of(ensemble: Ensemble) -> Pilot:
+    """The pilot of an ensemble; an empty one for wide networks, which have mild tails, and for long paths."""
+    mine = replace(ensemble, seed=_SEED)
+    units = _units(mine)
+    if not units:
+        return Pilot()
+    try:
+        hash(mine)
+    except TypeError:  # somebody's activation
+        return _pilot.__wrapped__(mine, units)
+    return _pilot(mine, units)
+
+
+def _units(ensemble: Ensemble) -> int:
+    """Units of its pilot; 0 for none."""
+    N = ensemble.network.N
+    if N >= WIDE:
+        return 0
+    units = min(_MOST, _ENTRIES // N**2, _VALUES // len(ensemble.times))
+    if ensemble.scheme == "exact":
+        return max(_FEWEST, units)
+    steps = float(Schedule.of(ensemble).moments[-1]) / ensemble.step
+    units = min(units, _MOST_PATHS, int(_MOVES / (N * max(steps, 1.0))))
+    return units if units >= _FEWEST else 0
 
 
 @lru_cache(maxsize=4)
-def _pilot(ensemble: Ensemble) -> tuple[Scatter | None, float]:
-    units = max(_FEWEST, min(_MOST, _ENTRIES // ensemble.network.N**2, _VALUES // len(ensemble.times)))
+def _pilot(ensemble: Ensemble, units: int) -> Pilot:
     sizes = [min(_BATCH, units - first) for first in range(0, units, _BATCH)]
-    with one_thread():
-        measured = concatenate([linear_batch(NetworkBatch(ensemble, n, size)) for n, size in enumerate(sizes)])
+    measured = concatenate([run_batch(NetworkBatch(ensemble, n, size)) for n, size in enumerate(sizes)])
     away = away_from_the_edge(measured)
+    networks = measured.discarded + int(measured.members.sum())
     if measured.discarded or away < FAR:
-        return None, away
-    return scatter_of(measured, 1, ensemble.kernel, ensemble.network.N), away
+        return Pilot(None, away, measured.discarded, networks)
+    scatter = scatter_of(measured, ORDER[ensemble.scheme], ensemble.kernel, ensemble.network.N)
+    return Pilot(scatter, away, 0, networks)
 
 
 def away_from_the_edge(measured: Measured) -> float:

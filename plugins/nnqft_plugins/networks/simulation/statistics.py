@@ -106,6 +106,8 @@ def summarise(measured: Measured, order: int, kernel: bool, width: int, scatter:
     units, controlled = len(n), residuals is not plain
     others = None if scatter is None else scatter.controlled if controlled else scatter.plain
     every = centred if others is None else np.concatenate([centred, others])
+    # Where there are others it is theirs, so that who writes as many networks as a note says is not told once more.
+    skewed = centred if others is None else others
     freedom = _freedom(every)
     # The variance of Student's t: as uncertain as this error is, pulls would else scatter by more than 1.
     known = max(freedom, _FEWEST)
@@ -120,8 +122,8 @@ def summarise(measured: Measured, order: int, kernel: bool, width: int, scatter:
         mean=mean,
         cov=cov,
         freedom=freedom,
-        skewness=_skewness(every) / math.sqrt(units),
-        least=_least(every, controlled, width, scatter),
+        skewness=_skewness(skewed) / math.sqrt(units),
+        least=_least(skewed, controlled, width, scatter),
         change=change.sum(axis=0) / max(n.sum(), 1),
         kernel=spread,
         kernel_sdev=spread_sdev,
