@@ -173,7 +173,7 @@ def test_a_command_of_a_plugin(plugin, monkeypatch, capsys):
     assert main(["greet", "you", "--times", "2"]) == 7
     assert capsys.readouterr().out == "hello youhello you\n"
     assert main(["greet"]) == 2
-    assert "requires an argument" in capsys.readouterr().err
+    assert "greet: no name was given; write for example nnqft greet --help" in capsys.readouterr().err
     assert main(["rules", "linear"]) == 0
     assert main(["--help"]) == 0
     assert "Say hello." in capsys.readouterr().out
