@@ -28,9 +28,9 @@ def parser_line(error: CycloptsError, app: App, command: str) -> str:
     if isinstance(error, UnknownOptionError):
         return f"{line}{_nearest(line, command, options)}"
     if isinstance(error, MissingArgumentError) and error.argument:
-        shown = examples_of(app[command].default_command) if options else []
+        shown = [*(examples_of(app[command].default_command) if options else []), f"nnqft {command} --help"]
         missing = error.argument.name if error.argument.index is None else error.argument.name.removeprefix("--")
-        return f"{command}: no {missing} was given; write for example {shown[0] if shown else f'nnqft {command} --help'}"
+        return f"{command}: no {missing} was given; write for example {shown[0]}"
     return line
 
 
