@@ -30,7 +30,11 @@ HINTS = {
     "compute linear --oder 2": "--order",
     "meanfield taylor --tau nan": "--tau 0.0,0.5,1.0",
     "phase-diagram taylor --sigma-w inf --sigma-b 0.3": "--sigma-w 1.0",
-    "dyson linear --intervals 0": "--intervals 8",
+    "dyson linear --intervals 0": "--intervals 512",
+    "dyson linear --intervals 8": "--intervals 64",
+    "dyson linear --reach 1e9": "--reach 236",
+    "meanfield taylor --layer 1": "wanted a stack of them, model 'feedforward'",
+    "published linear": "write for example nnqft published linear -p N=100 -p sigma_w=0.5 --horizon 10",
 }
 """Command lines that are refused, and what their line says to write."""
 

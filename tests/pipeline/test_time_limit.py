@@ -242,4 +242,4 @@ def test_a_study_goes_on_where_its_limit_ended_it(clock, tmp_path, capsys):
 def test_a_limit_that_makes_no_sense_is_one_line(command, capsys):
     more = ["--networks", "10"] if command == "simulate" else []
     assert run(command, "taylor", *more, "--time-limit", "-1") == 2
-    assert "time_limit=-1.0: wanted a number > 0" in capsys.readouterr().err
+    assert "--time-limit -1.0: wanted a number > 0" in capsys.readouterr().err

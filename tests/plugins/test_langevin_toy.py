@@ -353,7 +353,9 @@ def test_the_response_is_that_of_the_mean_to_a_push():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"drift": {3: 1.0}}, r"drift\[1\]=0: x = 0 is no minimum of the potential, and it has none"),
+        ({"drift": {3: 1.0}}, r"drift\[1\]=0: x = 0 is a minimum of the potential without curvature"),
+        ({"drift": {0: 0.0, 3: -1.0}}, r"drift\[1\]=0: x = 0 is no minimum of the potential, and it has none"),
+        ({"drift": {1: -1e-9, 3: 1.0}}, r"x = 0 is no minimum of the potential, and those it has are almost flat"),
         ({"drift": {1: -1.0, 3: 1.0}}, r"drift\[1\]=-1: .* shift x to a minimum"),
         ({"drift": None}, r"drift\[1\]=0: x = 0 is no minimum"),
         ({"drift": {1: 1.0, -1: 1.0}}, "drift has the power -1, wanted a whole number ≥ 0"),

@@ -352,6 +352,16 @@ def test_a_relative_target_is_met_or_said_to_be_missed():
     assert "target NOT met" in missed.table()
 
 
+@pytest.mark.parametrize(("model", "networks"), [("taylor", 2), ("taylor", 3), ("linear", 5), ("feedforward", 3)])
+def test_an_error_from_a_few_networks_is_a_number(model, networks):
+    """It once was nan, which the table showed as no error at all."""
+    few = simulate(nnqft.theory(model, N=5, sigma_w=0.5), networks=networks, rtol=0.5)
+    assert np.isfinite(few.sdev).all()
+    assert (few.sdev > 0).all()
+    assert "nan" not in few.reason
+    assert "as uncertain as those of" in few.table()
+
+
 def test_a_step_too_long_for_the_target_is_halved():
     theory = bare_theory("taylor", activation="tanh", start="rest", sigma_w=1.5, N=4)
     ask = {"times": [(2.0, 2.0)], "rtol": 2e-2, "method": "euler"}
@@ -439,7 +449,8 @@ def test_the_command(tmp_path, capsys):
     assert "target NOT met" in capsys.readouterr().out
     assert main(["simulate", "linear"]) == 2
     captured = capsys.readouterr()
-    assert captured.err == "nnqft: no target: wanted networks or rtol, write for example networks=1000 or rtol=1e-2\n"
+    wanted = "wanted networks or rtol, write for example --networks 1000 or --rtol 1e-2"
+    assert captured.err == f"nnqft: no target: {wanted}\n"
 
 
 def linear(**values) -> nnqft.Theory:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -219,3 +220,26 @@ def test_table_plot_and_file(tmp_path, capsys):
     found = nnqft.dyson(STATIONARY, order=1)
     labels = [text.get_text() for text in found.plot().get_legend().get_texts()]
     assert labels == ["C", "C, bare", "R", "R, bare"]
+
+
+@pytest.mark.parametrize("gamma", [1.0, 2.0])
+def test_a_coarse_grid_is_within_its_bound_or_refused(gamma):
+    """One once said 7e+02 and was off by 4e+05, with a warning about a logarithm; another 2e-04 for 0.5."""
+    theory = nnqft.theory("linear", N=100, sigma_w=0.5 * gamma, gamma=gamma)
+    fine = nnqft.dyson(theory, order=1, width_order=0)
+    steps = []
+    for intervals, step in product((64, 512), (0.05, 0.1, 0.2, 0.35, 0.5, 0.6, 1.0, 4.0, 1e4, 1e7)):
+        try:
+            found = nnqft.dyson(theory, order=1, width_order=0, reach=step * intervals / gamma, intervals=intervals)
+        except nnqft.InputError as refused:
+            said = str(refused)
+            hint = said.rpartition("write ")[2].split("=")
+            grid = {"intervals": intervals, "reach": step * intervals / gamma, hint[0]: float(hint[1])}
+            grid["intervals"] = int(grid["intervals"])
+            nnqft.dyson(theory, order=1, width_order=0, **grid)
+            continue
+        steps.append(step)
+        here = found.tau <= fine.tau[-1]
+        off = np.abs(found.two_point[here] - fine.correlator(found.tau[here]))
+        assert (off <= 1.1 * found.two_point_bound[here] + 1e-8).all()
+    assert max(steps) == 0.6

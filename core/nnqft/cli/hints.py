@@ -27,12 +27,10 @@ def parser_line(error: CycloptsError, app: App, command: str) -> str:
     line = one_line(str(error)).partition(" Did you mean")[0]
     if isinstance(error, UnknownOptionError):
         return f"{line}{_nearest(line, command, options)}"
-    if isinstance(error, MissingArgumentError) and error.argument and error.argument.index is not None:
-        shown = examples_of(app[command].default_command) if options else []
-        missing = error.argument.name.removeprefix("--")
-        return (
-            f"{command}: no {missing} was given; write for example {shown[0] if shown else f'nnqft {command} --help'}"
-        )
+    if isinstance(error, MissingArgumentError) and error.argument:
+        shown = [*(examples_of(app[command].default_command) if options else []), f"nnqft {command} --help"]
+        missing = error.argument.name if error.argument.index is None else error.argument.name.removeprefix("--")
+        return f"{command}: no {missing} was given; write for example {shown[0]}"
     return line
 
 

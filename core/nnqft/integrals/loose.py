@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components, maximum_flow
 
 from nnqft.graphs.parts import Line
 
@@ -54,6 +52,9 @@ def _groups(capacity: np.ndarray, slack: float) -> int:
     Least cuts are the sets that no residual capacity leaves (J.-C. Picard and M. Queyranne, Math. Program. Study 13, 8,
     1980): they differ by the strong components that neither hang from the source nor lead to the sink.
     """
+    from scipy.sparse import csr_array  # slow to import, and most of nnqft never needs it
+    from scipy.sparse.csgraph import connected_components, maximum_flow
+
     flow = maximum_flow(csr_array(capacity), 0, 1)
     if flow.flow_value >= _FORBIDDEN:
         return 0

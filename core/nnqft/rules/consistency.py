@@ -6,12 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from numbers import Integral, Real
 from typing import Any
 
 from nnqft.errors import TheoryError, short
 from nnqft.rules.action import Action
 from nnqft.rules.line_checks import Setting, check_line, check_memory
-from nnqft.rules.parts import Field, Leg, Propagator, Vertex
+from nnqft.rules.parts import Field, Leg, Memory, Propagator, Vertex
 
 MAX_POWER = 14
 """Most equal legs on a point: more lines between two points cannot be told apart by the generator."""
@@ -41,6 +42,18 @@ def check_action(action: Action, who: str, couplings: Mapping[str, Any], setting
     for vertex in action.vertices:
         _check_vertex(f"{who}: vertex {vertex.name!r}", vertex, action.field_named, couplings, setting)
     _check_sources(who, action)
+
+
+def check_parts(who: str, start: object, named: Iterable[object], parts: Mapping[str, tuple[object, type]]) -> None:
+    """Raise TheoryError on an unknown start, values without names, or parts that are no tuple of their kind."""
+    if wrong := [values for values in named if not isinstance(values, Mapping)]:
+        raise TheoryError(f"{who}: {short(wrong[0])}: wanted parameters and couplings by name, such as {{'g': 0.1}}")
+    if not isinstance(start, str) or start not in ("stationary", "rest"):
+        raise TheoryError(f"{who}: start={short(start)}: wanted 'stationary' or 'rest'")
+    for name, (given, kind) in parts.items():
+        wrong = [one for one in given if not isinstance(one, kind)] if isinstance(given, tuple) else [given]
+        if wrong:
+            raise TheoryError(f"{who}: {name}: {short(wrong[0])}: wanted a tuple of {kind.__name__}")
 
 
 def _check_sources(who: str, action: Action) -> None:
@@ -79,6 +92,9 @@ def _check_propagator(where: str, propagator: Propagator, action: Action, settin
 def _check_loops(who: str, action: Action, setting: Setting) -> None:
     """θ(0) ≠ 0 closes responses on one point, whose time then needs a bound and whose line a value."""
     theta0, horizon = setting.theta0, setting.horizon
+    for name, given in (("theta0", theta0), ("horizon", horizon)):
+        if not isinstance(given, Real):
+            raise TheoryError(f"{who}: {name}={short(given)}: wanted a number")
     if not 0 <= theta0 <= 1:
         raise TheoryError(f"{who}: theta0 = {theta0}; wanted a number from 0 to 1")
     if not horizon > 0:
@@ -95,10 +111,17 @@ def _check_vertex(
     where: str, vertex: Vertex, fields: Mapping[str, Field], couplings: Mapping[str, Any], setting: Setting
 ) -> None:
     # Vertices are hashed and sent to workers; a list would be neither hashable nor safe from change.
+    if not isinstance(vertex.memory, tuple) or any(not isinstance(each, Memory) for each in vertex.memory):
+        raise TheoryError(f"{where}: memory={short(vertex.memory)}: wanted a tuple, such as (Memory(0, 1, terms),)")
     if not isinstance(vertex.legs, tuple) or not isinstance(vertex.couplings, tuple):
         raise TheoryError(f"{where}: legs and couplings must be tuples, such as legs=(Leg('z'), Leg('h', power=3))")
+    if wrong := [leg for leg in vertex.legs if not isinstance(leg, Leg)]:
+        raise TheoryError(f"{where}: legs: {short(wrong[0])}: wanted a tuple of Leg, such as (Leg('z'), Leg('h'))")
     if not vertex.legs:
         raise TheoryError(f"{where} has no legs")
+    for name in ("order", "width"):
+        if not isinstance(getattr(vertex, name), Real):
+            raise TheoryError(f"{where}: {name}={short(getattr(vertex, name))}: wanted a number, such as {name}=1")
     for leg in vertex.legs:
         _check_leg(where, leg, fields)
     _check_memories(where, vertex, setting)
@@ -106,6 +129,9 @@ def _check_vertex(
         raise TheoryError(f"{where}: subtraction {short(vertex.subtraction)}; wanted 'none', 'average' or 'wick'")
     _check_coefficient(where, vertex.coefficient)
     # Its value is looked up by name whenever a weight is made, long after the model is forgotten.
+    for pair in vertex.couplings:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], Real)):
+            raise TheoryError(f"{where}: couplings: {short(pair)}: wanted a tuple of pairs, such as (('g', 1),)")
     for name, _ in vertex.couplings:
         if name not in couplings:
             raise TheoryError(f"{where}: coupling {name!r} is not a parameter of the model")
@@ -119,6 +145,9 @@ def _check_leg(where: str, leg: Leg, fields: Mapping[str, Field]) -> None:
         raise TheoryError(f"{where} has a leg of unknown field {leg.field!r}; declare it in fields")
     if isinstance(leg.power, bool) or not isinstance(leg.power, int) or not 1 <= leg.power <= MAX_POWER:
         raise TheoryError(f"{where}: leg power {short(leg.power)} must be a whole number from 1 to {MAX_POWER}")
+    points = leg.point if isinstance(leg.point, tuple) else (leg.point,)
+    if not all(isinstance(point, Integral) and point >= 0 for point in points):
+        raise TheoryError(f"{where}: point={short(leg.point)}: wanted a whole number ≥ 0, or two of a bilocal field")
     if isinstance(leg.point, tuple) and not fields[leg.field].bilocal:
         raise TheoryError(f"{where}: field {leg.field!r} has one time; write point={leg.point[0]}")
 

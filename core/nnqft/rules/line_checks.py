@@ -67,6 +67,8 @@ def check_memory(where: str, memory: Memory, setting: Setting) -> None:
 
 def check_terms(where: str, terms: Sequence[Term], response: bool, setting: Setting) -> None:
     """Raise TheoryError on a term that grows, never decays, or depends on what the theory does not know."""
+    if not isinstance(terms, tuple):
+        raise TheoryError(f"{where}: terms={short(terms)}: wanted a tuple, such as terms=(Term(0.5, 1.0),)")
     for term in terms:
         try:
             finite = all(cmath.isfinite(number) for number in (term.amplitude, term.rate, term.early))

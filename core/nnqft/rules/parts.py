@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy
 
-from nnqft.rules.term import Array, Term
+from nnqft.rules.term import Array, Term, as_tuple
 from nnqft.show.numbers import clipped
 
 
@@ -100,6 +100,9 @@ class Propagator:
     delay: Callable[[Array, Array, Mapping[str, Any], ModuleType], tuple[Array, Array]] | None = None
     delta: bool = False
     stub: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "terms", as_tuple(self.terms))
 
     def __repr__(self) -> str:
         value = self.formula or ("a function" if self.kernel is not None else f"{len(self.terms)} exponentials")
@@ -197,6 +200,9 @@ class Memory:
     formula: str = "f"
     symmetric: bool = True
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "terms", as_tuple(self.terms))
+
     def __repr__(self) -> str:
         return clipped(f"Memory({self.formula} of times {self.one} and {self.two}") + ")"
 
@@ -251,6 +257,9 @@ class Vertex:
     memory: tuple[Memory, ...] = ()
     subtraction: str = "none"
     degree: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "memory", as_tuple(self.memory))
 
     def __repr__(self) -> str:
         couplings = "".join(f" {name}^{power}" for name, power in self.couplings)

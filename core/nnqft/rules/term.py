@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from types import ModuleType
 from typing import Any
 
 Array = Any
 """An array of whichever array-API namespace `xp` the caller works in (numpy, jax.numpy, …)."""
 
+NUMBERS = ("amplitude", "rate", "early")
+"""What a `Term` has of numbers."""
 SIDES = ("either", "later", "earlier")
 """What `Term.left` may be."""
 
@@ -50,10 +54,14 @@ class Term:
     early: complex = 0.0
     left: str = "either"
 
+    def __post_init__(self) -> None:
+        for name in NUMBERS:
+            object.__setattr__(self, name, _python_number(getattr(self, name)))
+
     @property
     def oscillates(self) -> bool:
         """Is one of its numbers complex?"""
-        return any(isinstance(number, complex) for number in (self.amplitude, self.rate, self.early))
+        return any(isinstance(getattr(self, name), complex) for name in NUMBERS)
 
     def __call__(self, t: Array, s: Array, xp: ModuleType) -> Array:
         """Its value at times t of the left and s of the right field, arrays that broadcast."""
@@ -73,3 +81,15 @@ class Term:
         angle = rate.imag * gap + early.imag * first
         wave = amplitude.real * xp.cos(angle) + amplitude.imag * xp.sin(angle)
         return wave * xp.exp(-rate.real * gap - early.real * first)
+
+
+def as_tuple(parts: Any) -> Any:
+    """The parts of a rule as a tuple, whatever collection they come in; what is none is left for a check to refuse."""
+    return tuple(parts) if isinstance(parts, Iterable) and not isinstance(parts, str) else parts
+
+
+def _python_number(number: Any) -> Any:
+    """A fraction, a number of numpy or an array of one number as Python's own, which every namespace can work with."""
+    if isinstance(number, Fraction):
+        return float(number)
+    return number.item() if getattr(number, "shape", None) == () and hasattr(number, "item") else number

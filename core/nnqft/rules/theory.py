@@ -10,10 +10,11 @@ from typing import Any
 
 from nnqft.rules.action import Action
 from nnqft.rules.bilocal import contract_bilocal
-from nnqft.rules.consistency import check_action
+from nnqft.rules.consistency import check_action, check_parts
 from nnqft.rules.line_checks import Setting
 from nnqft.rules.parts import Field, Propagator, Vertex
 from nnqft.rules.printed import print_action
+from nnqft.rules.term import as_tuple
 from nnqft.show.numbers import clipped, greek, plain_value
 
 
@@ -90,6 +91,11 @@ class Theory:
     no_diagrams: str = ""
 
     def __post_init__(self) -> None:
+        kinds = {"fields": Field, "propagators": Propagator, "vertices": Vertex, "remarks": str}
+        for name in kinds:
+            object.__setattr__(self, name, as_tuple(getattr(self, name)))
+        parts = {name: (getattr(self, name), kind) for name, kind in kinds.items()}
+        check_parts(self._who, self.start, (self.parameters, self.couplings), parts)
         couplings = {**self.parameters, **self.couplings}
         setting = Setting(self.stationary, self.timeless, self.theta0, self.horizon)
         check_action(self.action, self._who, couplings, setting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from warnings import warn
@@ -14,6 +15,7 @@ from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.graphs.irreducible import skeletons
 from nnqft.host import default_host
 from nnqft.interfaces.executor import AbstractExecutor
+from nnqft.rules.parts import Propagator
 from nnqft.rules.theory import Theory
 from nnqft.self_energies.self_consistent import iterate
 from nnqft.self_energies.self_energy import SelfEnergy, SelfEnergyDiagrams, evaluate, kernels_of, lines_of
@@ -29,6 +31,10 @@ from nnqft.stages.times import MAX_TIMES
 
 SHORT = 1e-9
 """What the response may have left of itself at the end of the grid, where the grid is ours to choose."""
+_LONGEST = (MAX_TIMES - 1) // 4 * 4
+"""Most intervals of a grid."""
+_STEEP = 0.5
+"""Part of itself by which a line may change within an interval: beyond, errors are larger than they are said."""
 RESAMPLED = 48
 """Draws of the self-energies from their errors: the error of R and C is then known to a tenth of itself."""
 
@@ -196,16 +202,46 @@ def grids_of(theory: Theory, reach: Any, intervals: Any, integrator: str) -> lis
     if intervals is None:
         exact = integrator == "auto" or default_host().integrator(integrator).exact
         intervals = 512 if exact and not functions else 128
-    intervals = whole_number("intervals", intervals, 8)
+    intervals = whole_number("intervals", intervals, 8, "512")
     if intervals % 4 or intervals >= MAX_TIMES:
         raise InputError(f"intervals={intervals}: wanted a multiple of 4 below {MAX_TIMES}, such as 512")
     if reach is not None:
-        return [np.linspace(0.0, positive_number("reach", reach, "30"), intervals + 1)]
+        return [_resolving(lines, positive_number("reach", reach, "30"), intervals)]
     rates = [rate for line in lines for term in line.terms if (rate := complex(term.rate).real)]
     if not rates:
         raise InputError("reach is missing: the lines are functions whose decay is not known, write reach=30")
-    longest = (MAX_TIMES - 1) // 4 * 4
-    return [np.linspace(0.0, 30 * n / min(rates), min(n * intervals, longest) + 1) for n in (1, 2, 4)]
+    first = _resolving(lines, 30 / min(rates), intervals)
+    return [first, *(np.linspace(0.0, n * first[-1], min(n * intervals, _LONGEST) + 1) for n in (2, 4))]
+
+
+def _resolving(lines: Sequence[Propagator], reach: float, intervals: int) -> np.ndarray:
+    """The grid, if no line changes by most of itself within a step: its errors would be larger than they are said."""
+
+    def grid(reach: float, intervals: int) -> np.ndarray:
+        return np.linspace(0.0, reach, intervals + 1)
+
+    if all(_steepness(line, grid(reach, intervals)) <= _STEEP for line in lines):
+        return grid(reach, intervals)
+    finer, shorter = intervals, reach
+    while finer <= _LONGEST and any(_steepness(line, grid(reach, finer)) > _STEEP for line in lines):
+        finer *= 2
+    while any(_steepness(line, grid(shorter, intervals)) > _STEEP for line in lines) and shorter > reach * 1e-15:
+        shorter /= 2
+    instead = f"intervals={finer}" if finer <= _LONGEST else f"reach={0.99 * shorter:.3g}"
+    raise InputError(
+        f"lines change by more than half within one of {intervals} intervals up to τ = {reach:.3g}; write {instead}"
+    )
+
+
+def _steepness(line: Propagator, grid: np.ndarray) -> float:
+    """The largest change of a line over a step of the grid, over its largest value; 0 if it cannot be told."""
+    with np.errstate(all="ignore"):
+        try:
+            values = np.asarray(line(np.maximum(grid, 1e-12 * grid[1]), 0.0 * grid), float) + 0.0 * grid
+        except Exception:  # a plugin's code may raise anything, and is told so where its values are needed
+            return 0.0
+        steepness = np.abs(np.diff(values)).max() / np.abs(values).max()
+    return float(steepness) if np.isfinite(steepness) else 0.0
 
 
 def _statistical_errors(theory: Theory, energy: SelfEnergy, seed: int) -> tuple[np.ndarray, np.ndarray]:

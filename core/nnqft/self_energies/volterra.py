@@ -79,31 +79,34 @@ def _extrapolated(levels: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     column = np.stack([level[:: 4 >> i] for i, level in enumerate(levels)])
     best, error = _romberg(column)
     size = len(levels[0])
-    bound = np.maximum.accumulate(np.abs(_spread(error, size))[::-1])[::-1]
-    return levels[0] + _spread(best - column[0], size), bound
+    taken = _spread(best - column[0], size)
+    # Between the times of the coarsest level a correction is known as well as splines of two degrees agree on it.
+    between = np.abs(taken - _spread(best - column[0], size, degree=3))
+    bound = np.maximum.accumulate((np.abs(_spread(error, size)) + between)[::-1])[::-1]
+    return levels[0] + taken, bound
 
 
 def _romberg(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values at steps h, 2h, 4h extrapolated to h → 0, and twice what the last column of the table changed them by."""
+    """Values at steps h, 2h, 4h extrapolated to h → 0, and four times what the last column changed them by."""
     one, two = (4 * column[0] - column[1]) / 3, (4 * column[1] - column[2]) / 3
     best = one + (one - two) / 15
-    return best, 2 * np.abs(best - one)
+    return best, 4 * np.abs(best - one)
 
 
 def _beyond(response: np.ndarray, correlator: np.ndarray, plateau: float, h: float) -> float:
     """What the end of the grid cuts off, from how fast the response decays at its end."""
     half = len(response) // 2
     fall = abs(response[half]) / max(abs(response[-1]), 1e-300)
-    rest = abs(response[-1]) * half * h / max(np.log(fall), 1e-3)
+    rest = abs(response[-1]) * half * h / max(np.log(max(fall, 1.0)), 1e-3)
     return float(abs(correlator[-1] - plateau) + 2 * abs(plateau) * rest / max(abs(_area(response, h)), 1e-300))
 
 
-def _spread(values: np.ndarray, size: int) -> np.ndarray:
+def _spread(values: np.ndarray, size: int, degree: int = 5) -> np.ndarray:
     """From every fourth time to all of them, for a smooth function."""
     from scipy.interpolate import make_interp_spline  # slow to import
 
     coarse = np.arange(0, size, 4)
-    return make_interp_spline(coarse, values, k=min(5, len(coarse) - 1))(np.arange(size))
+    return make_interp_spline(coarse, values, k=min(degree, len(coarse) - 1))(np.arange(size))
 
 
 def solve_once(kernels: Kernels) -> tuple[np.ndarray, np.ndarray, float]:

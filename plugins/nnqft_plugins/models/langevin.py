@@ -161,12 +161,18 @@ def _remarks(noise: tuple[tuple[int, float], ...], powers: Mapping[int, float], 
 def _why_not(drift: Mapping[int, float], mu: float) -> str:
     """Why there is no expansion about x = 0, and what to write instead: x shifted to a minimum, where there is one."""
     force = Polynomial([drift.get(p, 0.0) for p in range(max(drift, default=0) + 1)])
+    first = min((power for power, c in drift.items() if c), default=0)
+    if mu >= 0 and first % 2 and drift[first] > 0:
+        more = "about which nothing decays; wanted drift[1] > 0, write for example drift={1: 1.0, 3: 1.0}"
+        return f"drift[1]={mu:g}: x = 0 is a minimum of the potential without curvature, {more}"
     came = f"drift[1]={mu:g}: x = 0 is no minimum of the potential"
     roots = force.roots()
     real = [float(root.real) for root in roots.tolist() if abs(complex(root).imag) <= 1e-9 * (1 + abs(root))]
     stable = [(float(force.deriv()(root)), root) for root in real if force.deriv()(root) >= max(SLOWEST, 1e-6)]
     if not stable:
-        return f"{came}, and it has none; wanted drift[1] > 0, write for example drift={{1: 1.0, 3: 1.0}}"
+        flat = any(force.deriv()(root) > 0 for root in real)
+        none = "those it has are almost flat" if flat else "it has none"
+        return f"{came}, and {none}; wanted drift[1] > 0, write for example drift={{1: 1.0, 3: 1.0}}"
     _, minimum = max(stable)
     moved = force(Polynomial([minimum, 1.0])).coef
     shifted = ", ".join(f"{p}: {c:.10g}" for p, c in enumerate(moved) if p and abs(c) > 1e-12 * abs(moved).max())

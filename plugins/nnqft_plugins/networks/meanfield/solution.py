@@ -162,7 +162,7 @@ class MeanField:
             For a network that is no stack of layers.
         """
         if not self.network.layered:
-            raise InputError(f"model {self.model!r} has no layers; take nnqft.theory('feedforward', …)")
+            raise InputError(f"model {self.model!r} has no layers; wanted a stack of them, model 'feedforward'")
         return fixed_layers(self.network, thickness)
 
     def table(self) -> str:

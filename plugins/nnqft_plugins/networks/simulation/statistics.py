@@ -111,7 +111,7 @@ def summarise(measured: Measured, order: int, kernel: bool, width: int, scatter:
     freedom = _freedom(every)
     # The variance of Student's t: as uncertain as this error is, pulls would else scatter by more than 1.
     known = max(freedom, _FEWEST)
-    student = known / (known - 2)
+    student = 1 / (1 - 2 / known)
     if scatter is not None:
         # Thousands of units still lack the rarest, of which all ensembles together have some: one standard deviation.
         student *= 1 + math.sqrt(2 / known)
@@ -159,8 +159,10 @@ def _freedom(centred: np.ndarray) -> float:
     units, square = len(centred), centred**2
     variance = square.mean(axis=0)
     found = variance > 0
-    if units < 4 or not found.any():
+    if not found.any():
         return np.inf
+    if units < 4:  # too few to see how they are distributed
+        return units - 1.0
     kurtosis = (square[:, found] ** 2).mean(axis=0) / variance[found] ** 2
     return float(2 * units / max(float(kurtosis.max()) - 1, 1.0))
 
