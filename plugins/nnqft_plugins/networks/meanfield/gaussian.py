@@ -21,7 +21,8 @@ import numpy as np
 from nnqft import Activation, InputError
 from nnqft.show.watch import tick
 from nnqft_plugins.networks.meanfield.kinds import has_slopes, homogeneous, wave
-from nnqft_plugins.networks.meanfield.panels import Panels, gaussian_panels
+from nnqft_plugins.networks.meanfield.panels import Panels, gaussian_panels, narrowest
+from nnqft_plugins.networks.meanfield.remembering import remembered
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -176,10 +177,17 @@ def overlap(b: np.ndarray, rho: np.ndarray) -> np.ndarray:
 
 
 def _fine_enough(spacing: float, variance: np.ndarray, function: Function) -> bool:
-    """Can no feature of unit size in h hide between the nodes? Polynomials have none."""
+    """Can no feature of unit size in h hide between the nodes, nor a steeper one? Polynomials have none."""
     if 0 < len(getattr(function, "coefficients", ())) <= _DEGREE:
         return True
-    return spacing * float(np.sqrt(variance.max(initial=0.0))) <= 1
+    step = spacing * float(np.sqrt(variance.max(initial=0.0)))
+    return step <= 1 and step <= _steepest(function)
+
+
+@remembered(64)
+def _steepest(function: Function) -> float:
+    """The narrowest panel that f needs."""
+    return narrowest(function)
 
 
 @cache

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from nnqft import Activation
+from nnqft import Activation, InputError
 from nnqft_plugins.networks.meanfield.gaussian import hermite
 from nnqft_plugins.networks.meanfield.kinds import homogeneous, wave
 from nnqft_plugins.networks.meanfield.pairs import Kernel, Scaled, Series, Waves
@@ -13,6 +15,8 @@ from nnqft_plugins.networks.meanfield.table import Table
 
 _SERIES = 1e-11
 """What a Hermite series may leave out, relative to ⟨f²⟩."""
+_WORST = 1e-4
+"""Largest error of a table that is worth having, relative to ⟨φ²⟩."""
 _SHORT_WAVES = 50.0
 """Variance beyond which the Hermite series of a sine is long."""
 
@@ -57,7 +61,13 @@ def _kernel(activation: Activation, variance: float, accuracy: float) -> Kernel:
         series = rough_series(activation, variance, accuracy)
         if not np.isfinite(series.coefficients).all() or series.error <= max(accuracy, _SERIES):
             return series
-    return Table(activation, variance)
+    table = Table(activation, variance)
+    if table.error > _WORST and math.isfinite(table.square):
+        raise InputError(
+            f"φ = {activation.name} has places too narrow at variance {variance:.3g} for averages;"
+            " write a smaller sigma_w"
+        )
+    return table
 
 
 @remembered(32)

@@ -26,14 +26,23 @@ from nnqft_plugins.networks.meanfield.kinds import has_slopes
 from nnqft_plugins.networks.meanfield.stationary import Curve, gain
 from nnqft_plugins.networks.network import Network
 
+_ROUNDED = 1e4
+"""C(0) beyond which rounding of C(τ) is looked at: φ saturates over 1 − ρ ~ 1/C(0)."""
+_ULPS = 4e-16
+"""Rounding of ρ."""
+
 
 def largest_exponent(network: Network, curve: Curve, accuracy: float = 1e-10) -> tuple[float, float]:
-    """λ of a recurrent network with that C(τ), and an estimate of its numerical error; inf where ⟨φ'²⟩ is."""
+    """λ of a recurrent network with that C(τ), and an estimate of its numerical error; inf where ⟨φ'²⟩ is.
+
+    Both are nan where rounding of C(τ)/C(0) decides: where φ saturates and C(0) is some 10¹⁴ or more.
+    """
     gamma = network.gamma
     if not has_slopes(network.activation):
         return (math.inf, 0.0) if network.sigma_w else (-gamma, 0.0)
     if curve.end == 0.0:
-        return _exponent(gamma, gamma**2 - gain(network, curve.variance)), 0.0
+        value = _exponent(gamma, gamma**2 - gain(network, curve.variance))
+        return value, abs(value) if curve.error else 0.0  # at the edge C may decay a little
     potential = _potential(network, curve)
     # The potential is flat beyond the place where C has almost reached its plateau. It may vary fast at first, on the
     # scale of 1/γ or, of a steep φ, far below it, and much more slowly later: each element is as long as all before it.
@@ -46,6 +55,14 @@ def largest_exponent(network: Network, curve: Curve, accuracy: float = 1e-10) ->
         error = abs(value - before)
         if error < accuracy * gamma:
             break
+    else:
+        error *= 2  # what converges slowly is farther off than its last step
+    if curve.variance > _ROUNDED:
+        few = 12
+        apart = [_exponent(gamma, ground_state(_potential(network, curve, less), ends, few)) for less in (0.0, _ULPS)]
+        error += abs(apart[1] - apart[0])
+        if not error < 1e-2 * (gamma + value):
+            return math.nan, math.nan
     return value, error
 
 
@@ -61,14 +78,14 @@ def _exponent(gamma: float, energy: float) -> float:
     return -gamma + math.sqrt(max(gamma**2 - energy, 0.0))
 
 
-def _potential(network: Network, curve: Curve) -> Callable[[np.ndarray], np.ndarray]:
-    """γ² − σ_w² ⟨φ'φ'⟩ as a function of τ; inf stands for the plateau."""
+def _potential(network: Network, curve: Curve, less: float = 0.0) -> Callable[[np.ndarray], np.ndarray]:
+    """γ² − σ_w² ⟨φ'φ'⟩ as a function of τ; inf stands for the plateau. `less` is taken from each ρ = C/C(0)."""
     average = kernel(network.activation, curve.variance)
 
     def value(tau: np.ndarray) -> np.ndarray:
         tick("Lyapunov exponent")
         C = np.where(np.isinf(tau), curve.plateau, curve.C(np.where(np.isinf(tau), 0.0, tau)))
-        slopes = average.slope(np.clip(C / curve.variance, -1.0, 1.0))
+        slopes = average.slope(np.clip(C / curve.variance - less, -1.0, 1.0))
         return network.gamma**2 - network.sigma_w**2 * slopes / curve.variance
 
     return value

@@ -189,6 +189,12 @@ def find_kinks(function: Function) -> tuple[float, ...]:
     return tuple(kinks)
 
 
+def narrowest(function: Function) -> float:
+    """Width of the narrowest panel on which the function is a polynomial to 1e-11, between h = −128 and 127."""
+    edges, _, _ = resolve(function, _WHERE, local=True, tolerance=1e-11)
+    return float(np.diff(edges).min())
+
+
 def _located(function: Function, low: float, high: float, room: float, centre: float) -> float | None:
     """The kink between two places: where the polynomials on its two sides meet, or between the sides of a jump.
 

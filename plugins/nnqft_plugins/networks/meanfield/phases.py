@@ -43,7 +43,7 @@ class PhaseDiagram:
         Depth of a layer, of a stack.
     sigma_w, sigma_b : (A,) and (B,) arrays
     lyapunov, variance, plateau : (B, A) arrays
-        λ, C(0) and C(∞); nan where there is no stationary state.
+        λ, C(0) and C(∞); nan where there is no stationary state, λ also where rounding of C(0) decides.
     edge : (B,) array
         σ_w at which λ = 0; nan where that does not happen.
     no_edge : tuple of str
@@ -84,8 +84,10 @@ class PhaseDiagram:
             found = ("none", "") if math.isnan(weight) else (f"{weight:.8g}", f"{weight**2:.8g}")
             rows.append((f"{bias:.5g}", found[0], f"{bias**2:.5g}", found[1]))
         table = Table(("σ_b", "σ_w", "σ_b²", "σ_w²"), rows)
-        unstable = int(np.isnan(self.lyapunov).sum())
+        unstable, unknown = (int(np.isnan(x).sum()) for x in (self.variance, self.lyapunov))
         notes = [f"{unstable} of {self.lyapunov.size} cells have no stationary state"] if unstable else []
+        if unknown > unstable:
+            notes.append(f"λ of {unknown - unstable} cells is lost in rounding, C(0) being too large")
         notes += [*self.no_edge, *([self.reason] if self.reason else [])]
         return Page((f"edge of chaos of {self.title}",), (table,), notes).text()
 
@@ -116,7 +118,8 @@ class PhaseDiagram:
         if np.isfinite(self.edge).any():
             ax.plot(self.edge, self.sigma_b, color="black", label="edge of chaos")
         if np.isnan(self.lyapunov).any():
-            ax.plot([], [], "s", color="0.85", markeredgecolor="0.6", label="no stationary state")
+            why = "no stationary state" if np.isnan(self.variance).any() else "not known"
+            ax.plot([], [], "s", color="0.85", markeredgecolor="0.6", label=why)
         ax.set_xlim(self.sigma_w.min(), self.sigma_w.max())
         ax.set_ylim(self.sigma_b.min(), self.sigma_b.max())
         ax.set_xlabel("σ_w")

@@ -23,6 +23,8 @@ _TABLE = 3e-11
 """Last coefficients of a table of V, over its largest value."""
 
 
+_APART = 3e-8
+"""Angle below which the cosine is 1 and slopes may be infinite; what lies there adds nothing."""
 _ROUGH = 256
 """Orders of a series that only shows where to look."""
 
@@ -38,11 +40,14 @@ class Potential(ABC):
         False where φ grows too fast for an average.
     accuracy : float
         How smooth it is: steps of a path cannot be told better.
+    error : float
+        Of V' from the averages, over its largest part.
     """
 
     variance: float
     finite: bool
     accuracy: float = 0.0
+    error: float = 0.0
 
     @abstractmethod
     def __call__(self, rho: float) -> float:
@@ -127,7 +132,8 @@ class TabulatedPotential(Potential):
         self.variance, self.average = average.variance, average
         self.coupling, self.static = network.sigma_w**2, network.static
         self.stiffness = network.gamma**2 * self.variance
-        self.finite, self.accuracy = math.isfinite(average.square), 1e-10
+        self.finite, self.accuracy = math.isfinite(average.square), max(1e-10, 1e-2 * average.error)
+        self.error = max(1e-10, average.error)
 
     def __call__(self, rho: float) -> float:
         """V'(C) at C = ρ C(0)."""
@@ -156,7 +162,7 @@ class TabulatedPotential(Potential):
             theta = edges[:-1, None] + half * (NODES + 1)
             # cos θ − cos ϑ, of angles that may be close
             below = 2 * np.sin((theta + near) / 2) * np.sin((theta - near) / 2)
-            slopes = self.coupling * self.average.slope(np.cos(theta)) - self.stiffness
+            slopes = self.coupling * self.average.slope(np.cos(np.maximum(theta, _APART))) - self.stiffness
             total = float(((half * below * slopes * np.sin(theta)) @ WEIGHTS).sum())
             beyond = 2 * math.sin((near + far) / 2) * math.sin((far - near) / 2)
             return -self.variance * total / beyond**2 if beyond else -self.variance * self.derivative(rho) / 2

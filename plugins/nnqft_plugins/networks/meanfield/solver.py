@@ -95,7 +95,7 @@ def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> 
     # Units with adaptation: the solution comes with its error, from two grids.
     rough = curve if network.adaptation is not None else _curve(network, accuracy)
     if tau is None:
-        end = min(curve.end, 12 / curve.rate) if curve.end else 10 / network.gamma
+        end = min(curve.end, 12 / (curve.rate or 1e-300)) if curve.end else 10 / network.gamma
         lags = np.linspace(0.0, end, 201)
     else:
         lags = _lags(tau)

@@ -32,6 +32,11 @@ from nnqft_plugins.networks.network import Network
 _LARGEST = 1e6
 """Largest C(0) that is looked for, times the scale set by γ."""
 
+_STILL = 1e-6
+"""1 − C(∞)/C(0) without noise below which rounding decides whether C decays."""
+_AT_EDGE = 1e-4
+"""σ_w² ⟨φ'²⟩/γ² − 1 up to which that may happen."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -84,10 +89,25 @@ def solve_static(network: Network, accuracy: float = 1e-12) -> Curve:
     hermite_accuracy = max(0.1 * accuracy, 1e-14)
     if network.kappa == 0.0:
         fixed = fixed_point(network)
-        if gain(network, fixed) <= network.gamma**2:
+        beyond = gain(network, fixed) / network.gamma**2 - 1
+        if beyond < -1e-13 or beyond <= 0.0 == fixed:
             return Curve(fixed, fixed, 0.0, 0.0, Constant(fixed))
+        if beyond < _AT_EDGE:
+            error = 4 * _STILL + 100 * abs(beyond) if network.static else 1.0  # or it decays to 0
+            still = Curve(fixed, fixed, 0.0, 0.0, Constant(fixed), error)
+            return _beyond_edge(network, hermite_accuracy, accuracy) or still
     potential = potential_at(network, _start_variance(network, hermite_accuracy), hermite_accuracy)
     return _roll(network, potential, potential.top(), accuracy)
+
+
+def _beyond_edge(network: Network, averages: float, accuracy: float) -> Curve | None:
+    """The decaying solution without noise; None where rounding hides it."""
+    try:
+        potential = potential_at(network, _start_variance(network, averages), averages)
+        top = potential.top()
+        return _roll(network, potential, top, accuracy) if top < 1 - _STILL else None
+    except (InputError, ValueError):
+        return None
 
 
 def gain(network: Network, variance: float) -> float:
@@ -184,6 +204,8 @@ def _roll(network: Network, potential: Potential, rho_end: float, accuracy: floa
         "atol": max(1e-14, 1e-3 * potential.accuracy),
     }
     rate = speed(-math.inf)
+    if not rate > 0.0:  # C decays no more: the edge of what is stationary, to rounding
+        raise _none(network)
     span = 1 - rho_end
     first = None
     turn, y_start = 0.0, math.log(span)
@@ -212,7 +234,7 @@ def _roll(network: Network, potential: Potential, rho_end: float, accuracy: floa
             rho = np.where(lag < turn, first.sol(np.clip(lag, 0.0, turn))[0], rho)
         return (potential.variance * rho).reshape(np.shape(tau))
 
-    return Curve(potential.variance, potential.variance * rho_end, rate, end, C, 3 * potential.accuracy)
+    return Curve(potential.variance, potential.variance * rho_end, rate, end, C, 3 * potential.error)
 
 
 def _around_the_start(network: Network, potential: Potential, rho_end: float, options: dict[str, Any]):  # type: ignore[no-untyped-def]

@@ -16,7 +16,7 @@ from numpy.polynomial import legendre
 
 from nnqft import Activation, InputError
 from nnqft_plugins.networks.meanfield.gaussian import panels_of
-from nnqft_plugins.networks.meanfield.kinds import jumps
+from nnqft_plugins.networks.meanfield.kinds import has_slopes, jumps
 from nnqft_plugins.networks.meanfield.pairs import Kernel
 from nnqft_plugins.networks.meanfield.panels import NODES, TO_LEGENDRE, WEIGHTS
 from nnqft_plugins.networks.meanfield.two_gaussians import MOST_PANELS, Differences
@@ -92,15 +92,16 @@ class Table(Kernel):
         mirrored = panels_of(lambda h: activation.value(h) * activation.value(-h), variance, _both(activation.kinks))
         self._opposite = float((mirrored.weight * mirrored.value).sum())
         self.edges = edges
-        self.error = 1e-12 + 20 * panels.error + differences.error + left / self.square
+        self.error = 1e-12 + 20 * panels.error + differences.error + left / (self.square or 1.0)
 
     @staticmethod
     def _power(activation: Activation, differences: Differences) -> tuple[float, float]:
         """p of D ~ s^p, and the least width of a panel: of kinks 2, of jumps 1, where |φ'| has no bound in between."""
         if jumps(activation):
             return 1.0, _LEAST
-        if activation.kinks:
-            near = differences(_SMALL)
+        if not has_slopes(activation):
+            # Of unit size in h, where a φ that saturates is not yet flat.
+            near = differences(_SMALL / max(1.0, math.sqrt(differences.variance)))
             power = math.log2(near[1] / near[0]) if near.all() else 2.0
             if power < 1.98:
                 return power, 1e-3 * _LEAST

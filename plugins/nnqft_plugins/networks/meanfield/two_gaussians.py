@@ -40,11 +40,13 @@ class Differences:
 
     Attributes
     ----------
+    variance : float
     error : float
         What panels of δ do not resolve, relative to the largest D.
     """
 
     def __init__(self, activation: Activation, variance: float, panels: Panels) -> None:
+        self.variance = variance
         self._value, self._scale = activation.value, math.sqrt(variance)
         self._panel_edges = np.unique(np.round(np.abs(np.append(panels.edges, 0.0)), 15))
         self._reach = float(self._panel_edges[-1])
