@@ -160,8 +160,8 @@ def test_too_few_units_are_mentioned():
     ("model_name", "indices", "message"),
     [
         ("linear", "iij", "indices='iij' has 3 letters, 'cumulant' has 4 legs; write one for each"),
-        ("linear", "", "indices='': wanted a letter for each leg, write for example indices='iijj'"),
-        ("linear", 12, "indices=12: wanted a letter for each leg, write for example indices='iijj'"),
+        ("linear", "", "indices='': wanted a letter for each leg, write for example indices='ij' for two legs"),
+        ("linear", 12, "indices=12: wanted a letter for each leg, write for example indices='ij' for two legs"),
         ("linear", "1122", "indices='1122': wanted a letter for each leg"),
         ("langevin", "iijj", "indices='iijj': model 'langevin' has one unit only; leave indices out"),
     ],

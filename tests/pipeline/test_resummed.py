@@ -267,7 +267,7 @@ def test_command_line(tmp_path, capsys):
     assert main(words[:-2]) == 2
     assert "width_order is missing" in capsys.readouterr().err
     assert main(["compute", "linear", "--order", "all", "--rtol", "1"]) == 2
-    assert "order='all': wanted a whole number ≥ 0 or 'resummed'" in capsys.readouterr().err
+    assert "--order all: wanted a whole number ≥ 0 or 'resummed'" in capsys.readouterr().err
 
 
 LINEAR = bare_theory("linear", sigma_w=0.5)

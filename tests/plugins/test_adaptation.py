@@ -179,8 +179,11 @@ def test_what_is_not_known_is_refused():
     theory = nnqft.theory("adaptation", activation="tanh")
     with pytest.raises(nnqft.InputError, match=r"is known without noise and moving input alone.*write kappa=0.0"):
         edge_of_chaos(theory)
-    for start, rather in (("stationary", "write expansion='saddle', or give"), ("rest", "expand in; give")):
-        with pytest.raises(nnqft.InputError, match=f"{rather} a polynomial instead"):
+    for start, rather in (
+        ("stationary", "write expansion='saddle'"),
+        ("rest", "write start='stationary', expansion='saddle'"),
+    ):
+        with pytest.raises(nnqft.InputError, match=f"expand in; {rather}, or give a polynomial instead"):
             nnqft.theory("adaptation", start=start, activation="hard_tanh", expansion="bare")
     for model in ("adaptation", "taylor"):
         with pytest.raises(nnqft.InputError, match=r"kappa=.*e-321: wanted 0 or at least 1e-100"):

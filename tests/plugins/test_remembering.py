@@ -13,8 +13,8 @@ from numpy.testing import assert_array_equal
 import nnqft
 from nnqft_plugins.models.parameters.given import GivenFunction, given_activation
 from nnqft_plugins.networks.meanfield import edge_of_chaos, solve
-from nnqft_plugins.networks.meanfield.gaussian import jumps
 from nnqft_plugins.networks.meanfield.kernel import kernel
+from nnqft_plugins.networks.meanfield.kinds import jumps
 from nnqft_plugins.networks.meanfield.remembering import remembered
 from nnqft_plugins.networks.simulation import simulate
 

@@ -115,8 +115,8 @@ class Dispatcher:
             # A cluster may have lost its last worker of a kind for a while: one parcel then waits for it.
             slots = max(1, self._pool.slots(device))
             while queue.items and self._load[device] < self._pool.ahead * slots:
-                # Small enough to keep all workers busy to the end, unless the way takes longer than the work.
-                self._send(queue.take(min(PARCEL_COST, max(self._pool.worth, queue.cost / (4 * slots)))))
+                # Small enough to keep all workers busy to the end: what a stranger's kernel costs is not counted.
+                self._send(queue.take(min(PARCEL_COST, queue.cost / (4 * slots))))
         if self._pool.idles and not any(queue.items for queue in queues.values()):
             while self._load["cpu"] < self._pool.slots("cpu") and (item := next(spare, None)) is not None:
                 self._send((item,))

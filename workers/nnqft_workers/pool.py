@@ -54,14 +54,11 @@ class AbstractPool(ABC):
     ----------
     ahead : int
         Parcels worth having in flight for each worker: 2 hides the latency of the next one.
-    worth : float
-        Operations worth the way there and back: a parcel is not made smaller while there is more to do.
     idles : bool
         Workers stand still while the caller thinks, so that work done on a guess costs nothing.
     """
 
     ahead: int = 2
-    worth: float = 0.0
     idles: bool = True
 
     @abstractmethod

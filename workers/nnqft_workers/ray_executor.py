@@ -43,8 +43,7 @@ class RayPool(AbstractPool):
     """
 
     # Ray keeps a worker for its caller only while a task waits for it, and a task takes it some milliseconds.
-    ahead = 4
-    worth = 3e6
+    ahead = 2
 
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
         environment = ""
