@@ -806,13 +806,6 @@ def test_an_activation_that_is_none(odd):
         refused(lambda call=call: call(theory, activation=odd), "wanted an Activation")
 
 
-def test_two_networks_have_no_error_and_are_not_enough():
-    from nnqft_plugins.networks.simulation import simulate
-
-    done = simulate(nnqft.theory("linear", N=5, sigma_w=0.5), networks=3, rtol=0.5)
-    assert not done.converged
-
-
 def test_a_grid_that_is_none():
     from nnqft_plugins.networks.meanfield import phase_diagram
 
