@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from merging import partial_diagrams
 
 import nnqft
 from nnqft.graphs import wick
@@ -78,27 +79,20 @@ def test_a_prediction_takes_about_a_second_at_order_nine(model):
     assert time.process_time() - began < 5  # of a busy machine
 
 
-def partial_diagrams(monkeypatch, *arguments):
-    rows = []
-
-    def counted(batch):
-        rows.append(len(batch))
-        return merge(batch)
-
-    merge = wick._merge
-    monkeypatch.setattr(wick, "_merge", counted)
-    found = count(*arguments)
-    monkeypatch.setattr(wick, "_merge", merge)
-    return found, sum(rows)
+def counted(*arguments):
+    """How many diagrams there are, and how many partial ones were made for them."""
+    with partial_diagrams() as sizes:
+        found = count(*arguments)
+    return found, sum(sizes)
 
 
 def test_wick_ordered_slots_are_known_to_cost_width(monkeypatch):
     layout = laid_out("cubic_tanh")
-    assert partial_diagrams(monkeypatch, layout, 6, 0) == (1, 1)
-    found, rows = partial_diagrams(monkeypatch, layout, 3, 1)
+    assert counted(layout, 6, 0) == (1, 1)
+    found, rows = counted(layout, 3, 1)
     assert found == 464
     monkeypatch.setattr(wick, "can_end", lambda layout, batch, order: np.ones(len(batch), bool))
-    found, without = partial_diagrams(monkeypatch, replace(layout, halves=False), 3, 1)
+    found, without = counted(replace(layout, halves=False), 3, 1)
     assert found == 464
     assert without > 3 * rows
 

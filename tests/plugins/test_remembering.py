@@ -88,3 +88,18 @@ def test_what_is_remembered(monkeypatch):
     generator = np.random.default_rng(1)
     draws = [at(lambda x: x + generator.random(), 1.0) for _ in range(2)]
     assert draws[0] != draws[1]
+
+
+def gentle(x: np.ndarray) -> np.ndarray:
+    return np.tanh(1.0 * x)
+
+
+def test_the_pilot_of_a_simulation_is_that_of_the_function_as_it_is(monkeypatch):
+    def error(phi: Callable[[np.ndarray], np.ndarray]) -> float:
+        theory = nnqft.theory("feedforward", start="rest", activation=phi, N=3, sigma_w=0.9)
+        return float(simulate(theory, times=[(1.0, 1.0)], networks=20, step=0.25, seed=1).sdev[0])
+
+    monkeypatch.setattr(f"{__name__}.scale", 2.5)
+    before = error(steep)
+    monkeypatch.setattr(f"{__name__}.scale", 1.0)
+    assert error(steep) == error(gentle) != before

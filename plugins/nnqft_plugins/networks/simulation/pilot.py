@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
+from nnqft_plugins.networks.meanfield.remembering import remembered
 from nnqft_plugins.networks.simulation.batches import run_batch
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch, concatenate
 from nnqft_plugins.networks.simulation.paths import ORDER
@@ -52,13 +52,7 @@ def pilot_of(ensemble: Ensemble) -> Pilot:
     """The pilot of an ensemble; an empty one for wide networks, which have mild tails, and for long paths."""
     mine = replace(ensemble, seed=_SEED)
     units = _units(mine)
-    if not units:
-        return Pilot()
-    try:
-        hash(mine)
-    except TypeError:  # somebody's activation
-        return _pilot.__wrapped__(mine, units)
-    return _pilot(mine, units)
+    return _pilot(mine, units) if units else Pilot()
 
 
 def _units(ensemble: Ensemble) -> int:
@@ -74,7 +68,7 @@ def _units(ensemble: Ensemble) -> int:
     return units if units >= _FEWEST else 0
 
 
-@lru_cache(maxsize=4)
+@remembered(4)
 def _pilot(ensemble: Ensemble, units: int) -> Pilot:
     sizes = [min(_BATCH, units - first) for first in range(0, units, _BATCH)]
     measured = concatenate([run_batch(NetworkBatch(ensemble, n, size)) for n, size in enumerate(sizes)])
