@@ -85,13 +85,21 @@ class RestGrid:
         late, early = self.pairs
         return self.line(late, early), self.line(late, late), self.line(early, early)
 
+    @cached_property
+    def correlations(self) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """ρ there, and the roots of both variances; 0 at time 0."""
+        covariance, *both = self.covariances
+        late, early = (np.sqrt(np.maximum(variance, 0.0)) for variance in both)
+        size = late * early
+        return np.divide(covariance, size, out=np.zeros_like(size), where=size > 0.0), (late, early)
+
     @property
     def largest(self) -> float:
         """The largest variance."""
         return float(self.covariances[1].max())
 
     def coefficients(self, activation: Activation, top: int) -> tuple[np.ndarray, np.ndarray]:
-        """a_n v^{−n/2} of φ at the later and the earlier time of each node, (orders, n, n) each; 0 at v = 0.
+        """a_n of φ at the later and the earlier time of each node, (orders, n, n) each.
 
         In √v each a_n is smooth and even or odd, and interpolated by Chebyshev polynomials.
         """
@@ -109,8 +117,6 @@ class RestGrid:
         for variance in both:
             root = np.sqrt(np.maximum(variance, 0.0)).ravel()
             values = np.cos(np.outer(np.arccos(np.minimum(root / largest, 1.0)), k)) @ series
-            with np.errstate(all="ignore"):
-                values = np.where(root[:, None] > 0.0, values / root[:, None] ** n, 0.0)
             padded = np.pad(values.T, ((0, top), (0, 0)))
             found.append(padded.reshape(-1, _NODES, _NODES))
         return found[0], found[1]
@@ -130,22 +136,25 @@ def pair_table(
 ) -> tuple[tuple[str, Any], ...]:
     """Parameters of `pair_kernel` for one p and q."""
     late, early = coefficients
-    covariance = grid.covariances[0]
+    rho, roots = grid.correlations
     tables = []
-    for first, second in ((late, early), (early, late))[: 1 if p == q else 2]:
-        table = _average(first, second, covariance, p, q)
-        # At time 0, where a_n v^{−n/2} is 0/0, by cubics through the next four: at one lag, where C has no kink.
+    orders = ((late, early, roots), (early, late, roots[::-1]))[: 1 if p == q else 2]
+    for first, second, (one, other) in orders:
+        with np.errstate(divide="ignore"):
+            scales = np.where((one > 0.0) & (other > 0.0), one**-p * other**-q, 0.0)
+        table = _average(first, second, rho, p, q) * scales
+        # At time 0, where a_n v^{−n/2} is not known, by cubics through the next four: at one lag, where C has no kink.
         table[0] = 4 * table[1] - 6 * table[2] + 4 * table[3] - table[4]
         tables.append(table)
     return (("step", grid.step), ("scale", grid.scale), ("table", np.stack(tables).tobytes()))
 
 
-def _average(first: np.ndarray, second: np.ndarray, c: np.ndarray, p: int, q: int) -> np.ndarray:
-    """Σ_r c^r a_{p+r} a_{q+r} at all nodes."""
+def _average(first: np.ndarray, second: np.ndarray, rho: np.ndarray, p: int, q: int) -> np.ndarray:
+    """Σ_r ρ^r a_{p+r} a_{q+r} at all nodes."""
     count = len(first) - max(p, q)
-    total = np.zeros_like(c)
+    total = np.zeros_like(rho)
     for r, factor in reversed(list(enumerate(derivative_factors(p, q, count).tolist()))):
-        total *= c
+        total *= rho
         if first[p + r].any() and second[q + r].any():  # those of the other parity are zero
             total += factor * first[p + r] * second[q + r]
     return total

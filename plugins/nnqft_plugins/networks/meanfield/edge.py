@@ -20,7 +20,7 @@ from nnqft_plugins.networks.meanfield.gaussian import average_of_square, slope_s
 from nnqft_plugins.networks.meanfield.kinds import has_slopes, jumps
 from nnqft_plugins.networks.meanfield.layers import equivalent, fixed_layers
 from nnqft_plugins.networks.meanfield.lyapunov import largest_exponent
-from nnqft_plugins.networks.meanfield.stationary import fixed_point, solve_static
+from nnqft_plugins.networks.meanfield.stationary import Curve, fixed_point, gain, start_variance, solve_static
 from nnqft_plugins.networks.network import Network, network_of
 
 _LARGEST = 200.0
@@ -155,11 +155,17 @@ def _fixed(network: Network) -> float:
 
 def _edge_of_motion(network: Network) -> Edge:
     """Where λ of a moving network becomes positive."""
-    refusal = ""
+    refusal, calm = "", False
 
     def growth(sigma_w: float) -> float:
-        nonlocal refusal
+        nonlocal refusal, calm
         try:
+            # ⟨φ'φ'⟩ is largest at τ = 0; where even that is too little, no correlator has to be followed.
+            if not _moving(network):
+                most = gain(trial := replace(network, sigma_w=sigma_w), start_variance(trial))
+                calm = most <= network.gamma**2 / 4
+                if most <= network.gamma**2:
+                    return -network.gamma + math.sqrt(most)
             return exponent(replace(network, sigma_w=sigma_w))[0]
         except InputError as error:
             refusal = str(error).partition(";")[0]
@@ -167,7 +173,7 @@ def _edge_of_motion(network: Network) -> Edge:
 
     low, below = 0.1 * network.gamma, math.nan
     while low < _LARGEST * network.gamma:
-        high = 1.3 * low
+        high = (1.7 if calm else 1.3) * low
         above = growth(high)
         if math.isnan(above):
             return Edge(math.nan, f"λ < 0 up to σ_w={low:.4g}, and beyond {refusal}")
@@ -193,8 +199,12 @@ def exponent(network: Network, thickness: float = 0.0, accuracy: float = 1e-8) -
         fixed = fixed_layers(network, thickness)
         log_chi = math.log(fixed.chi) if fixed.chi > 0.0 else -math.inf
         return log_chi / (2 * (thickness or 1.0)), fixed.variance, 0.0
-    curve = (solve_driven if _moving(network) else solve_static)(network, accuracy)
+    curve = _solved(network, accuracy)
     return largest_exponent(network, curve, accuracy)[0], curve.variance, curve.plateau
+
+
+def _solved(network: Network, accuracy: float) -> Curve:
+    return (solve_driven if _moving(network) else solve_static)(network, accuracy)
 
 
 def axis(name: str, values: Any) -> list[float]:

@@ -23,6 +23,8 @@ _TABLE = 3e-11
 """Last coefficients of a table of V, over its largest value."""
 
 
+_AT_ONCE = 10_000
+"""Panels."""
 _APART = 3e-8
 """Angle below which the cosine is 1 and slopes may be infinite; what lies there adds nothing."""
 _ROUGH = 256
@@ -155,20 +157,27 @@ class TabulatedPotential(Potential):
         """
         far = math.acos(rho_end)
 
-        def value(near: float) -> float:
-            rho = math.cos(near)
-            edges = np.array([near, *(x for x in self.average.edges if near < x < far), far])
-            half = np.diff(edges)[:, None] / 2
-            theta = edges[:-1, None] + half * (NODES + 1)
+        def at_angles(near: np.ndarray) -> np.ndarray:
+            # Panels that lie before an angle have no width there.
+            edges = np.sort(np.clip(np.append(self.average.edges, far), near[:, None], far), axis=1)
+            edges = np.concatenate([near[:, None], edges], axis=1)
+            half = np.diff(edges)[..., None] / 2
+            theta = edges[:, :-1, None] + half * (NODES + 1)
             # cos θ − cos ϑ, of angles that may be close
-            below = 2 * np.sin((theta + near) / 2) * np.sin((theta - near) / 2)
+            begin = near[:, None, None]
+            below = 2 * np.sin((theta + begin) / 2) * np.sin((theta - begin) / 2)
             slopes = self.coupling * self.average.slope(np.cos(np.maximum(theta, _APART))) - self.stiffness
-            total = float(((half * below * slopes * np.sin(theta)) @ WEIGHTS).sum())
-            beyond = 2 * math.sin((near + far) / 2) * math.sin((far - near) / 2)
-            return -self.variance * total / beyond**2 if beyond else -self.variance * self.derivative(rho) / 2
+            total = ((half * below * slopes * np.sin(theta)) @ WEIGHTS).sum(axis=1)
+            beyond = 2 * np.sin((near + far) / 2) * np.sin((far - near) / 2)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.where(beyond > 0.0, -self.variance * total / beyond**2, at_end)
 
+        def every(near: np.ndarray) -> np.ndarray:
+            pieces = np.array_split(near.ravel(), max(1, near.size * len(self.average.edges) // _AT_ONCE))
+            return np.concatenate([at_angles(piece) for piece in pieces]).reshape(near.shape)
+
+        at_end = -self.variance * self.derivative(rho_end) / 2
         inside = [x for x in self.average.edges if 0 < x < far]
-        every = np.vectorize(value)
         edges, _, _ = resolve(every, np.array([0.0, *inside, far]), tolerance=_TABLE, least=2e-4)
         table = Branch.of(every, 0.0, edges)
 

@@ -96,14 +96,14 @@ def solve_static(network: Network, accuracy: float = 1e-12) -> Curve:
             error = 4 * _STILL + 100 * abs(beyond) if network.static else 1.0  # or it decays to 0
             still = Curve(fixed, fixed, 0.0, 0.0, Constant(fixed), error)
             return _beyond_edge(network, hermite_accuracy, accuracy) or still
-    potential = potential_at(network, _start_variance(network, hermite_accuracy), hermite_accuracy)
+    potential = potential_at(network, start_variance(network, hermite_accuracy), hermite_accuracy)
     return _roll(network, potential, potential.top(), accuracy)
 
 
 def _beyond_edge(network: Network, averages: float, accuracy: float) -> Curve | None:
     """The decaying solution without noise; None where rounding hides it."""
     try:
-        potential = potential_at(network, _start_variance(network, averages), averages)
+        potential = potential_at(network, start_variance(network, averages), averages)
         top = potential.top()
         return _roll(network, potential, top, accuracy) if top < 1 - _STILL else None
     except (InputError, ValueError):
@@ -140,7 +140,7 @@ def fixed_point(network: Network) -> float:
     raise _none(network)
 
 
-def _start_variance(network: Network, accuracy: float) -> float:
+def start_variance(network: Network, accuracy: float = 1e-12) -> float:
     """The smallest C(0) where V(C_∞) − V(C(0)) rises through κ²/8."""
     wanted = network.kappa**2 / 8
 
