@@ -11,7 +11,7 @@ from nnqft_plugins.models.network.lines import DELTA_LINE, crowded_delay, slow_s
 from nnqft_plugins.models.network.rules import FIELDS, PARAMETERS, WEIGHTS, network_vertices, phi_phi_of
 from nnqft_plugins.models.network.saddle import BARE_REMARK, MEAN_FIELD_REMARK, SADDLE, stationary_network
 from nnqft_plugins.models.network.tabulated import stationary_line
-from nnqft_plugins.models.network.wick_ordered import stationary_chaos
+from nnqft_plugins.models.network.wick_ordered import NoExpansionError, stationary_chaos
 from nnqft_plugins.models.parameters.checks import (
     ACTIVATION,
     SLOWEST,
@@ -69,7 +69,24 @@ class Adapting(AbstractModel):
         if expansion == "saddle" and start == "rest":
             raise InputError("from rest adaptation has its expansion about 𝔚 = 0 alone; write expansion='bare'")
         values = {**values, "expansion": expansion}
-        return self._about_saddle(values) if expansion == "saddle" else self._bare(start, values)
+        if expansion == "bare":
+            return self._bare(start, values)
+        try:
+            return self._about_saddle(values)
+        except NoExpansionError as error:
+            return self._network(values, str(error))
+
+    def _network(self, values: Mapping[str, Any], why: str) -> Theory:
+        """The network by its parameters alone, for mean-field theory and simulation."""
+        return Theory(
+            model=self.name,
+            start="stationary",
+            parameters={n: v for n, v in values.items() if v is not None},
+            fields=FIELDS,
+            propagators=(_free_line(values, rest=False), _response(values), DELTA_LINE),
+            vertices=(),
+            no_diagrams=why,
+        )
 
     def activation(self, values: Mapping[str, Any]) -> Activation:
         """The named function, whatever `degree` the rules keep; or the polynomial of the coefficients."""
@@ -84,8 +101,6 @@ class Adapting(AbstractModel):
         remarks = [BARE_REMARK]
         if gain >= 1:
             remarks.insert(0, f"σ_w² φ'(0)² max|χ|² = {gain:.4g} ≥ 1: the series in σ_w² diverges, order by order")
-        terms = real_terms(_correlator(values, rest=start == "rest"))
-        line = Propagator("C", "h", "h", "κ ∫ G(t,u) G(s,u) du + the same of bias and input", terms)
         # Of coefficients that are all there nothing is cut off.
         kept = None if values["coefficients"] is not None and values["degree"] is None else cut
         return Theory(
@@ -93,7 +108,7 @@ class Adapting(AbstractModel):
             start=start,
             parameters={n: v for n, v in {**values, "degree": kept}.items() if v is not None},
             fields=FIELDS,
-            propagators=(line, _response(values), DELTA_LINE),
+            propagators=(_free_line(values, rest=start == "rest"), _response(values), DELTA_LINE),
             vertices=network_vertices(phi_phi_of(phi), cut=kept is not None),
             remarks=tuple(remarks),
             degree=kept,
@@ -124,9 +139,10 @@ def unit_of(values: Mapping[str, Any]) -> Adaptation:
     return Adaptation(values["gamma_a"], values["beta"])
 
 
-def _correlator(values: Mapping[str, Any], rest: bool) -> dict[tuple[complex, complex], complex]:
+def _free_line(values: Mapping[str, Any], rest: bool) -> Propagator:
     sources = [(rate, weight) for rate, weight in slow_sources(values) if weight]
-    return correlator_amplitudes(values["gamma"], unit_of(values), values["kappa"], sources, rest)
+    found = correlator_amplitudes(values["gamma"], unit_of(values), values["kappa"], sources, rest)
+    return Propagator("C", "h", "h", "κ ∫ G(t,u) G(s,u) du + the same of bias and input", real_terms(found))
 
 
 def _response(values: Mapping[str, Any], crowded: bool = False) -> Propagator:

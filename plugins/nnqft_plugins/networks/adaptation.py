@@ -19,7 +19,7 @@ from nnqft import Term
 _MERGED = 1e-5
 """Squared gap of the two rates, over the square of their mean, below which they are taken apart."""
 _NEAR = 1e-3
-"""Gap of an input's rate from one of the unit's, over their mean, below which the integral is interpolated."""
+"""Gap of an input's rate from one of the unit's, over that or their mean, below which the integral is interpolated."""
 _NODES = (-1.5, -0.5, 0.5, 1.5)
 
 Modes = tuple[tuple[complex, complex], ...]
@@ -104,14 +104,16 @@ def _apart(rate: float, modes: Modes) -> list[tuple[float, float]]:
     """The rate of an input, or rates around one of the unit's that it falls on, with Lagrange's weights."""
     mean = sum(abs(mode) for _, mode in modes) / 2
     for _, mode in modes:
-        offset = (rate - mode) / (_NEAR * mean)
+        # Around the mode itself, which may be far below the mean: no node is to be negative.
+        near = _NEAR * min(mean, abs(mode))
+        offset = (rate - mode) / near
         if not isinstance(mode, complex) and abs(offset) < _NODES[-1]:
             parts = []
             for node in _NODES:
                 share = 1.0
                 for other in _NODES:
                     share *= (offset - other) / (node - other) if other != node else 1.0
-                parts.append((share, mode + node * _NEAR * mean))
+                parts.append((share, mode + node * near))
             return parts
     return [(1.0, rate)]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Theory, Vertex
@@ -31,6 +32,7 @@ from nnqft_plugins.models.network.wick_ordered import (
     Chaos,
     NoExpansionError,
     NothingMovesError,
+    check_degree_at,
     check_edges_from_rest,
     rest_chaos,
     stationary_chaos,
@@ -186,8 +188,10 @@ def wick_theory(
     values = {**values, "averages": "activation"}
     if start == "rest":
         check_edges_from_rest(activation)
-        line, grid = solve_from_rest(values, activation, saddle.horizon)
-        chaos = rest_chaos(activation, degree, grid, values["kappa"] > 0)
+        noisy = values["kappa"] > 0
+        enough = partial(check_degree_at, activation, degree, noisy)
+        line, grid = solve_from_rest(values, activation, saddle.horizon, enough)
+        chaos = rest_chaos(activation, degree, grid, noisy)
     else:
         curve = stationary_curve(values, activation)
         line = curve_line(values, curve)

@@ -8,7 +8,7 @@ order 0 but the line itself. See docs/physics.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,14 @@ from nnqft_plugins.models.network.averages import PolynomialAverage
 from nnqft_plugins.models.network.edges_at_zero import bent_of
 from nnqft_plugins.models.network.lines import correlator_terms, slow_sources
 from nnqft_plugins.models.network.rest_averages import ActivationAverage, RestGrid, reach_beyond
-from nnqft_plugins.models.network.tabulated import Average, line_of_square, rest_line, rest_square, stationary_line
+from nnqft_plugins.models.network.tabulated import (
+    Average,
+    largest_variance,
+    line_of_square,
+    rest_line,
+    rest_square,
+    stationary_line,
+)
 from nnqft_plugins.models.parameters.checks import one_of
 from nnqft_plugins.networks.meanfield.driven import solve_driven
 from nnqft_plugins.networks.meanfield.stationary import Curve, solve_static
@@ -136,8 +143,12 @@ def curve_line(values: Mapping[str, Any], curve: Curve) -> Propagator:
     return stationary_line(curve.C, correlator_terms("stationary", values), 4 / values["gamma"])
 
 
-def solve_from_rest(values: Mapping[str, Any], activation: Activation, horizon: float) -> tuple[Propagator, RestGrid]:
+def solve_from_rest(
+    values: Mapping[str, Any], activation: Activation, horizon: float, enough: Callable[[float], object]
+) -> tuple[Propagator, RestGrid]:
     """C_MF(t,s) from rest of any φ, as a line and as numbers on a grid of times.
+
+    Before it takes that time it asks `enough` about a variance that is reached, which raises if averages end below it.
 
     Raises
     ------
@@ -150,6 +161,9 @@ def solve_from_rest(values: Mapping[str, Any], activation: Activation, horizon: 
         average = bent_of(activation) or average
     coupling = values["sigma_w"] ** 2
     scale = 2 / values["gamma"]
+    rough = largest_variance(average, terms, values["gamma"], coupling, horizon)
+    if rough is not None:
+        enough(0.8 * rough)
     step, square = rest_square(average, terms, values["gamma"], coupling, horizon, reach_beyond(horizon, scale))
     line = line_of_square(step, square, terms, horizon)
     return line, RestGrid(line, horizon, step * (len(square) - 4), scale)

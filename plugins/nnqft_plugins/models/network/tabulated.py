@@ -160,13 +160,33 @@ def rest_square(
     return step, fine + (fine - coarse) / 3  # both err as step²
 
 
-def _iterate(
-    average: Average, terms: Sequence[Term], gamma: float, coupling: float, step: float, size: int
-) -> np.ndarray | None:
-    """D(t,s) on a square grid: D = σ_w² ∬ G G ⟨φφ⟩, repeated until it stays; None if it runs away."""
+def largest_variance(
+    average: Average, terms: Sequence[Term], gamma: float, coupling: float, horizon: float
+) -> float | None:
+    """C(t,t) at its largest up to the horizon, within a few per cent; None if it runs away."""
+    steps = max(32, math.ceil(4 * gamma * horizon))
+    step, size = horizon / steps, steps + 1
+    D = _iterate(average, terms, gamma, coupling, step, size, 1e-3)
+    return None if D is None else float(np.diagonal(D + _free_square(terms, step, size)).max())
+
+
+def _free_square(terms: Sequence[Term], step: float, size: int) -> np.ndarray:
     times = step * np.arange(size)
     lag, early = np.abs(times[:, None] - times), np.minimum(times[:, None], times)
-    free = np.sum([x.amplitude * np.exp(-x.rate * lag - x.early * early) for x in terms], axis=0)
+    return np.asarray(np.sum([x.amplitude * np.exp(-x.rate * lag - x.early * early) for x in terms], axis=0))
+
+
+def _iterate(
+    average: Average,
+    terms: Sequence[Term],
+    gamma: float,
+    coupling: float,
+    step: float,
+    size: int,
+    settled: float = 1e-12,
+) -> np.ndarray | None:
+    """D(t,s) on a square grid: D = σ_w² ∬ G G ⟨φφ⟩, repeated until it stays; None if it runs away."""
+    free = _free_square(terms, step, size)
     values = np.zeros_like(free)
     for _ in range(400):
         c = free + values
@@ -176,7 +196,7 @@ def _iterate(
             new = _convolve(_convolve(source, gamma * step, step).T, gamma * step, step).T
         if not np.isfinite(new).all():
             return None
-        if np.abs(new - values).max() <= 1e-12 * max(float(np.abs(new + free).max()), 1e-300):
+        if np.abs(new - values).max() <= settled * max(float(np.abs(new + free).max()), 1e-300):
             return new
         values = new
     return None

@@ -101,6 +101,13 @@ def check_edges_from_rest(activation: Activation) -> None:
         )
 
 
+def check_degree_at(activation: Activation, degree: int | None, cusp: bool, variance: float) -> None:
+    """Raise NoExpansionError if averages at that variance reach to no degree that is of use."""
+    if variance > 0 and degree is None:
+        averages = DerivativeAverages(activation, variance)
+        _range(activation, None, averages.limit(cusp), averages)
+
+
 def rest_chaos(activation: Activation, degree: int | None, grid: RestGrid, cusp: bool) -> Chaos:
     """The vertices about the saddle of a network that starts from rest, as tables of both times.
 

@@ -20,7 +20,7 @@ from nnqft_plugins.networks.meanfield.gaussian import average_of_square, slope_s
 from nnqft_plugins.networks.meanfield.kinds import has_slopes, jumps
 from nnqft_plugins.networks.meanfield.layers import equivalent, fixed_layers
 from nnqft_plugins.networks.meanfield.lyapunov import largest_exponent
-from nnqft_plugins.networks.meanfield.stationary import Curve, fixed_point, gain, start_variance, solve_static
+from nnqft_plugins.networks.meanfield.stationary import Curve, fixed_point, gain, solve_static, start_variance
 from nnqft_plugins.networks.network import Network, network_of
 
 _LARGEST = 200.0

@@ -21,7 +21,8 @@ import numpy as np
 from nnqft import Activation, InputError
 from nnqft.show.watch import tick
 from nnqft_plugins.networks.meanfield.kinds import has_slopes, homogeneous, wave
-from nnqft_plugins.networks.meanfield.panels import Panels, gaussian_panels, narrowest
+from nnqft_plugins.networks.meanfield.octaves import at_many
+from nnqft_plugins.networks.meanfield.panels import Panels, gaussian_panels, narrowest, rounding
 from nnqft_plugins.networks.meanfield.remembering import remembered
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -37,8 +38,15 @@ _AGREE = 3e-13
 _SMALLEST = 1e-170
 """√v that stands for 0: kinks at 0 still have two sides, and what is linear has no square."""
 _MOST_ORDERS = 2048
+_GRID = 64
+"""More variances than that are of a grid of times, on which series of few orders do."""
+_TILE = 64
+"""Variances, of whose pairs are handled as many at once as fit into a cache."""
+_LEAST_SHARE = 1e-17
+"""Of a power of ρ."""
 _UNRESOLVED = 1e-7
 """`Panels.error` of a function that is not followed at all."""
+_CANCELS = 1e-14
 _SMALLER = "write a smaller sigma_w"
 
 
@@ -89,7 +97,7 @@ def hermite(
     c = np.atleast_1d(np.asarray(variance, dtype=float))
     kinks = tuple(kinks)
     left, b, square = np.inf, np.zeros((len(c), 1)), np.zeros(len(c))
-    for nodes in () if kinks else _NODES:
+    for nodes in () if kinks else _NODES[: 2 if len(c) > _GRID else None]:
         if not _fine_enough(2 * _RANGE / (nodes - 1), c, function):
             continue
         z, weights = _basis(nodes)
@@ -120,7 +128,9 @@ def _on_panels(function: Function, c: np.ndarray, kinks: tuple[float, ...], most
     if degree is not None:  # b of one variance is that of all
         b, square = _many_orders(function, np.ones(1), kinks, most)
         return c[:, None] ** (degree / 2) * b, c**degree * square
-    return _many_orders(function, c, kinks, most if len(c) <= 8 else most // 4)
+    if len(c) <= 8:
+        return _many_orders(function, c, kinks, most)
+    return at_many(_many_orders, function, c, kinks, most // 4)
 
 
 def _many_orders(
@@ -169,10 +179,23 @@ def _square(panels: Panels) -> float:
 
 
 def overlap(b: np.ndarray, rho: np.ndarray) -> np.ndarray:
-    """⟨f(x_t) f(x_s)⟩ for all pairs from b of shape (T, orders) and the correlation coefficients ρ of shape (T, T)."""
-    total = np.zeros_like(rho)
-    for r in range(b.shape[1] - 1, -1, -1):
-        total = total * rho + np.outer(b[:, r], b[:, r])
+    """⟨f(x_t) f(x_s)⟩ for all pairs from b of shape (T, orders) and the correlation coefficients ρ of shape (T, T).
+
+    ρ is symmetric. Orders whose ρ^r is below rounding in a whole tile are left out there.
+    """
+    total = np.empty_like(rho)
+    for low in range(0, len(rho), _TILE):
+        for start in range(0, low + 1, _TILE):
+            rows, columns = slice(low, low + _TILE), slice(start, start + _TILE)
+            correlation, first, second = rho[rows, columns], b[rows], b[columns]
+            part, largest = np.zeros_like(correlation), float(np.abs(correlation).max())
+            orders = b.shape[1]
+            if largest < 1.0:
+                orders = min(orders, 2 + math.ceil(math.log(_LEAST_SHARE) / math.log(max(largest, 1e-8))))
+            for r in range(orders - 1, -1, -1):
+                part *= correlation
+                part += first[:, r, None] * second[:, r]
+            total[rows, columns], total[columns, rows] = part, part.T
     return total
 
 
@@ -226,8 +249,21 @@ def average_of_square(function: Function, variance: np.ndarray, kinks: Iterable[
         panels = panels_of(function, float(flat[n]), kinks)
         found[n] = _square(panels) if panels.finite else np.inf
         if panels.finite and panels.error > _UNRESOLVED:
-            raise InputError(f"the activation turns too often at variance {flat[n]:.3g} for averages; {_SMALLER}")
+            raise InputError(f"{why_unresolved(function, float(flat[n]))} at variance {flat[n]:.3g}")
     return found.reshape(c.shape)
+
+
+def cancellation(function: Function, variance: float) -> float:
+    """Error of ⟨f²⟩, relative, from rounding in f itself where it is a difference of larger numbers; else 0."""
+    noise = 4 * rounding(function, _scale(variance))
+    return noise if noise > _CANCELS else 0.0
+
+
+def why_unresolved(function: Function, variance: float) -> str:
+    """Why a function has no averages at a variance, and what would help; to go on with "at variance …"."""
+    if cancellation(function, variance) > 1e-11:
+        return "the activation is lost in rounding: write it without a difference of numbers that are almost equal,"
+    return f"the activation turns too often for averages: {_SMALLER},"
 
 
 def moment(activation: Activation, variance: float, order: int = 0, power: int = 1) -> Average:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from nnqft import Activation, InputError
-from nnqft_plugins.networks.meanfield.gaussian import hermite
+from nnqft_plugins.networks.meanfield.gaussian import cancellation, hermite, why_unresolved
 from nnqft_plugins.networks.meanfield.kinds import homogeneous, wave
 from nnqft_plugins.networks.meanfield.pairs import Kernel, Scaled, Series, Waves
 from nnqft_plugins.networks.meanfield.remembering import remembered
@@ -57,12 +57,16 @@ def _kernel(activation: Activation, variance: float, accuracy: float) -> Kernel:
     degree = homogeneous(activation.value, activation.kinks)
     if degree is not None:
         return Scaled(_unit_table(activation), variance, degree)
+    lost = cancellation(activation.value, variance)
     if not activation.kinks:
         series = rough_series(activation, variance, accuracy)
-        if not np.isfinite(series.coefficients).all() or series.error <= max(accuracy, _SERIES):
-            return series
+        if not np.isfinite(series.coefficients).all() or series.error <= max(accuracy, _SERIES, lost):
+            return Series(variance, series.coefficients, series.error + lost)
     table = Table(activation, variance)
+    table.error += lost
     if table.error > _WORST and math.isfinite(table.square):
+        if lost > _SERIES:
+            raise InputError(f"{why_unresolved(activation.value, variance)} at variance {variance:.3g}")
         raise InputError(
             f"φ = {activation.name} has places too narrow at variance {variance:.3g} for averages;"
             " write a smaller sigma_w"

@@ -19,10 +19,13 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from nnqft import InputError
-from nnqft_plugins.networks.meanfield.gaussian import average_of_square, moment
+from nnqft_plugins.networks.meanfield.gaussian import average_of_square, cancellation, moment
 from nnqft_plugins.networks.meanfield.kernel import kernel
 from nnqft_plugins.networks.meanfield.stationary import Curve, fixed_point, gain
 from nnqft_plugins.networks.network import Network
+
+_LARGEST = 1e12
+"""C beyond which it counts as unbounded, times the scale that bounded functions have."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def layered_curve(network: Network) -> Curve:
     """C(τ) deep in a stack of thin layers."""
     q = _fixed_variance(network, equivalent(network, 0.0))
     gamma = network.gamma
-    return Curve(q, 0.0, gamma, 36 / gamma, _Decay(q, gamma))
+    return Curve(q, 0.0, gamma, 36 / gamma, _Decay(q, gamma), cancellation(network.activation.value, q))
 
 
 def layered_exponent(network: Network, variance: float) -> float:
@@ -198,11 +201,18 @@ def variance_from_start(network: Network, horizon: float, rtol: float) -> Callab
         phi = average_of_square(network.activation.value, np.maximum(q, 0.0), network.activation.kinks)
         return -2 * network.gamma * q + network.noise + network.sigma_w**2 * phi
 
-    found = solve_ivp(
-        slope, (0.0, horizon), [network.C_0], method="DOP853", rtol=max(0.01 * rtol, 1e-12), atol=1e-14,
-        dense_output=True,
-    )  # fmt: skip
-    if not found.success or not np.isfinite(found.y).all() or found.y.max() > 1e12:
+    most = _LARGEST * max(1.0, network.sigma_w**2 / network.gamma)
+
+    def away(_: float, q: np.ndarray) -> float:
+        return float(q[0]) - most
+
+    away.terminal = True  # type: ignore[attr-defined]
+    with np.errstate(all="ignore"):  # steps that overflow are tried again with half the length
+        found = solve_ivp(
+            slope, (0.0, horizon), [network.C_0], method="DOP853", rtol=max(0.01 * rtol, 1e-12), atol=1e-14,
+            dense_output=True, events=away,
+        )  # fmt: skip
+    if not found.success or not np.isfinite(found.y).all() or found.y.max() >= 0.99 * most:
         raise InputError(f"C grows beyond all bounds before depth {horizon:g}; write a smaller horizon")
     spline = found.sol
     assert spline is not None

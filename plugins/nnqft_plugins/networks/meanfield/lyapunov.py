@@ -28,6 +28,7 @@ from nnqft_plugins.networks.network import Network
 
 _ROUNDED = 1e4
 """C(0) beyond which rounding of C(τ) is looked at: φ saturates over 1 − ρ ~ 1/C(0)."""
+_AT_EDGE = 1e-4
 _ULPS = 4e-16
 """Rounding of ρ."""
 
@@ -57,6 +58,10 @@ def largest_exponent(network: Network, curve: Curve, accuracy: float = 1e-10) ->
             break
     else:
         error *= 2  # what converges slowly is farther off than its last step
+    # λ lies between what the deepest and the flat part of the potential alone would give; at the edge it is no better.
+    sides = [_exponent(gamma, float(energy)) for energy in potential(np.array([0.0, math.inf]))]
+    if (width := abs(sides[0] - sides[1])) < _AT_EDGE * gamma and abs(value) < 10 * width:
+        error += width
     if curve.variance > _ROUNDED:
         few = 12
         apart = [_exponent(gamma, ground_state(_potential(network, curve, less), ends, few)) for less in (0.0, _ULPS)]

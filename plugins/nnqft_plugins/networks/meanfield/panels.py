@@ -28,6 +28,9 @@ _RESOLVED = 2e-13
 """Last coefficients over the largest value of the function."""
 _MOST = 20_000
 """Panels."""
+_TRIED = np.linspace(-5.017, 4.979, 128)
+_SIXTH = np.array([1.0, -6.0, 15.0, -20.0, 15.0, -6.0, 1.0]) / math.sqrt(924)
+"""Of independent rounding it has the size of that."""
 _FARTHEST = 60.0
 """Units of standard deviation beyond which no average is looked for; e^{−60²/4} is 1e-391."""
 
@@ -103,6 +106,25 @@ def _range(function: Function, scale: float) -> tuple[float, float, bool]:
     places = np.flatnonzero(matters)
     first, last = max(places[0] - 1, 0), min(places[-1] + 1, len(z) - 1)
     return min(float(z[first]), -9.0), max(float(z[last]), 9.0), bool(known[first] and known[last])
+
+
+def rounding(function: Function, scale: float) -> float:
+    """Rounding of f(scale·z) in its mean square over a Gaussian z, relative to that of f: of 1e-16, or of cancellation.
+
+    From sixth differences at two spacings, a factor 16 apart: of a smooth f they are a factor 16⁶ apart.
+    """
+    wide, close = (_differences(function, scale, 2.0**-n / max(1.0, scale)) for n in (12, 16))
+    return close if close < 1e-6 * wide else max(wide, close)
+
+
+def _differences(function: Function, scale: float, spacing: float) -> float:
+    h = scale * _TRIED[:, None] * (1 + spacing * np.arange(-3.0, 4.0))
+    with np.errstate(all="ignore"):
+        values = function(h)
+        density = np.exp(-(_TRIED**2) / 2)
+        noise = float(density @ (values @ _SIXTH) ** 2)
+        size = float(density @ values[:, 3] ** 2)
+    return math.sqrt(noise / size) if 0.0 < size < math.inf and noise < math.inf else 0.0
 
 
 def resolve(

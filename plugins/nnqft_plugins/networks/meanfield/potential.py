@@ -27,6 +27,8 @@ _AT_ONCE = 10_000
 """Panels."""
 _APART = 3e-8
 """Angle below which the cosine is 1 and slopes may be infinite; what lies there adds nothing."""
+_SEEN = 1e-11
+"""Error of a series that is more than its rounding."""
 _ROUGH = 256
 """Orders of a series that only shows where to look."""
 
@@ -92,6 +94,7 @@ class PolynomialPotential(Potential):
     def __init__(self, network: Network, series: Series) -> None:
         self.variance = series.variance
         self.finite = bool(np.isfinite(series.coefficients).all())
+        self.error = series.error if series.error > _SEEN else 0.0
         slope = np.zeros(max(2, len(series.coefficients)))
         slope[: len(series.coefficients)] = network.sigma_w**2 * series.coefficients
         slope[0] += network.static

@@ -23,7 +23,11 @@ from nnqft_plugins.networks.meanfield.kinds import homogeneous, jumps
 from nnqft_plugins.networks.network import Network
 
 MAX_STEPS = 1024
+_LARGEST = 1e12
+"""C beyond which it counts as unbounded, times the scale that bounded functions have."""
 _SWEEPS = 400
+_ROUNDED = 1e-4
+"""Largest change, relative to C, that is taken for rounding when it grows again."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,12 @@ def solve_rest(network: Network, horizon: float, rtol: float) -> TimeGrid:
             f"horizon={horizon:g}: wanted at most {MAX_STEPS / 8 / network.gamma:g}; late times are stationary"
         )
     settled = max(1e-3 * rtol, 1e-13)
-    coarse, best = _picard(network, horizon, steps, None, settled), None
+    (coarse, _), best = _picard(network, horizon, steps, None, settled), None
     solved: TimeGrid | None = None
     while True:
         steps *= 2
         try:
-            fine = _picard(network, horizon, steps, coarse, settled)
+            fine, change = _picard(network, horizon, steps, coarse, settled)
         except OutOfTime:
             if solved is None or not np.isfinite(solved.error):
                 raise
@@ -100,15 +104,22 @@ def solve_rest(network: Network, horizon: float, rtol: float) -> TimeGrid:
             # ⟨φφ⟩ of a φ that jumps goes like the root of the lag, and the grid's error falls more slowly.
             gained = 1 if jumps(network.activation) else 4
             error = float(np.abs(extrapolated[::2, ::2] - best).max() / gained + between)
-            error += _left_out(network, C, float(times[1]), settled)
+            error += 10 * change * (change > settled * np.abs(C).max()) + _left_out(
+                network, C, float(times[1]), settled
+            )
         best, coarse = extrapolated, fine
         solved = TimeGrid(times, C, best, error)
         if error <= rtol * np.abs(C).max() or 2 * steps > MAX_STEPS:
             return solved
 
 
-def _picard(network: Network, horizon: float, steps: int, guess: np.ndarray | None, settled: float) -> np.ndarray:
-    """D on a grid of that many steps, iterated until it changes by that little, relative to C."""
+def _picard(
+    network: Network, horizon: float, steps: int, guess: np.ndarray | None, settled: float
+) -> tuple[np.ndarray, float]:
+    """D on a grid of that many steps, iterated until it changes by that little, relative to C; and its last change.
+
+    Where chaos magnifies rounding the change grows again: then D is taken where it changed least.
+    """
     t = np.linspace(0.0, horizon, steps + 1)
     noise = white(network, t[:, None], t)
     drive = sum(
@@ -118,17 +129,21 @@ def _picard(network: Network, horizon: float, steps: int, guess: np.ndarray | No
     if guess is not None:
         coarse = np.linspace(0.0, horizon, len(guess))
         D = RectBivariateSpline(coarse, coarse, guess, kx=1, ky=1)(t, t)
+    least, kept = np.inf, D
     for _ in range(_SWEEPS):
         tick("solving at infinite width")
         with np.errstate(all="ignore"):
             C = noise + D
             source = network.sigma_w**2 * _phi_phi(network, C, settled) + drive
             new = _answered(_answered(source, network, t[1]).T, network, t[1]).T
-        if not np.isfinite(new).all() or np.abs(new).max() > 1e12:
+        if not np.isfinite(new).all() or np.abs(new).max() > _LARGEST * max(1.0, network.sigma_w**2 / network.gamma**2):
             break
-        change, D = np.abs(new - D).max(), new
-        if change <= settled * np.abs(noise + D).max():
-            return D
+        change, D = float(np.abs(new - D).max()), new
+        if change < least:
+            least, kept = change, D
+        size = float(np.abs(noise + kept).max())
+        if least <= settled * size or (change > 30 * least and least <= _ROUNDED * size):
+            return kept, least
     raise InputError(
         f"C grows beyond all bounds before t={horizon:g} at σ_w={network.sigma_w:g}, or too fast to follow;"
         " write a smaller horizon"

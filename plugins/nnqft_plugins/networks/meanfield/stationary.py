@@ -18,20 +18,22 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 from nnqft import InputError
-from nnqft_plugins.networks.meanfield.gaussian import average_of_square, slope_square
+from nnqft_plugins.networks.meanfield.gaussian import average_of_square, cancellation, slope_square
 from nnqft_plugins.networks.meanfield.potential import Potential, potential_at
 from nnqft_plugins.networks.network import Network
 
 _LARGEST = 1e6
 """Largest C(0) that is looked for, times the scale set by γ."""
 
+_PLACES = 40
 _STILL = 1e-6
 """1 − C(∞)/C(0) without noise below which rounding decides whether C decays."""
 _AT_EDGE = 1e-4
@@ -91,7 +93,7 @@ def solve_static(network: Network, accuracy: float = 1e-12) -> Curve:
         fixed = fixed_point(network)
         beyond = gain(network, fixed) / network.gamma**2 - 1
         if beyond < -1e-13 or beyond <= 0.0 == fixed:
-            return Curve(fixed, fixed, 0.0, 0.0, Constant(fixed))
+            return Curve(fixed, fixed, 0.0, 0.0, Constant(fixed), cancellation(network.activation.value, fixed))
         if beyond < _AT_EDGE:
             error = 4 * _STILL + 100 * abs(beyond) if network.static else 1.0  # or it decays to 0
             still = Curve(fixed, fixed, 0.0, 0.0, Constant(fixed), error)
@@ -125,19 +127,31 @@ def fixed_point(network: Network) -> float:
     """
     phi = network.activation
 
-    def excess(q: np.ndarray) -> np.ndarray:
-        return network.sigma_w**2 * average_of_square(phi.value, q, phi.kinks) + network.static - network.gamma**2 * q
+    def excess(q: float) -> float:
+        square = float(average_of_square(phi.value, np.array(q), phi.kinks))
+        return network.sigma_w**2 * square + network.static - network.gamma**2 * q
 
     start = network.static / network.gamma**2
-    if excess(np.array(start)) <= 0.0 and gain(network, start) <= network.gamma**2 * (1 + 1e-13):
+    if excess(start) <= 0.0 and gain(network, start) <= network.gamma**2 * (1 + 1e-13):
         return start
-    low, above = start, 1e-9
+    above, places, values = 1e-9, [start, start], [math.inf, math.inf]
     while start + above < _LARGEST * max(1.0, network.sigma_w**2 / network.gamma**2):
         high = start + above
-        if excess(np.array(high)) <= 0.0:
-            return float(brentq(lambda q: float(excess(np.array(q))), low, high, xtol=1e-15, rtol=1e-14))
-        low, above = high, 1.3 * above
+        value = excess(high)
+        low = places[-1]
+        if value > 0.0 and values[-2] > values[-1] < value:
+            turn = _lowest(excess, places[-2], high)  # two solutions may lie between two steps
+            value, low, high = (excess(turn), places[-2], turn) if excess(turn) <= 0.0 else (value, low, high)
+        if value <= 0.0:
+            return float(brentq(excess, low, high, xtol=1e-15, rtol=1e-14))
+        places, values, above = [places[-1], high], [values[-1], value], 1.3 * above
     raise _none(network)
+
+
+def _lowest(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function is lowest between two places."""
+    found = minimize_scalar(function, bounds=(low, high), method="bounded", options={"xatol": 1e-6 * (high - low)})
+    return float(found.x)
 
 
 def start_variance(network: Network, accuracy: float = 1e-12) -> float:
@@ -154,15 +168,24 @@ def start_variance(network: Network, accuracy: float = 1e-12) -> float:
     free = network.kappa / (2 * network.gamma) + network.static / network.gamma**2
     trial = free * (1 - 1e-9) if free else 1e-9
     growth = 1.1 if free else 1.5
-    last, before = trial, math.inf
+    places, values = [trial, trial], [math.inf, math.inf]
     while trial < _LARGEST * max(1.0, free, network.sigma_w**2 / network.gamma**2):
         value = excess(trial, rough=True)
-        if before < 0.0 <= value:
-            return _sharpened(excess, last, trial)
+        last, upper = places[-1], trial
+        if value < 0.0 > values[-1] and values[-2] < values[-1] > value > -math.inf:
+            turn = _lowest(lambda v: -excess(v, rough=True), places[-2], trial)
+            if excess(turn, rough=True) >= 0.0:  # two solutions between two steps
+                last, upper = places[-2], turn
+        if values[-1] < 0.0 and (value >= 0.0 or upper < trial):
+            found = _sharpened(excess, last, upper)
+            if math.isnan(found):
+                break
+            return found
         if value == -math.inf:
             break
         # Far above the free theory only what saturates has a solution, and has it once.
-        last, before, trial = trial, value, trial * (growth if trial < 10 * free else max(growth, 1.3))
+        places, values = [places[-1], trial], [values[-1], value]
+        trial *= growth if trial < 10 * free else max(growth, 1.3)
     raise _none(network)
 
 
@@ -175,11 +198,20 @@ def _sharpened(excess: Callable[..., float], low: float, high: float) -> float:
     step = -2 * middle / (excess(high, rough=True) - excess(low, rough=True)) * (high - low) or 1e-9 * first
     for _ in range(12):
         second = first + step
+        if second <= 0.0:
+            break
         value = excess(second)
         if middle * value <= 0.0:
             return float(brentq(excess, min(first, second), max(first, second), xtol=1e-300, rtol=1e-13))
         first, middle, step = second, value, 2 * step
-    return float(brentq(excess, 0.5 * low, 2 * high, xtol=1e-300, rtol=1e-13))
+    # So poor a guide it may be for what falls off far out: look everywhere around.
+    places = np.geomspace(1e-3 * low, 1e3 * high, _PLACES).tolist()
+    before = excess(places[0])
+    for last, trial in pairwise(places):
+        if before < 0.0 <= (value := excess(trial)):
+            return float(brentq(excess, last, trial, xtol=1e-300, rtol=1e-13))
+        before = value
+    return math.nan
 
 
 def _none(network: Network) -> InputError:
