@@ -19,7 +19,8 @@ import numpy as np
 from nnqft import Activation, Propagator
 from nnqft_plugins.models.network.derivatives import derivative_factors, smooth_coefficients
 from nnqft_plugins.models.network.tabulated import cubic_weights
-from nnqft_plugins.networks.meanfield.gaussian import hermite, overlap
+from nnqft_plugins.networks.meanfield.gaussian import hermite
+from nnqft_plugins.networks.meanfield.pairs import overlap
 
 Array = Any
 

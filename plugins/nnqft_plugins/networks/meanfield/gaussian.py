@@ -22,7 +22,7 @@ from nnqft import Activation, InputError
 from nnqft.show.watch import tick
 from nnqft_plugins.networks.meanfield.kinds import has_slopes, homogeneous, wave
 from nnqft_plugins.networks.meanfield.octaves import at_many
-from nnqft_plugins.networks.meanfield.panels import Panels, gaussian_panels, narrowest, rounding
+from nnqft_plugins.networks.meanfield.panels import SMALLEST, Panels, gaussian_panels, narrowest, why_unresolved
 from nnqft_plugins.networks.meanfield.remembering import remembered
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -35,19 +35,11 @@ _DEGREE = 14
 """Of polynomials whose squares are negligible beyond the range."""
 _SHIFT = 0.381966
 _AGREE = 3e-13
-_SMALLEST = 1e-170
-"""√v that stands for 0: kinks at 0 still have two sides, and what is linear has no square."""
 _MOST_ORDERS = 2048
 _GRID = 64
 """More variances than that are of a grid of times, on which series of few orders do."""
-_TILE = 64
-"""Variances, of whose pairs are handled as many at once as fit into a cache."""
-_LEAST_SHARE = 1e-17
-"""Of a power of ρ."""
 _UNRESOLVED = 1e-7
 """`Panels.error` of a function that is not followed at all."""
-_CANCELS = 1e-14
-_SMALLER = "write a smaller sigma_w"
 
 
 class Average(NamedTuple):
@@ -164,7 +156,7 @@ def _halved(panels: Panels, function: Function, variance: float, orders: int) ->
 
 
 def _scale(variance: float) -> float:
-    return max(math.sqrt(variance), _SMALLEST)
+    return max(math.sqrt(variance), SMALLEST)
 
 
 def panels_of(function: Function, variance: float, kinks: Iterable[float] = ()) -> Panels:
@@ -173,30 +165,18 @@ def panels_of(function: Function, variance: float, kinks: Iterable[float] = ()) 
     return gaussian_panels(function, _scale(variance), kinks)
 
 
+def low_orders(panels: Panels, orders: int) -> np.ndarray:
+    """The first b_r; those of the other parity are exactly zero."""
+    z = panels.z.ravel()
+    with np.errstate(all="ignore"):
+        b = (panels.weight * panels.value).ravel() @ (_functions(z, orders) * np.exp(z**2 / 4)[:, None])
+        b[np.abs(b) < 1e-15 * math.sqrt(_square(panels))] = 0.0
+    return np.asarray(b)
+
+
 def _square(panels: Panels) -> float:
     with np.errstate(over="ignore", invalid="ignore"):  # beyond all bounds is inf, which the caller judges
         return float((panels.weight * panels.value**2).sum())
-
-
-def overlap(b: np.ndarray, rho: np.ndarray) -> np.ndarray:
-    """⟨f(x_t) f(x_s)⟩ for all pairs from b of shape (T, orders) and the correlation coefficients ρ of shape (T, T).
-
-    ρ is symmetric. Orders whose ρ^r is below rounding in a whole tile are left out there.
-    """
-    total = np.empty_like(rho)
-    for low in range(0, len(rho), _TILE):
-        for start in range(0, low + 1, _TILE):
-            rows, columns = slice(low, low + _TILE), slice(start, start + _TILE)
-            correlation, first, second = rho[rows, columns], b[rows], b[columns]
-            part, largest = np.zeros_like(correlation), float(np.abs(correlation).max())
-            orders = b.shape[1]
-            if largest < 1.0:
-                orders = min(orders, 2 + math.ceil(math.log(_LEAST_SHARE) / math.log(max(largest, 1e-8))))
-            for r in range(orders - 1, -1, -1):
-                part *= correlation
-                part += first[:, r, None] * second[:, r]
-            total[rows, columns], total[columns, rows] = part, part.T
-    return total
 
 
 def _fine_enough(spacing: float, variance: np.ndarray, function: Function) -> bool:
@@ -251,19 +231,6 @@ def average_of_square(function: Function, variance: np.ndarray, kinks: Iterable[
         if panels.finite and panels.error > _UNRESOLVED:
             raise InputError(f"{why_unresolved(function, float(flat[n]))} at variance {flat[n]:.3g}")
     return found.reshape(c.shape)
-
-
-def cancellation(function: Function, variance: float) -> float:
-    """Error of ⟨f²⟩, relative, from rounding in f itself where it is a difference of larger numbers; else 0."""
-    noise = 4 * rounding(function, _scale(variance))
-    return noise if noise > _CANCELS else 0.0
-
-
-def why_unresolved(function: Function, variance: float) -> str:
-    """Why a function has no averages at a variance, and what would help; to go on with "at variance …"."""
-    if cancellation(function, variance) > 1e-11:
-        return "the activation is lost in rounding: write it without a difference of numbers that are almost equal,"
-    return f"the activation turns too often for averages: {_SMALLER},"
 
 
 def moment(activation: Activation, variance: float, order: int = 0, power: int = 1) -> Average:

@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from nnqft import Activation, InputError
-from nnqft_plugins.networks.meanfield.gaussian import cancellation, hermite, why_unresolved
+from nnqft_plugins.networks.meanfield.gaussian import hermite
 from nnqft_plugins.networks.meanfield.kinds import homogeneous, wave
 from nnqft_plugins.networks.meanfield.pairs import Kernel, Scaled, Series, Waves
+from nnqft_plugins.networks.meanfield.panels import cancellation, why_unresolved
 from nnqft_plugins.networks.meanfield.remembering import remembered
 from nnqft_plugins.networks.meanfield.table import Table
 

@@ -19,8 +19,9 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from nnqft import InputError
-from nnqft_plugins.networks.meanfield.gaussian import average_of_square, cancellation, moment
+from nnqft_plugins.networks.meanfield.gaussian import average_of_square, moment
 from nnqft_plugins.networks.meanfield.kernel import kernel
+from nnqft_plugins.networks.meanfield.panels import cancellation
 from nnqft_plugins.networks.meanfield.stationary import Curve, fixed_point, gain
 from nnqft_plugins.networks.network import Network
 

@@ -43,7 +43,7 @@ def largest_exponent(network: Network, curve: Curve, accuracy: float = 1e-10) ->
         return (math.inf, 0.0) if network.sigma_w else (-gamma, 0.0)
     if curve.end == 0.0:
         value = _exponent(gamma, gamma**2 - gain(network, curve.variance))
-        return value, abs(value) if curve.error else 0.0  # at the edge C may decay a little
+        return value, 1e-13 * gamma + (abs(value) if curve.error else 0.0)  # at the edge C may decay a little
     potential = _potential(network, curve)
     # The potential is flat beyond the place where C has almost reached its plateau. It may vary fast at first, on the
     # scale of 1/γ or, of a steep φ, far below it, and much more slowly later: each element is as long as all before it.

@@ -9,6 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.polynomial.polynomial import polyval
 
+_TILE = 64
+"""Variances, of whose pairs are handled as many at once as fit into a cache."""
+_LEAST_SHARE = 1e-17
+"""Of a power of ρ."""
+
 
 class Kernel(ABC):
     """⟨φ(x) φ(y)⟩ of two Gaussians of one variance, as a function of their correlation coefficient ρ.
@@ -36,6 +41,27 @@ class Kernel(ABC):
     @abstractmethod
     def above(self, rho: np.ndarray) -> np.ndarray:
         """∫_ρ^1 ⟨φφ⟩ dρ."""
+
+
+def overlap(b: np.ndarray, rho: np.ndarray) -> np.ndarray:
+    """⟨f(x_t) f(x_s)⟩ for all pairs from b of shape (T, orders) and the correlation coefficients ρ of shape (T, T).
+
+    ρ is symmetric. Orders whose ρ^r is below rounding in a whole tile are left out there.
+    """
+    total = np.empty_like(rho)
+    for low in range(0, len(rho), _TILE):
+        for start in range(0, low + 1, _TILE):
+            rows, columns = slice(low, low + _TILE), slice(start, start + _TILE)
+            correlation, first, second = rho[rows, columns], b[rows], b[columns]
+            part, largest = np.zeros_like(correlation), float(np.abs(correlation).max())
+            orders = b.shape[1]
+            if largest < 1.0:
+                orders = min(orders, 2 + math.ceil(math.log(_LEAST_SHARE) / math.log(max(largest, 1e-8))))
+            for r in range(orders - 1, -1, -1):
+                part *= correlation
+                part += first[:, r, None] * second[:, r]
+            total[rows, columns], total[columns, rows] = part, part.T
+    return total
 
 
 class Series(Kernel):

@@ -28,6 +28,10 @@ _RESOLVED = 2e-13
 """Last coefficients over the largest value of the function."""
 _MOST = 20_000
 """Panels."""
+_CANCELS = 1e-14
+_HINT = "write a smaller sigma_w"
+SMALLEST = 1e-170
+"""√v that stands for 0: kinks at 0 still have two sides, and what is linear has no square."""
 _TRIED = np.linspace(-5.017, 4.979, 128)
 _SIXTH = np.array([1.0, -6.0, 15.0, -20.0, 15.0, -6.0, 1.0]) / math.sqrt(924)
 """Of independent rounding it has the size of that."""
@@ -125,6 +129,19 @@ def _differences(function: Function, scale: float, spacing: float) -> float:
         noise = float(density @ (values @ _SIXTH) ** 2)
         size = float(density @ values[:, 3] ** 2)
     return math.sqrt(noise / size) if 0.0 < size < math.inf and noise < math.inf else 0.0
+
+
+def cancellation(function: Function, variance: float) -> float:
+    """Error of ⟨f²⟩, relative, from rounding in f itself where it is a difference of larger numbers; else 0."""
+    noise = 4 * rounding(function, max(math.sqrt(variance), SMALLEST))
+    return noise if noise > _CANCELS else 0.0
+
+
+def why_unresolved(function: Function, variance: float) -> str:
+    """Why a function has no averages at a variance, and what would help; to go on with "at variance …"."""
+    if cancellation(function, variance) > 1e-11:
+        return "the activation is lost in rounding: write it without a difference of numbers that are almost equal,"
+    return f"the activation turns too often for averages: {_HINT},"
 
 
 def resolve(

@@ -81,7 +81,7 @@ class Potential(ABC):
             if rho + step >= 1.0:
                 break
             rho += step
-            if step < 1e-15:
+            if step <= 1e-15 * rho or (step < 1e-15 and rho > 1e-3):
                 return rho
         if self.derivative(1.0) <= 0.0:
             return 1.0

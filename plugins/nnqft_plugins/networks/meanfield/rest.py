@@ -17,9 +17,10 @@ from scipy.interpolate import RectBivariateSpline
 from nnqft import InputError
 from nnqft.show.watch import OutOfTime, tick
 from nnqft_plugins.networks.adaptation import correlator_amplitudes, response_amplitudes
-from nnqft_plugins.networks.meanfield.gaussian import hermite, overlap
+from nnqft_plugins.networks.meanfield.gaussian import hermite
 from nnqft_plugins.networks.meanfield.kernel import kernel
 from nnqft_plugins.networks.meanfield.kinds import homogeneous, jumps
+from nnqft_plugins.networks.meanfield.pairs import overlap
 from nnqft_plugins.networks.network import Network
 
 MAX_STEPS = 1024

@@ -26,7 +26,8 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq, minimize_scalar
 
 from nnqft import InputError
-from nnqft_plugins.networks.meanfield.gaussian import average_of_square, cancellation, slope_square
+from nnqft_plugins.networks.meanfield.gaussian import average_of_square, slope_square
+from nnqft_plugins.networks.meanfield.panels import cancellation
 from nnqft_plugins.networks.meanfield.potential import Potential, potential_at
 from nnqft_plugins.networks.network import Network
 

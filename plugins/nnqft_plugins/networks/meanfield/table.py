@@ -13,9 +13,10 @@ from functools import partial
 
 import numpy as np
 from numpy.polynomial import legendre
+from numpy.polynomial.polynomial import polyval
 
 from nnqft import Activation, InputError
-from nnqft_plugins.networks.meanfield.gaussian import panels_of
+from nnqft_plugins.networks.meanfield.gaussian import low_orders, panels_of
 from nnqft_plugins.networks.meanfield.kinds import has_slopes, jumps
 from nnqft_plugins.networks.meanfield.pairs import Kernel
 from nnqft_plugins.networks.meanfield.panels import NODES, TO_LEGENDRE, WEIGHTS
@@ -25,6 +26,9 @@ _TABLE = 3e-12
 """Last coefficients of D/s^p on a panel of θ, over its largest value there."""
 _LEAST = 1e-6
 """Width of a panel of θ that is not halved any more; of a φ steeper than any line a thousandth of it."""
+_FEW = 12
+_SMALL_RHO = 0.03
+"""ρ below which so many powers of it are all there is to ⟨φφ⟩."""
 _SMALL = math.pi / 2 * np.array([2.0**-17, 2.0**-16])
 """θ at which the power of D is found."""
 
@@ -89,6 +93,7 @@ class Table(Kernel):
         edges, left = _resolved(differences, power, np.unique([0.0, *first]), least)
         even, odd = (Branch.of(partial(differences, part=n), power, edges) for n in (0, 1))
         self._parts = even, odd
+        self._near = low_orders(panels, _FEW) ** 2
         mirrored = panels_of(lambda h: activation.value(h) * activation.value(-h), variance, _both(activation.kinks))
         self._opposite = float((mirrored.weight * mirrored.value).sum())
         self.edges = edges
@@ -118,7 +123,9 @@ class Table(Kernel):
         """⟨φφ⟩ at each ρ."""
         rho = np.asarray(rho, dtype=float)
         at_end = np.where(rho >= 0, self.square, self._opposite)
-        return at_end - self._sum(rho, lambda b, t: b.at(t) * np.sin(t / 2) ** b.power)
+        found = at_end - self._sum(rho, lambda b, t: b.at(t) * np.sin(t / 2) ** b.power)
+        # There differences would be all rounding, and a plateau far below C(0) with them.
+        return np.where(np.abs(rho) < _SMALL_RHO, polyval(rho, self._near), found)
 
     def slope(self, rho: np.ndarray) -> np.ndarray:
         """d⟨φφ⟩/dρ at each ρ; inf at ρ = 1 for a φ that jumps or is steeper than any line."""
