@@ -569,7 +569,7 @@ def nnqft_drawings():
 def test_an_executor_and_a_drawing_of_a_stranger(installed, capsys):
     installed(EXTRAS)
     theory = bare_theory("linear", sigma_w=0.5)
-    result = nnqft.compute(theory, "two_point", order=1, neval=1000, executor="counting", workers=3)
+    result = nnqft.compute(theory, "two_point", order=1, neval=4000, executor="counting", workers=3)
     assert result.reason == "counted 4 with 3"
     assert_allclose(result.mean, 0.625, rtol=0.05)
     assert main(["diagrams", "linear", "--order", "1", "--drawing", "shape"]) == 0

@@ -256,7 +256,7 @@ def test_no_form_of_a_line_with_a_kernel():
 
 def test_sampled_results_have_forms_too():
     theory = bare_theory("linear")
-    sampled = nnqft.compute(theory, "two_point", order=1, tau=[0.7], integrator="vegas", neval=1000)
+    sampled = nnqft.compute(theory, "two_point", order=1, tau=[0.7], integrator="vegas", neval=2000)
     assert sampled.closed_form(1, 1) == result("linear", order=1).closed_form(1, 1)
 
 

@@ -50,7 +50,7 @@ def refused(call: Callable[[], Any], *wanted: str, kind: type[nnqft.NnqftError] 
 
 
 def compute(theory: Any = THEORY, observable: Any = "two_point", **request: Any) -> nnqft.Result:
-    return nnqft.compute(theory, observable, **({"order": 1, "neval": 1_000} | request))
+    return nnqft.compute(theory, observable, **({"order": 1, "neval": 2_000} | request))
 
 
 # Unknown names: each message contains the nearest one
@@ -310,7 +310,7 @@ def test_without_a_target_there_is_one():
 
 
 def test_too_small_a_budget():
-    refused(lambda: compute(neval=10, integrator="vegas"), "neval=10", "neval=384")
+    refused(lambda: compute(neval=10, integrator="vegas"), "neval=10", "neval=1536")
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, nan, inf, "1", None, True, [1]], ids=named)
@@ -437,7 +437,7 @@ def test_command_line_mistake(arguments, wanted, capsys, folder):
 
 
 def test_missed_target_has_a_status_of_its_own(capsys, folder):
-    arguments = ["compute", "linear", "-n", "1", "--integrator", "vegas", "--neval", "1000", "--rtol", "1e-9"]
+    arguments = ["compute", "linear", "-n", "1", "--integrator", "vegas", "--neval", "2000", "--rtol", "1e-9"]
     status = main([*arguments, "--json", "result.json"])
     output = capsys.readouterr()
     assert status == 3

@@ -26,7 +26,10 @@ def test_words_of_sampled_diagrams():
 
 
 def test_numbers_of_a_seed():
-    """To what the order of floating-point operations on another processor may change."""
+    """To what the order of floating-point operations on another processor may change.
+
+    They change with the samples that each diagram gets, as when the fewest were raised to 512.
+    """
     theory = nnqft.theory("cubic_tanh", N=10, sigma_w=0.5, expansion="bare")
     result = nnqft.compute(theory, "two_point", order=1, tau=[0.0, 1.0], integrator="vegas", neval=20_000, seed=7)
-    assert_allclose(result.mean, [0.5208042415162755, 0.1990686336840418], rtol=1e-11)
+    assert_allclose(result.mean, [0.5208543905326024, 0.1989185911573298], rtol=1e-11)

@@ -12,6 +12,7 @@ from oracles import linear_response
 from theories import bare_theory
 
 import nnqft
+from nnqft_plugins.integrators.strata import covariance, with_fourth_powers
 
 SAMPLING, EXACT = harness.installed(exact=False), harness.installed(exact=True)
 SETTINGS = {
@@ -210,3 +211,15 @@ def test_a_diagram_without_internal_times_is_exact(integrator):
         assert estimate.samples == 0
         assert_allclose(estimate.mean, case.exact, rtol=1e-13)
         assert_array_equal(estimate.sdev, 0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-100, 1e100])
+def test_variances_grow_where_few_strata_bring_them(scale):
+    """By two over the number of strata that do, however small the values are, and blocks do not matter."""
+    gaps = scale * np.array([[1.0, 3.0]] + [[-1.0, 0.0]] * 99)
+    fourth, largest = np.zeros((2, 2))
+    for block in np.split(gaps, 4):
+        fourth, largest = with_fourth_powers(fourth, largest, block)
+    found = covariance(np.zeros(2), gaps.T @ gaps, fourth, largest, 100) / scale**2 * 100**2
+    assert_allclose(found.diagonal(), [100 * (1 + 2 / 100), 9 * (1 + 2)], rtol=1e-12)
+    assert_allclose(found[0, 1], 3 * np.sqrt(1.02 * 3), rtol=1e-12)

@@ -37,14 +37,14 @@ RESULTS = {
         order=1,
         times=[(0, 0), (1, 2)],
         integrator="vegas",
-        neval=999,
+        neval=1999,
     ),
     "response": lambda: nnqft.compute(bare_theory("linear"), "response", order=2, tau=[1.0, 0.0], neval=3_000),
     "several couplings": lambda: nnqft.compute(
         nnqft.theory("langevin", drift={1: 1.0, 2: 0.3, 3: 0.2}), "two_point", order=2, integrator="vegas", neval=50_000
     ),
     "toy": lambda: nnqft.compute(nnqft.theory("toy"), "two_point", order=3, atol=1e-3),
-    "missed target": lambda: compute(rtol=1e-9, neval=5_000),
+    "missed target": lambda: compute(rtol=1e-9, neval=10_000),
     "some widths": lambda: compute(width_order=1),
 }
 
@@ -127,7 +127,7 @@ def test_covariance_is_one(result):
 @pytest.mark.parametrize("integrator", ["vegas", "auto"])
 def test_errors_of_the_sum_and_of_all_parts_are_honest(integrator):
     """Over 50 seeds: whatever shares samples must not be added as if it were independent."""
-    exact, results = compute("exact"), [compute(integrator, neval=3_000, seed=seed) for seed in range(50)]
+    exact, results = compute("exact"), [compute(integrator, neval=9_216, seed=seed) for seed in range(50)]
     parts = {"sum": lambda r: r.total}
     parts |= {f"part {key}": lambda r, key=key: r.contribution(*key) for key in exact.series if key != (0, 0)}
     parts |= {name: lambda r, name=name: r.by_coupling[name] for name in exact.by_coupling if name != "1"}

@@ -27,7 +27,7 @@ def one_site(**changes) -> Theory:
 def test_any_number_is_a_number_of_a_term(one, integrator):
     lines = replace(LINES[0], terms=(Term(one, one),)), replace(LINES[1], terms=(Term(one / 2, one),))
     found, wanted = (
-        nnqft.compute(theory, "two_point", order=1, tau=[0.0, 1.0], integrator=integrator, neval=1000)
+        nnqft.compute(theory, "two_point", order=1, tau=[0.0, 1.0], integrator=integrator, neval=1024)
         for theory in (one_site(propagators=lines), one_site())
     )
     assert_allclose(found.mean, wanted.mean, rtol=1e-14)

@@ -211,7 +211,7 @@ class Skewed(Gaussian):
         return nnqft.Estimate.of_chunk(neval, np.array([values.mean()]), np.array([[values.var(ddof=1) / neval]]))
 
 
-@pytest.mark.parametrize("target", [{"neval": 60 * 200}, {"neval": 60 * 1500}, {"rtol": 0.02}], ids=str)
+@pytest.mark.parametrize("target", [{"neval": 60 * 512}, {"neval": 60 * 1500}, {"rtol": 0.02}], ids=str)
 def test_how_samples_are_shared_does_not_bias_the_sum(target):
     """Where variances are high because values are, samples that share themselves make every integral too small."""
     work = pieces([Skewed()] * 60)

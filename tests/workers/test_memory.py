@@ -278,7 +278,7 @@ def test_integrators_and_what_they_learn(things, executor):
     for things.Told.value in (1.0, 2.0):
         for things.Base.factor in (1.0, 3.0):
             work = [nnqft.Work("work", integral, integrator, 1.0, (0,), (0,))]
-            (estimate,) = executor.evaluate(work, nnqft.Target(neval=256), lambda state: None).estimates
+            (estimate,) = executor.evaluate(work, nnqft.Target(neval=1024), lambda state: None).estimates
             assert estimate.mean == [things.Told.value * things.Base.factor]
 
 

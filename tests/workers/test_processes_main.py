@@ -194,7 +194,7 @@ executor = open_executor("processes", 2, None)
 integral = nnqft.diagrams(nnqft.theory("linear"), "two_point", order=1)[1]
 integral = nnqft.time_integral(integral, nnqft.theory("linear"), np.array([[0.0, 0.0]]))
 work = [nnqft.Work("a", integral, Constant(), 1.0, (0,), (0,))]
-print(executor.evaluate(work, nnqft.Target(neval=128), lambda state: None).estimates[0].mean)
+print(executor.evaluate(work, nnqft.Target(neval=512), lambda state: None).estimates[0].mean)
 print(list(executor.map(square, [State(1.0), State(2.0)])) == [State(1.0), State(4.0)])
 try:
     list(executor.map(square, [State(3.0)]))

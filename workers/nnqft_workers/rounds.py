@@ -18,8 +18,8 @@ from nnqft import Estimate, Target, Work
 from nnqft_workers.allocation import chunk_size, ideal_shares, samples_to_reach, sum_of
 from nnqft_workers.devices import Devices
 
-LEAST = 128
-"""Fewest samples an integral may get: with fewer, its error bar is itself too uncertain to quote."""
+LEAST = 512
+"""Fewest samples an integral may get: fewer may miss a peak between far times, and the error misses it, too."""
 PILOT = 1024
 """Samples of each integral in a first look."""
 CHUNK_COST = 5e8

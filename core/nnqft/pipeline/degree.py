@@ -32,8 +32,8 @@ _OF_CORRECTION = 0.05
 """Part of the correction to order 0 that may be left out, however coarse the target is: the correction is what a finite
 width is computed for.
 """
-_WORTH = 200
-"""Samples of a diagram, below which a budget is better spent on fewer diagrams."""
+_WORTH = 512
+"""Samples of a diagram, below which a budget is refused."""
 _CHEAP = 1000
 """Diagrams up to which one degree more is taken for the sake of the correction alone."""
 _COSTLY = 3000

@@ -23,7 +23,7 @@ from nnqft.identity.abstract import UnseenError
 from nnqft.identity.walk import Walk
 from nnqft.integrals.integrand import values_of
 from nnqft.integrals.shape import Part, Shape
-from nnqft_plugins.integrators.strata import strata_of
+from nnqft_plugins.integrators.strata import covariance, strata_of, with_fourth_powers
 
 _BLOCK = 1 << 9
 """Strata that share one key of random numbers: these depend on it, and not on the device."""
@@ -31,7 +31,6 @@ _VALUES = {"cpu": 1 << 18, "gpu": 1 << 25}
 """Values of the integrand, samples × times, that are computed at once."""
 _COMPILED = 256
 """How many compiled shapes are kept."""
-_ROUNDING = 1e-12
 _BELOW_ONE = np.nextafter(1.0, 0.0)
 
 
@@ -79,13 +78,14 @@ class JaxIntegrator(AbstractIntegrator):
             sampler = _sampler(_statics(integral.parts), len(integral.times), at_once)
             words = seed.generate_state(2, np.uint32)
             data = [(np.array(part.wires, np.int32), part.slopes, part.buckets) for part in integral.parts]
-            (total, size, square), cov = sampler(data, integral.times, state, np.array(strata), pairs, words)
-            mean, cov = np.array(total) / (2 * pairs), np.array(cov) / pairs**2
-            size, square = np.array(size) / (2 * pairs), np.array(square) / (2 * pairs) ** 2
-            if not (np.isfinite(mean).all() and np.isfinite(cov).all()):
+            sums = sampler(data, integral.times, state, np.array(strata), pairs, words)
+            (total, size, square), products, fourth, largest = (np.array(each) for each in sums)
+            mean = total / (2 * pairs)
+            size, square = size / (2 * pairs), square / (2 * pairs) ** 2
+            if not (np.isfinite(mean).all() and np.isfinite(products).all()):
                 finder = _sampler(_statics(integral.parts), len(integral.times), at_once, find=True)
                 _blame(integral, np.array(finder(data, integral.times, state, np.array(strata), pairs, words)))
-        cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
+        cov = covariance(mean, products, fourth, largest, pairs)
         return Estimate.of_chunk(2 * pairs, mean, cov, time.process_time() - began, size, square)
 
 
@@ -137,7 +137,8 @@ def _sampler(statics: Statics, times: int, at_once: int, find: bool = False) -> 
 
 @lru_cache(maxsize=_COMPILED)
 def _compiled(statics: Statics, times: int, at_once: int, seen: bytes, find: bool) -> Callable[..., Any]:
-    """Sums over strata of integrals of these shapes: (3, M) values, sizes, squares; (M, M) of half differences.
+    """Sums over strata of integrals of these shapes: (3, M) values, sizes, squares; (M, M) products of half
+    differences; (M,) their fourth powers in units of the largest, and that.
 
     Or with `find` the first point of the cube, (1, dim), where a value is not finite. `at_once` blocks of strata are
     computed together. `seen` is the digest of the functions in the shape.
@@ -181,12 +182,14 @@ def _compiled(statics: Statics, times: int, at_once: int, seen: bytes, find: boo
             # The last block may hold more strata than there are.
             weighted = xp.where((which < pairs)[:, None, :, None], weighted, 0.0)
             gap = ((weighted[:, 0] - weighted[:, 1]) / 2).reshape(-1, times)
-            moments, cov = so_far
+            moments, products, fourth, largest = so_far
             these = xp.stack([each.sum(axis=(0, 1, 2)) for each in (weighted, xp.abs(weighted), weighted**2)])
-            return moments + these, cov + xp.matmul(gap.T, gap, precision="highest")
+            products += xp.matmul(gap.T, gap, precision="highest")
+            return moments + these, products, *with_fourth_powers(fourth, largest, gap, xp)
 
         steps = (pairs + at_once * _BLOCK - 1) // (at_once * _BLOCK)
-        return lax.fori_loop(0, steps, step, (xp.zeros((3, times)), xp.zeros((times, times))))
+        nothing = xp.zeros((3, times)), xp.zeros((times, times)), xp.zeros(times), xp.zeros(times)
+        return lax.fori_loop(0, steps, step, nothing)
 
     def bad_point(data: Any, grid_of_times: Any, grid: Any, strata: Any, pairs: Any, words: Any) -> Any:
         def step(state: Any) -> Any:

@@ -16,11 +16,9 @@ from scipy.interpolate import PchipInterpolator
 
 from nnqft import AbstractIntegrator, Estimate, TimeIntegral
 from nnqft.threads import one_thread
-from nnqft_plugins.integrators.strata import strata_of
+from nnqft_plugins.integrators.strata import covariance, strata_of, with_fourth_powers
 
 _TRAINING_TIMES = 8
-_ROUNDING = 1e-12
-"""Relative error of the map's own grid, which vegas renormalises to about 1e-13."""
 _UNIFORM_SHARE = 0.2
 _WORTH_IT = 0.7
 """An adapted map must bring the variance down to this fraction of that of the uniform one to be trusted."""
@@ -84,7 +82,7 @@ class VegasIntegrator(AbstractIntegrator):
     def sample(
         self, integral: TimeIntegral, state: np.ndarray | None, neval: int, seed: np.random.SeedSequence
     ) -> Estimate:
-        """Two samples in each stratum of the frozen map; their differences give the covariance without bias."""
+        """Two samples in each stratum of the frozen map; their differences give the covariance."""
         began = time.process_time()
         if state is None:
             return Estimate.exact(np.array(integral(np.empty((1, 0)))[0]), time.process_time() - began)
@@ -92,7 +90,8 @@ class VegasIntegrator(AbstractIntegrator):
         times = len(integral.times)
         strata = strata_of(neval, integral.dim)
         grid, pairs = vegas.AdaptiveMap(list(state)), math.prod(strata)
-        total, size, square, cov = *np.zeros((3, times)), np.zeros((times, times))
+        total, size, square, fourth, largest = np.zeros((5, times))
+        products = np.zeros((times, times))
         # One thread: the bits of a matrix product depend on how many share it.
         with one_thread():
             block = max(1, min(_BLOCK, _GRID_VALUES // times))
@@ -104,10 +103,10 @@ class VegasIntegrator(AbstractIntegrator):
                 total += values.sum(axis=0)
                 size += np.abs(values).sum(axis=0)
                 square += np.einsum("nm,nm->m", values, values)
-                cov += gap.T @ gap
-        mean, cov = total / (2 * pairs), cov / pairs**2
-        # Where the forest removes all variance, rounding is what is left.
-        cov[np.diag_indices_from(cov)] += (_ROUNDING * mean) ** 2
+                products += gap.T @ gap
+                fourth, largest = with_fourth_powers(fourth, largest, gap)
+        mean = total / (2 * pairs)
+        cov = covariance(mean, products, fourth, largest, pairs)
         seconds, size, square = time.process_time() - began, size / (2 * pairs), square / (2 * pairs) ** 2
         return Estimate.of_chunk(2 * pairs, mean, cov, seconds, size, square)
 
