@@ -21,8 +21,9 @@ _SHOWN = 48
 def cov_to_data(cov: np.ndarray) -> Any:
     """A covariance as a JSON value that is no longer than need be.
 
-    That is 0 where nothing is uncertain, null where nothing is known, ``{"diagonal": […]}``, ``{"at": […], "cov": [[…]]}`` with the numbers of the
-    times that are uncertain and their covariance where others are not, or else the whole matrix as a list of lists.
+    That is 0 where nothing is uncertain, null where nothing is known, ``{"diagonal": […]}``, ``{"at": […], "cov":
+    [[…]]}`` with the numbers of the times that are uncertain and their covariance where others are not, or else the
+    whole matrix as a list of lists.
     A large one is ``{"upper": "…"}``, row after row from the diagonal on, the bytes of the numbers, float64 with the
     lowest byte first, in base64: a tenth of the time and two thirds of the space that digits take.
     """
