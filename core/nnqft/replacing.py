@@ -50,6 +50,34 @@ def put_in_place(target: Path, data: bytes | bytearray, found: os.stat_result | 
     _sync_folder(target.parent)
 
 
+def put_new(target: Path, data: bytes | bytearray) -> bool:
+    """Put a new file where there is nothing; False if there is something by then, which stays as it is.
+
+    Raises
+    ------
+    OSError
+        If it cannot be done.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from nnqft.replacing import put_new
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "greeting.txt"
+    ...     put_new(path, b"hello"), put_new(path, b"good bye"), path.read_bytes()
+    (True, False, b'hello')
+    """
+    file = _nameless(target.parent, 0o666)
+    if file is not None:
+        with file:
+            _fill(file, data, target, None)
+            done = _link(file.fileno(), target)
+    if file is None or not done:
+        done = not os.path.lexists(target) and _new_through_a_name(target, data)
+    _sync_folder(target.parent)
+    return done
+
+
 def write_all(file: io.FileIO, data: bytes | bytearray) -> None:
     """Write all bytes, of which the system may take a few at a time."""
     left = memoryview(data)
@@ -114,6 +142,25 @@ def _through_a_name(target: Path, data: bytes | bytearray, found: os.stat_result
         with suppress(OSError):
             os.unlink(name)
         raise
+
+
+def _new_through_a_name(target: Path, data: bytes | bytearray) -> bool:
+    file, name = _named(target.parent, 0o666)
+    try:
+        with file:
+            _fill(file, data, target, None)
+        try:
+            os.link(name, target)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            if os.path.lexists(target):
+                return False
+            os.replace(name, target)
+        return True
+    finally:
+        with suppress(OSError):
+            os.unlink(name)
 
 
 def _named(folder: Path, mode: int) -> tuple[io.FileIO, Path]:

@@ -12,7 +12,8 @@ import nnqft
 ROOT = Path(__file__).parents[2]
 ALLOWED = {
     "nnqft", "nnqft.checks", "nnqft.cli", "nnqft.errors", "nnqft.files", "nnqft.host", "nnqft.identity",
-    "nnqft.integrals", "nnqft.interrupts", "nnqft.show", "nnqft.stages.times", "nnqft.threads", "nnqft.writing",
+    "nnqft.integrals", "nnqft.interrupts", "nnqft.replacing", "nnqft.show", "nnqft.stages.times", "nnqft.threads",
+    "nnqft.writing",
 }  # fmt: skip
 FILES = [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "workers").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import inspect
 import io
 import math
@@ -829,3 +830,14 @@ class NoHash(str):
 def test_names_without_a_hash():
     refused(lambda: nnqft.theory(NoHash("tow_point")), "unknown model")
     refused(lambda: nnqft.load("a\ud800b"), "wanted the path")
+
+
+@pytest.mark.parametrize("value", ["x", None, 1j, nan, 10**400], ids=named)
+def test_a_coupling_that_is_no_number(value):
+    refused(lambda: dataclasses.replace(THEORY, couplings={"g": value}), "coupling 'g'=", "wanted a")
+
+
+def test_what_is_no_collection_and_no_number_of_a_diagram():
+    refused(lambda: dataclasses.replace(THEORY, propagators=np.array(1.0)), "wanted a tuple", kind=nnqft.TheoryError)
+    for odd in (None, "x", 1.5, nan, [], np.array([])):
+        refused(lambda odd=odd: nnqft.diagrams(THEORY, "two_point", order=1)[odd], "diagram=", "wanted a whole number")

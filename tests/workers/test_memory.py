@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 import nnqft
 from nnqft.host import open_executor
+from nnqft.identity import libraries
+from nnqft.identity.parts import codes_in
 from nnqft_workers.letters import Post, answer
 from nnqft_workers.pool import Parcel
 
@@ -241,6 +243,33 @@ def test_what_is_too_large_to_be_compared(modules, things, processes):
     things.SCALE[-1] = 2.0
     exec("def by_last(x): return SCALE[-1] * x", vars(things))
     assert list(processes.map(things.by_last, [2.0])) == [4.0]
+
+
+@pytest.mark.parametrize("name", ["by_helper", "by_global", "by_other_module", "Derived"])
+def test_of_a_large_package_the_module_is_compared(things, monkeypatch, name):
+    before = codes_in(things, getattr(things, name))
+    things.BORN, things.TABLE["a"] = 0.0, 1  # what may change by itself
+    assert codes_in(things, getattr(things, name)) == before
+    if name == "by_global":
+        things.SCALE = 2.0
+    elif name == "by_other_module":
+        things.scaled_by_inner = things.by_default
+    else:
+        exec("def by_global(x): return 2.0 * x", vars(things))
+    assert codes_in(things, getattr(things, name)) != before
+
+
+def test_a_changed_function_of_a_large_package_is_refused(things, processes, monkeypatch):
+    monkeypatch.setattr(libraries, "is_installed", lambda module: module.startswith("memory_package"))
+    monkeypatch.setattr(libraries, "_MANY", 0)
+    post = Post()
+    letter = post.write(Parcel(0, things.by_helper, [2.0]))
+    assert b"large" in letter
+    assert post.read(answer(letter), 1) == [2.0]
+    post.forget()
+    letter = post.write(Parcel(0, things.by_helper, [2.0]))
+    exec("def by_global(x): return 2.0 * x", vars(things))  # as if it were the worker's
+    assert post.read(answer(letter), 1) is None
 
 
 @pytest.mark.parametrize(("name", "value"), [("tanh", lambda x: 5.0), ("pi", 3.0)])

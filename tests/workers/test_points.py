@@ -106,6 +106,23 @@ def test_a_kernel_that_never_has_a_value_ends_everything_at_once():
     assert not any(row.samples for row in caught.value.result.diagrams)
 
 
+@pytest.mark.parametrize("times", [2, 60])  # few and many times are written in different ways
+def test_a_sum_of_which_nothing_is_known_is_nan_and_not_0(times, tmp_path):
+    theory = broken_kernels.theory(broken_kernels.returns_nan, low=-1.0, high=math.inf)
+    with pytest.raises(nnqft.IntegrationError) as caught:
+        nnqft.compute(theory, "two_point", order=1, tau=np.linspace(0, 1, times), neval=1000)
+    result = caught.value.result
+    result.save(tmp_path / "r.json")
+    for each in (result, nnqft.load(tmp_path / "r.json")):
+        numbers = (each.mean, each.sdev, each.truncation, each.series.total.mean, each.contribution(0, 0).sdev)
+        assert np.isnan(numbers).all()
+        assert "nan" in repr(each)
+        assert "unknown" in repr(each.total)
+        assert np.isnan(each.plot().lines[-1].get_ydata()).all()
+    # Of a function that no diagram has the value is known.
+    assert not nnqft.compute(nnqft.theory("linear"), "mean", order=1, times=[[0.0]]).mean.any()
+
+
 def test_a_vertex_without_any_value_leaves_the_orders_below_it():
     theory = nnqft.theory("langevin", drift={1: 1.0, 3: 0.1})
     broken = replace(theory, vertices=tuple(replace(v, kernel=broken_kernels.never) for v in theory.vertices))

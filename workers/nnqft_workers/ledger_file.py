@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 import stat
 import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from nnqft import LedgerError
 from nnqft.errors import one_line, short
+from nnqft.replacing import put_in_place, put_new
 from nnqft.show.page import word
 from nnqft.writing import file_path, look
 from nnqft_workers.ledger_rows import FORMAT, TABLES
@@ -192,40 +193,29 @@ def check_locks(path: Path) -> None:
 
 def make_empty(path: Path) -> None:
     """A ledger without rows at a path where there is nothing, or an empty file; never over anything else."""
-    # Made aside and put in place whole, so that no half-made file can ever be met there.
-    aside = path.with_name(f".nnqft-{secrets.token_hex(8)}.part")
+    found = look(path)
+    if found is None:
+        put_new(path, ledger_bytes({}))
+    elif not found.st_size:
+        put_in_place(path, ledger_bytes({}), found)
+
+
+def ledger_bytes(rows: Mapping[str, Mapping[Any, Sequence[Any]]]) -> bytes:
+    """A ledger file that holds these rows of its tables, by name."""
+    # Made in memory and put in place whole, so that no half-made file can ever be met there.
+    connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
-        connection = sqlite3.connect(aside, isolation_level=None)
-        try:
-            connection.execute(f"PRAGMA page_size = {PAGE}")
-            connection.execute("BEGIN EXCLUSIVE")
-            for table in TABLES:
-                connection.execute(table.create)
-            connection.execute(f"PRAGMA application_id = {MARK}")
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
-            connection.execute("COMMIT")
-            connection.execute("PRAGMA journal_mode = WAL")
-        finally:
-            connection.close()
-        _put(aside, path)
+        connection.execute(f"PRAGMA page_size = {PAGE}")
+        for table in TABLES:
+            connection.execute(table.create)
+            connection.executemany(table.replace, map(table.sealed, rows.get(table.name, {}).values()))
+        connection.execute(f"PRAGMA application_id = {MARK}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        data = bytearray(connection.serialize())
     finally:
-        with suppress(OSError):
-            aside.unlink()
-
-
-def _put(aside: Path, path: Path) -> None:
-    with suppress(FileNotFoundError):
-        found = os.stat(path)
-        if not found.st_size:
-            os.chmod(aside, stat.S_IMODE(found.st_mode))
-            os.replace(aside, path)
-        return
-    try:
-        with suppress(FileExistsError):
-            os.link(aside, path)
-    except OSError:  # a file system without hard links
-        if not path.exists():
-            os.replace(aside, path)
+        connection.close()
+    data[18:20] = b"\2\2"  # it is kept with a write-ahead log (https://sqlite.org/fileformat.html, the header)
+    return bytes(data)
 
 
 def is_there(path: Path) -> bool:
@@ -284,6 +274,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into a LedgerError of one line that says what to do."""
     try:
         yield
+    except UnicodeDecodeError as error:  # of a message that quotes what a damaged page holds
+        raise LedgerError(f"ledger {str(path)!r} is damaged; write nnqft repair {word(path)}") from error
     except (sqlite3.Error, OSError) as error:
         text = one_line(str(error) if isinstance(error, sqlite3.Error) else error.strerror or str(error))
         damaged = f"it is damaged; write nnqft repair {word(path)}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import secrets
+import sys
 from contextlib import suppress
 from pickle import PicklingError
 from queue import Empty, SimpleQueue
@@ -19,13 +20,14 @@ from typing import Any, NamedTuple, TypeVar
 from nnqft import ExecutorError, WorkError
 from nnqft.errors import one_line
 from nnqft.identity.libraries import counts_by_version, is_installed, root_of
+from nnqft.identity.parts import codes_in
 from nnqft.identity.walk import MOST, Walk
 from nnqft_workers.pickling import write
 from nnqft_workers.pool import Failed, Lost, Parcel, run_parcel
 from nnqft_workers.unpickling import in_place, read
 
 _TOO_LARGE = b"large"
-"""In place of the digest of what belongs to a large package that is installed, and is taken for the same."""
+"""Begins the digest of what belongs to a large package that is installed: only code of its module is compared."""
 
 T = TypeVar("T")
 
@@ -112,11 +114,11 @@ class Post:
 
 
 def _digest(module: str, thing: Any) -> bytes:
-    """(32 bytes) of what goes by name, or `_TOO_LARGE`; none if it is too large and may yet be anything."""
+    """(32 bytes) of what goes by name; none if it is too large and may yet be anything."""
     walk = Walk(lenient=True)
     digest = walk.digest(thing)
     if root_of(module) in walk.crowds.large or (walk.visits > MOST and is_installed(module)):
-        return _TOO_LARGE
+        return _TOO_LARGE + codes_in(sys.modules.get(module), thing)
     return digest if walk.visits <= MOST else b""
 
 
@@ -168,7 +170,9 @@ def _other_here(session: bytes, one: Named) -> str:
             thing = getattr(thing, part)
     except Exception as error:  # whatever an import may raise
         return one_line(f"{type(error).__name__}: {error}")
-    if one.digest != _TOO_LARGE and Walk(lenient=True).digest(thing) != one.digest:
+    large = one.digest.startswith(_TOO_LARGE)
+    digest = _TOO_LARGE + codes_in(sys.modules.get(one.module), thing) if large else Walk(lenient=True).digest(thing)
+    if digest != one.digest:
         return "their import of it differs"
     _SAME[session].add(one)
     return ""

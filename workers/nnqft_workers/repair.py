@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,19 +12,19 @@ from pathlib import Path
 from nnqft import InputError, LedgerError
 from nnqft.errors import one_line
 from nnqft.files import mended, read_document
-from nnqft.writing import file_path, write_file
+from nnqft.replacing import put_in_place
+from nnqft.writing import file_path, look, write_file
 from nnqft_workers.ledger_file import (
     MARK,
     check_locks,
-    connect,
     is_open_here,
+    ledger_bytes,
     ledger_path,
-    make_empty,
     sqlite_errors,
 )
 from nnqft_workers.ledger_list import contents_of, reading
-from nnqft_workers.ledger_rows import FORMAT, TABLES
-from nnqft_workers.salvage import Rows, salvage
+from nnqft_workers.ledger_rows import FORMAT
+from nnqft_workers.salvage import salvage
 
 _SHARED = (0x40000002, 510)
 """First byte and number of those that every user of an SQLite file locks."""
@@ -110,18 +108,9 @@ def repair_ledger(path: Path) -> list[str]:
                 f" is ({cause})"
             )
         kept = _free_name(path)
-        aside = path.with_name(f".nnqft-{secrets.token_hex(8)}.part")
-        try:
-            _write(aside, rows)
-            if path.exists():
-                shutil.copymode(path, aside)
-                with suppress(OSError):
-                    os.chown(aside, path.stat().st_uid, path.stat().st_gid)
-            _move(path, kept)
-            os.replace(aside, path)
-        finally:
-            with suppress(OSError):
-                aside.unlink()
+        data, found = ledger_bytes(rows), look(path)
+        _move(path, kept)
+        put_in_place(path, data, found)
     whole = f"{_count(len(rows['requests']), 'request')} and {_count(len(rows['records']), 'record')}"
     return [
         f"{path}: {cause}",
@@ -166,18 +155,6 @@ def _alone(path: Path) -> Iterator[bytes]:
             raise LedgerError(f"ledger {str(path)!r} is in use by another process; repair it after that") from None
         # Read here, as opening it once more and closing it would give up the lock.
         yield file.read()
-
-
-def _write(path: Path, rows: Rows) -> None:
-    make_empty(path)
-    connection = connect(path)
-    try:
-        connection.execute("BEGIN")
-        for table in TABLES:
-            connection.executemany(table.replace, map(table.sealed, rows[table.name].values()))
-        connection.execute("COMMIT")
-    finally:
-        connection.close()
 
 
 def _move(path: Path, kept: Path) -> None:

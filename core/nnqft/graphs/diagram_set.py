@@ -12,6 +12,7 @@ from typing import overload
 
 import numpy as np
 
+from nnqft.checks import whole_number
 from nnqft.graphs.diagram import Diagram
 from nnqft.graphs.layout import LINES, SAME_POINT, SAME_VERTEX, Layout
 from nnqft.graphs.parts import Line, Point
@@ -70,6 +71,7 @@ class DiagramSet(Sequence[Diagram]):
     def __getitem__(self, at: int | slice) -> Diagram | tuple[Diagram, ...]:
         if isinstance(at, slice):
             return tuple(self[n] for n in range(*at.indices(len(self))))
+        at = whole_number("diagram", at, -(10**9), "0")
         if not -len(self) <= at < len(self):
             raise IndexError(f"diagram {at} of {len(self)}")
         return _build(self, at % len(self))

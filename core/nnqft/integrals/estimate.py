@@ -64,7 +64,8 @@ class Estimate:
     def __repr__(self) -> str:
         more = f" and {len(self.mean) - 1} more" if len(self.mean) > 1 else ""
         first = value_with_error(float(self.mean[0]), float(self.sdev[0]), float(np.ravel(self.rounding)[0]))
-        return f"Estimate({first}{more}, {f'{self.samples:,} samples' if self.samples else 'exact'})"
+        kind = f"{self.samples:,} samples" if self.samples else "unknown" if np.isnan(self.mean[0]) else "exact"
+        return f"Estimate({first}{more}, {kind})"
 
     @classmethod
     def of_chunk(
@@ -95,6 +96,18 @@ class Estimate:
             seconds=seconds,
             rounding=np.zeros(1) if rounding is None else rounding,
         )
+
+    @classmethod
+    def unknown(cls, times: int) -> Estimate:
+        """What stands for a number at so many times that nothing is known of: nan, and so is its error.
+
+        Examples
+        --------
+        >>> from nnqft import Estimate
+        >>> Estimate.unknown(2).mean.tolist()
+        [nan, nan]
+        """
+        return cls(np.full(times, math.nan), np.broadcast_to(math.nan, (times, times)), 0, 0)
 
     @property
     def sdev(self) -> np.ndarray:
@@ -212,9 +225,11 @@ def merge_all(estimates: Iterable[Estimate]) -> Estimate:
 
 
 def add_all(estimates: Iterable[Estimate]) -> Estimate:
-    """The sum of independent estimates of different integrals."""
+    """The sum of independent estimates of different integrals; unknown where one of them is."""
     parts = list(estimates)
     mean = np.sum([e.mean for e in parts], axis=0)
+    if np.isnan(mean).all():
+        return Estimate.unknown(len(mean))
     sampled = [part.cov for part in parts if part.samples]
     cov = np.zeros((len(mean), len(mean))) if sampled else no_covariance(len(mean))
     for part in sampled:

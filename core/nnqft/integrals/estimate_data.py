@@ -21,13 +21,14 @@ _SHOWN = 48
 def cov_to_data(cov: np.ndarray) -> Any:
     """A covariance as a JSON value that is no longer than need be.
 
-    That is 0 where nothing is uncertain, ``{"diagonal": […]}``, ``{"at": […], "cov": [[…]]}`` with the numbers of the
-    times that are uncertain and their covariance where others are not, or else the whole matrix as a list of lists.
+    That is 0 where nothing is uncertain, null where nothing is known, ``{"diagonal": […]}``, ``{"at": […], "cov":
+    [[…]]}`` with the numbers of the times that are uncertain and their covariance where others are not, or else the
+    whole matrix as a list of lists.
     A large one is ``{"upper": "…"}``, row after row from the diagonal on, the bytes of the numbers, float64 with the
     lowest byte first, in base64: a tenth of the time and two thirds of the space that digits take.
     """
     if not any(cov.strides):
-        return 0 if not cov[:1].any() else to_plain(cov)
+        return 0 if not cov[:1].any() else None if np.isnan(cov[:1]).any() else to_plain(cov)
     at = np.flatnonzero(cov.any(axis=0) | cov.any(axis=1))
     if not len(at):
         return 0
@@ -86,7 +87,7 @@ def cov_from(data: Any, times: int) -> np.ndarray:
 
 
 def estimate_to_data(estimate: Estimate, parts: Parts = MappingProxyType({})) -> dict[str, Any]:
-    """The fields of an estimate as JSON values.
+    """The fields of an estimate as JSON values, null for what is not known.
 
     A large covariance that one of the parts has is not written once more: ``{"as": [order, width order]}`` says which.
     """
@@ -99,6 +100,8 @@ def estimate_to_data(estimate: Estimate, parts: Parts = MappingProxyType({})) ->
 def estimate_from(data: Mapping[str, Any], times: int, parts: Parts = MappingProxyType({})) -> Estimate:
     """The estimate at so many times whose fields, as JSON values, these are; ValueError if they are not."""
     cov = data["cov"]
+    if cov is None and data["mean"] == [None] * times:
+        return Estimate.unknown(times)
     if isinstance(cov, Mapping) and set(cov) == {"as"}:
         if tuple(cov["as"]) not in parts:
             raise ValueError(f"the covariance of a part {cov['as']} that is not there")

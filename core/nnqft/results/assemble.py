@@ -54,7 +54,8 @@ def make_result(
         by_degree = collect(diagrams.degrees[have].tolist(), weights, which, estimates)
     if not which:
         keys, monomials, which, weights = [(0, 0)], ["1"], [-1], [0.0]
-        estimates = {-1: Estimate.exact(np.zeros(len(request.times)))}
+        none = Estimate.unknown(len(request.times)) if incomplete else Estimate.exact(np.zeros(len(request.times)))
+        estimates = {-1: none}
     series = Series(collect(keys, weights, which, estimates), _coupling(diagrams), diagrams.theory.N)
     notes += _doubts(request, series.total)
     return Result(

@@ -60,7 +60,8 @@ def derive(
     """Names, means and covariance of the derived numbers, from a total for each base observable."""
     import gvar
 
-    numbers = {label: gvar.gvar(total.mean, np.array(total.cov)) for label, total in totals.items()}
+    # What is not known has no variance, of which gvar would make nothing; its mean, nan, says so.
+    numbers = {label: gvar.gvar(total.mean, np.nan_to_num(total.cov)) for label, total in totals.items()}
     values = _values(plugin, theory, times, bases, numbers)
     with plugin_errors(f"observable {plugin.name!r}"), np.errstate(all="ignore"):
         by_name = plugin.derive(theory, times, values)

@@ -72,8 +72,9 @@ def _read(data: dict[str, object]) -> Saved:
         return Derived.from_data(data)
     result = Result.from_data(data)
     # Written for other readers, and made of the series: somebody who edits a copy must hear that it counts for nothing.
-    size = 1e-12 * sum(np.abs(part.mean) for part in result.series.values())
+    size = 1e-12 * np.nan_to_num(sum(np.abs(part.mean) for part in result.series.values()))
     for name in ("mean", "sdev"):
-        if name in data and not np.allclose(np.array(data[name], float), getattr(result, name), 1e-9, size):
+        written = np.array(data.get(name, getattr(result, name)), float)
+        if not np.allclose(written, getattr(result, name), 1e-9, size, equal_nan=True):
             raise ValueError(f"{name} is not that of the series, of which it is made")
     return result

@@ -104,7 +104,7 @@ class Result:
 
     @property
     def mean(self) -> np.ndarray:
-        """(M,) the observable, couplings included, all orders and widths summed."""
+        """(M,) the observable, couplings included, all orders and widths summed; nan where no diagram has a number."""
         return self.total.mean
 
     @property
@@ -165,8 +165,9 @@ class Result:
                 f"contribution({short(order)}, {short(width)}) was not computed, only order ≤ {self.request.order}"
                 f" and {asked}; compute again with a higher order or width_order"
             )
-        empty = math.nan if order in self.incomplete else 0.0
-        return self.series.get((order, width), Estimate.exact(np.full(len(self.request.times), empty)))
+        times = len(self.request.times)
+        empty = Estimate.unknown(times) if order in self.incomplete else Estimate.exact(np.zeros(times))
+        return self.series.get((order, width), empty)
 
     def integrators(self) -> dict[str, int]:
         """Number of diagrams that each integrator computed.
@@ -264,8 +265,8 @@ class Result:
             "versions": self.versions,
             "coupling": self.series.coupling,
             "N": self.series.N,
-            "mean": self.mean.tolist(),
-            "sdev": self.sdev.tolist(),
+            "mean": to_plain(self.mean),
+            "sdev": to_plain(self.sdev),
             "cov": total_cov_to_data(self.cov),
             "truncation": to_plain(self.truncation),
             "series": parts_to_data(self.series),

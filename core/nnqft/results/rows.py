@@ -84,8 +84,7 @@ class DiagramRows(Sequence[DiagramRow]):
         diagram, number = self.found[n], int(self.job.which[n])
         work, estimate = self.job.work[number], self.estimates[number]
         if estimate is None:  # it failed
-            unknown = np.full(len(work.integral.times), math.nan)
-            estimate = Estimate(unknown, np.diag(unknown), 0, 0)
+            estimate = Estimate.unknown(len(work.integral.times))
         return DiagramRow(
             drawing=str(diagram),
             family=diagram.family,

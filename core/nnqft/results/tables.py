@@ -40,7 +40,7 @@ def result_page(
     """
     total = series.total
     if unknown:
-        series, total = Series({}, series.coupling, series.N), _nothing(request)
+        series, total = Series({}, series.coupling, series.N), Estimate.unknown(len(request.times))
     observable = request.observable + _mark(bool(incomplete))
     blocks = (
         _contributions(request, series, total, counts, incomplete),
@@ -59,11 +59,6 @@ def heading(request: Request, name: str = "") -> tuple[str, str]:
     )
 
 
-def _nothing(request: Request) -> Estimate:
-    """Stands for what is not known."""
-    return Estimate.exact(np.full(len(request.times), math.nan))
-
-
 def _mark(incomplete: bool) -> str:
     return " (incomplete)" if incomplete else ""
 
@@ -75,7 +70,7 @@ def _contributions(
     indexed = any(name == "N" for name, _ in request.parameters)
     rows = []
     # Of an order whose diagrams all failed the series holds nothing, but the table says so.
-    lost = {key: _nothing(request) for key, number in counts.items() if number and key not in series}
+    lost = {key: Estimate.unknown(len(request.times)) for key, number in counts.items() if number and key not in series}
     parts = {**series, **lost}
     for n, k in sorted(parts, key=lambda key: (int(key[0]), key[1])) if lost else parts:
         part = parts[n, k]

@@ -85,7 +85,8 @@ class Term:
 
 def as_tuple(parts: Any) -> Any:
     """The parts of a rule as a tuple, whatever collection they come in; what is none is left for a check to refuse."""
-    return tuple(parts) if isinstance(parts, Iterable) and not isinstance(parts, str) else parts
+    scalar = isinstance(parts, str) or getattr(parts, "ndim", None) == 0
+    return tuple(parts) if isinstance(parts, Iterable) and not scalar else parts
 
 
 def _python_number(number: Any) -> Any:

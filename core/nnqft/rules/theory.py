@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from nnqft.checks import finite_number
+from nnqft.errors import short
 from nnqft.rules.action import Action
 from nnqft.rules.bilocal import contract_bilocal
 from nnqft.rules.consistency import check_action, check_parts
@@ -96,6 +98,8 @@ class Theory:
             object.__setattr__(self, name, as_tuple(getattr(self, name)))
         parts = {name: (getattr(self, name), kind) for name, kind in kinds.items()}
         check_parts(self._who, self.start, (self.parameters, self.couplings), parts)
+        for name, value in self.couplings.items():
+            finite_number(f"coupling {short(name)}", value)
         couplings = {**self.parameters, **self.couplings}
         setting = Setting(self.stationary, self.timeless, self.theta0, self.horizon)
         check_action(self.action, self._who, couplings, setting)

@@ -218,7 +218,8 @@ def _sharpened(excess: Callable[..., float], low: float, high: float) -> float:
 def _none(network: Network) -> InputError:
     return InputError(
         f"no stationary state at infinite width: σ_w={network.sigma_w:g}, γ={network.gamma:g} and"
-        f" φ = {network.activation.name} drive C(0) beyond all bounds; write a smaller sigma_w or start='rest'"
+        f" φ = {network.activation.name} drive C(0) beyond all bounds; write a smaller sigma_w, or"
+        " start='rest' and a short T"
     )
 
 

@@ -67,10 +67,10 @@ def forecast_simulation(
         name, at_once = place.name, place.parallel
     first = min(goal.networks, first_round(ensemble, goal))
     few = min(first, _PILOT)
-    run, seconds = _pilot(ensemble, few)
+    run, seconds = _timed(ensemble, few)
     if few < first and seconds / few * first < _LONG:
         few = first
-        run, seconds = _pilot(ensemble, few)
+        run, seconds = _timed(ensemble, few)
     count = max(_needed(goal, run, few), first)
     seconds = seconds / few * count / min(at_once, max(1.0, math.ceil(count / few)))
     many = f"{len(pairs)} time{'s' * (len(pairs) > 1)}"
@@ -96,7 +96,7 @@ def _needed(goal: Goal, run: Run, few: int) -> float:
         return min(float(goal.networks), float(np.max(few * np.diagonal(run.summary.cov) / allowed**2)))
 
 
-def _pilot(ensemble: Ensemble, networks: int) -> tuple[Run, float]:
+def _timed(ensemble: Ensemble, networks: int) -> tuple[Run, float]:
     """So many networks in this process, and the seconds that they took."""
     pilot_of(ensemble)  # the same few whatever the number of networks: known from here on
     with running("local") as here:
