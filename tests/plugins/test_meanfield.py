@@ -20,7 +20,8 @@ from nnqft.cli.main import main
 from nnqft.host import default_host
 from nnqft_plugins.models.parameters.activations import NAMED
 from nnqft_plugins.networks.meanfield import edge_of_chaos, phase_diagram, solve
-from nnqft_plugins.networks.meanfield.gaussian import hermite, overlap
+from nnqft_plugins.networks.meanfield.gaussian import hermite
+from nnqft_plugins.networks.meanfield.pairs import overlap
 from nnqft_plugins.networks.simulation import simulate
 
 
