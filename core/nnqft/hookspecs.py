@@ -22,7 +22,7 @@ import pluggy
 from nnqft.graphs.diagram import Diagram
 from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.integrator import AbstractIntegrator
-from nnqft.interfaces.model import AbstractModel
+from nnqft.interfaces.model import AbstractModel, Summed
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
 
 GROUP = "nnqft"
@@ -48,6 +48,17 @@ def nnqft_integrators() -> Sequence[AbstractIntegrator]:  # type: ignore[empty-b
     """Integrators, asked for by ``compute(..., integrator=name)``; ``"auto"`` takes the first that fits.
 
     Called when an integrator is first asked for.
+    """
+
+
+@hookspec
+def nnqft_sums() -> Mapping[str, Callable[..., Summed | None]]:  # type: ignore[empty-body]
+    """Name → sum of all orders in the coupling, for models that have no `resummed` of their own.
+
+    Called when ``order="resummed"`` is first asked for. A sum is a function ``(theory, activation, observable, indices,
+    width, times, rough)`` that returns what `AbstractModel.resummed` does, or None where it does not know the theory:
+    then the next is asked. `activation` is the model's, or None; `indices` a pattern such as ``"iijj"`` or None;
+    `rough` says that the size of the answer is enough. What it knows and cannot sum it refuses with an `InputError`.
     """
 
 

@@ -43,3 +43,16 @@ def values(modes: list[tuple[complex, complex]], step: float, count: int, start:
     total = np.sum([(residue * np.exp(-rate * lags)).real for residue, rate in modes], axis=0)
     total[0] *= start
     return np.asarray(total)
+
+
+def first_weights(modes: list[tuple[complex, complex]], step: float, count: int) -> np.ndarray:
+    """(count,) weights of the value where an integral begins, for ends 0, 1, … steps later."""
+    total = np.zeros(count)
+    for residue, rate in modes:
+        x = rate * step
+        decay = np.exp(-x)
+        early = 0.5 - x / 3 + x**2 / 8 - x**3 / 30 if abs(x) < 1e-2 else ((1 - decay) / x - decay) / x
+        each = early * np.exp(-x * (np.arange(count) - 1))
+        each[0] = 0.0
+        total += (residue * step * each).real
+    return total

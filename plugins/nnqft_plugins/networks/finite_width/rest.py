@@ -1,214 +1,220 @@
-"""The same from rest: all pairs (t_i, t_j), i ≥ j, of a uniform grid from t = 0 on; every equation is one between
-dense matrices over the pairs.
-"""
+"""Networks of finite width from rest, at any coupling: kernels and order 1/N on a few grids of times, extrapolated."""
 
 from __future__ import annotations
 
-from functools import cached_property
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from nnqft import InputError
+from nnqft.show.watch import OutOfTime, tick
 from nnqft_plugins.networks.finite_width import filters
-from nnqft_plugins.networks.finite_width.pairs import Crossing, coefficients, covariance, lowered
-from nnqft_plugins.networks.finite_width.stationary import _line
+from nnqft_plugins.networks.finite_width.rest_averages import PairAverages
+from nnqft_plugins.networks.finite_width.rest_fluctuations import RestFluctuations
+from nnqft_plugins.networks.finite_width.rest_grid import PairGrid
+from nnqft_plugins.networks.meanfield.rest import TimeGrid, solve_rest
 from nnqft_plugins.networks.network import Network
 
+Values = tuple[np.ndarray, np.ndarray]
+Taken = Callable[["OneGrid"], np.ndarray]
 
-class RestFluctuations:
-    """All that is needed on one grid; C is (n+1, n+1)."""
-
-    def __init__(self, network: Network, C: np.ndarray, step: float, degree: int) -> None:
-        self.network, self.step, self.degree = network, step, degree
-        self.n = n = len(C) - 1
-        self.coupling = network.sigma_w**2
-        v = np.diagonal(C).copy()
-        v[0] = max(v[0], 1e-6 * v[1])
-        self.size = np.sqrt(v)
-        self.C = C
-        self.rho = np.clip(C / np.outer(self.size, self.size), -1, 1)
-        np.fill_diagonal(self.rho, 1.0)
-        self.i, self.j = np.tril_indices(n + 1)
-        self.P = len(self.i)
-        self.index = np.zeros((n + 1, n + 1), int)
-        self.index[self.i, self.j] = self.index[self.j, self.i] = np.arange(self.P)
-        self.same = self.i == self.j
-        self.modes = filters.modes_of(network)
-        w = filters.weights(self.modes, step, n + 1)
-        late = w[0]
-        lag = np.subtract.outer(np.arange(n + 1), np.arange(n + 1))
-        self.W = np.where(lag >= 0, w[np.abs(lag)], 0.0)
-        # the integral begins at 0: what the weight of t = 0 has of the interval before it is taken off
-        x = np.array([np.exp(-rate * step) for _, rate in self.modes])
-        self.W[:, 0] = _first(self.modes, step, n + 1)
-        g = filters.values(self.modes, step, n + 1, 0.5)
-        self.g = np.where(lag >= 0, g[np.abs(lag)], 0.0)
-        g1 = filters.values(self.modes, step, n + 1, 1.0)
-        self.g1 = np.where(lag >= 0, g1[np.abs(lag)], 0.0)
-        edge = np.full(n + 1, step)
-        edge[0] *= 0.5
-        self.weight = np.where(self.same, 1.0, 2.0) * edge[self.i] * edge[self.j]
-        self.weight[0] = edge[0] ** 2
-
-    def _fold(self, W, sign, half):
-        i, j = self.i, self.j
-        direct = W[i][:, i] * W[j][:, j]
-        mirrored = W[i][:, j] * W[j][:, i]
-        if half:
-            return 0.5 * (direct + sign * mirrored)
-        mirrored[:, self.same] *= 0.0 if sign > 0 else 1.0
-        return direct + sign * mirrored
-
-    @cached_property
-    def A(self):
-        return self.coupling * self._fold(self.W, 1, False)
-
-    def apply_K(self, A, odd=False):
-        out = self.two(1, 1)[:, None] * A
-        if not odd:
-            out += 0.5 * self.two(2, 0)[:, None] * A[self.index[self.i, self.i]]
-            out += 0.5 * self.two(0, 2)[:, None] * A[self.index[self.j, self.j]]
-        return out
-
-    @cached_property
-    def _hermite(self):
-        return np.array([_line(self.network.activation.value, s) for s in self.size])
-
-    def two(self, p, q):
-        from scipy.special import gammaln
-
-        a, b = self._hermite[self.i], self._hermite[self.j]
-        r = np.arange(a.shape[1] - max(p, q))
-        c = np.exp(0.5 * (gammaln(p + r + 1) + gammaln(q + r + 1)) - gammaln(r + 1))
-        rho = self.rho[self.i, self.j]
-        total = np.zeros(self.P)
-        for n in range(len(r) - 1, -1, -1):
-            total = total * rho + c[n] * a[:, p + n] * b[:, q + n]
-        return total / (self.size[self.i] ** p * self.size[self.j] ** q)
-
-    @cached_property
-    def inverse(self):
-        return np.linalg.inv(np.eye(self.P) - self.apply_K(self.A))
-
-    def pair(self, first, second, degree):
-        return coefficients(first, second, (self.size[self.i], self.size[self.j]), self.rho[self.i, self.j], degree)
-
-    @cached_property
-    def phi_phi(self):
-        phi = self.network.activation.value
-        return self.pair(phi, phi, self.degree)
-
-    def crossing(self, a, b):
-        i, j, k, l = self.i[a][:, None], self.j[a][:, None], self.i[b][None], self.j[b][None]
-        r = self.rho
-        return Crossing.of(r[i, j], r[k, l], (r[i, k], r[i, l], r[j, k], r[j, l]))
-
-    def cov(self, g, other, a=slice(None), b=slice(None)):
-        return covariance(g, other, self.crossing(a, b), self.degree)[0]
-
-    @cached_property
-    def F(self):
-        return self.cov(self.phi_phi, self.phi_phi)
-
-    @cached_property
-    def cov_C(self):
-        L = self.A @ self.inverse
-        return L @ self.F @ L.T
-
-    def kernel_variance(self, t):
-        a = self.index[t, t]
-        w = np.linalg.solve((np.eye(self.P) - self.apply_K(self.A)).T, self.A[a])
-        identity = lambda h: h
-        hh = coefficients(identity, identity, (self.size[[t]], self.size[[t]]), np.ones(1), self.degree)
-        cross = self.cov(hh, self.phi_phi, [a])[0]
-        return 2 * self.C[t, t] ** 2 + 2 * w @ cross + w @ self.F @ w
-
-    def curved(self):
-        V, two = self.cov_C, self.two
-        a = np.arange(self.P)
-        ii, jj = self.index[self.i, self.i], self.index[self.j, self.j]
-        half = 0.5 * (two(2, 2) * (V[a, a] + 0.5 * V[ii, jj]) + two(3, 1) * V[ii, a] + two(1, 3) * V[jj, a] + 0.25 * (two(4, 0) * V[ii, ii] + two(0, 4) * V[jj, jj]))
-        return half
-
-    def tables(self):
-        phi = self.network.activation
-        D = self.degree
-        sizes, rho = (self.size[self.i], self.size[self.j]), self.rho[self.i, self.j]
-        one = lambda h: np.ones_like(h)
-        s = (self.size, self.size)
-        square = coefficients(lambda h: phi.value(h) ** 2, one, s, np.ones(self.n + 1), D + 4)[:, :, 0]
-        slopes = coefficients(lambda h: phi.slope(h) ** 2, one, s, np.ones(self.n + 1), D + 4)[:, :, 0]
-
-        def shift(x):
-            return x[:, 1:] * np.sqrt(np.arange(1, x.shape[1])) / self.size[:, None]
-
-        def fix(table, line):
-            table = table[:, : D + 1, : D + 1].copy()
-            table[self.same] = 0.0
-            table[self.same, :, 0] = line[:, : D + 1]
-            return table
-
-        off = ~self.same
-        ss = fix(self.pair(phi.slope, phi.slope, D), slopes)
-        sv_, vs_ = self.pair(phi.slope, phi.value, D + 1), self.pair(phi.value, phi.slope, D + 1)
-        sv, vs = fix(sv_, 0.5 * shift(square)), fix(vs_, 0.5 * shift(square))
-        cv, vc = np.zeros((self.P, D + 1, D + 1)), np.zeros((self.P, D + 1, D + 1))
-        cv[off] = lowered(sv_[off], sizes[0][off], rho[off], 0)
-        vc[off] = lowered(vs_[off], sizes[1][off], rho[off], 1)
-        line = 0.5 * shift(shift(square))[:, : D + 1] - slopes[:, : D + 1]
-        return ss, sv, vs, fix(cv, line), fix(vc, line)
-
-    def heard(self):
-        i, j, idx, n = self.i, self.j, self.index, self.n
-        pp = self.two(1, 1)[:, None]
-        even, odd = (self.coupling * self._fold(self.g, sign, True) for sign in (1, -1))
-        A_odd = self.coupling * self._fold(self.W, -1, False)
-        one = np.eye(self.P)
-        whole = self.A @ (self.inverse @ self.apply_K(even))
-        chain_e = self.A @ np.linalg.solve(one - pp * self.A, pp * even)
-        chain_o = A_odd @ np.linalg.solve(one - pp * A_odd, pp * odd)
-        R = whole + even
-        # bare with half values at both jumps
-        ss, sv, vs, cv, vc = self.tables()
-        wt = self.weight
-        T = (self.cov(ss, self.phi_phi) * R * wt).sum(1)
-        T += 0.5 * (self.cov(cv, self.phi_phi) * R[idx[i, i]] * wt).sum(1)
-        T += 0.5 * (self.cov(vc, self.phi_phi) * R[idx[j, j]] * wt).sum(1)
-        # r1[t, b] = R((t, b1); b), t ≥ b1
-        t = np.arange(n + 1)[:, None]
-        b1, b2 = i[None], j[None]
-        pos = idx[np.broadcast_to(t, (n + 1, self.P)), np.broadcast_to(b1, (n + 1, self.P))]
-        col = np.broadcast_to(np.arange(self.P), pos.shape)
-        later = t >= b1
-        own = 0.5 * self.coupling * self.g1[t, b1] * self.g1[b1, b2]
-        edge = np.where(t == b1, 0.5, 1.0) * later
-        r1 = (own + 0.5 * (chain_e + chain_o)[pos, col] + (whole - chain_e)[pos, col]) * edge
-        pos2 = idx[np.broadcast_to(t, pos.shape), np.broadcast_to(b2, pos.shape)]
-        r2 = (whole - chain_e)[pos2, col] * edge
-        m_sv, m_vs = sv[:, 0, 0], vs[:, 0, 0]
-        for r, b, mb in ((r1, sv, m_sv), (r2, vs, m_vs)):
-            T += ((self.cov(sv, b) + np.outer(m_sv, mb)) * r[i] * wt).sum(1)
-            T += ((self.cov(vs, b) + np.outer(m_vs, mb)) * r[j] * wt).sum(1)
-        p20, p11, p02 = self.two(2, 0), self.two(1, 1), self.two(0, 2)
-        Tx = np.zeros(self.P)
-        for other, source in ((j, i), (i, j)):
-            c1, c2 = self.C[other][:, i], self.C[other][:, j]
-            Tx += (((p20 * c1 + p11 * c2) * r1[source] + (p11 * c1 + p02 * c2) * r2[source]) * wt).sum(1)
-        return T, Tx
-
-    def two_point(self):
-        T, Tx = self.heard()
-        curved = self.A @ (self.inverse @ self.curved())
-        return curved, self.A @ (self.inverse @ T) + Tx
+_SOLVED = 1e-6
+"""Relative accuracy of the correlator at N → ∞."""
+_PARTS = (2, 3, 4)
+"""Steps of the grids, each in units of a fourth of those of the finest."""
+_FEWEST, _MOST = 4, 12
+"""Fourths of the steps of the finest grid."""
+_COARSEST = 0.5
+"""Longest step, in units of the fastest decay."""
+_DEGREES = (6, 10, 14)
+_SETTLED = 1e-4
+"""Change of an answer by a higher degree, over its size, that needs no still higher one."""
+_SAFE = 3.0
+"""The error is so many times what the last grid changed of the extrapolation."""
 
 
-def _first(modes, step, count):
-    """Weights of the value at the start of the integral."""
-    total = np.zeros(count)
-    for residue, rate in modes:
-        x = rate * step
-        decay = np.exp(-x)
-        early = 0.5 - x / 3 + x**2 / 8 - x**3 / 30 if abs(x) < 1e-2 else ((1 - decay) / x - decay) / x
-        each = early * np.exp(-x * (np.arange(count) - 1))
-        each[0] = 0.0
-        total += (residue * step * each).real
+@dataclass(frozen=True)
+class OneGrid:
+    """What one grid gives at any times of its span."""
+
+    fluctuations: RestFluctuations
+    solution: TimeGrid
+
+    def cumulant(self, times: np.ndarray) -> np.ndarray:
+        """(M,) N⟨⟨h_i h_i; h_j h_j⟩⟩ at (M, 4) times."""
+        f, grid = self.fluctuations, self.fluctuations.grid
+        one, two = (grid.between(times[:, k : k + 2]) @ f.carried for k in (0, 2))
+        scatter = [f.scatter_with(*(self.correlators(times[:, k + n]) for n in (0, 1))) for k in (0, 2)]
+        return (one * scatter[1]).sum(1) + (two * scatter[0]).sum(1) + ((one @ f.of.scatter) * two).sum(1)
+
+    def two_point(self, times: np.ndarray) -> np.ndarray:
+        """(M,) N δ⟨h h⟩ at (M, 2) times."""
+        return self.fluctuations.grid.between(times) @ self.fluctuations.two_point
+
+    def response(self, times: np.ndarray) -> np.ndarray:
+        """(M,) N δR at (M, 2) times."""
+        late, early = (self.fluctuations.grid.nodes(times[:, k]) for k in (0, 1))
+        found = np.einsum("mi,ij,mj->m", late, self.fluctuations.response, early)
+        return np.where(times[:, 0] > times[:, 1], found, 0.0)
+
+    def mean(self, times: np.ndarray) -> np.ndarray:
+        """(M,) N δ⟨h⟩ at (M, 1) times."""
+        return self.fluctuations.grid.nodes(times[:, 0]) @ self.fluctuations.mean
+
+    def correlators(self, times: np.ndarray) -> np.ndarray:
+        """(M, n + 1) C at N → ∞ between these times and those of the grid."""
+        own = self.fluctuations.grid
+        return self.solution.correlator(own.network, times[:, None], own.step * np.arange(own.n + 1)[None])
+
+
+class RestEngine:
+    """Kernels and order 1/N of one network from rest, for times up to a horizon.
+
+    Parameters
+    ----------
+    network
+        Its N plays no part: everything is bare of 1/N.
+    times
+        All times that will be asked for.
+    rough
+        The size of the answers is enough.
+
+    Raises
+    ------
+    InputError
+        If there are times that are too late, φ has no slope, or C grows beyond all bounds.
+    """
+
+    def __init__(self, network: Network, times: np.ndarray, rough: bool = False) -> None:
+        _check(network)
+        self.network, self._rough = network, rough
+        rate = max(abs(rate) for _, rate in filters.modes_of(network))
+        self._horizon = max(float(np.max(times, initial=0.0)), 0.1 / rate)
+        latest = 4 * _MOST * _COARSEST / rate
+        if self._horizon > latest:
+            raise InputError(
+                f"times={self._horizon:g}: from rest the sum reaches to t = {latest:g}; late times are stationary, write"
+                " start='stationary'"
+            )
+        self._solution = solve_rest(network, self._horizon, _SOLVED)
+        self._fourths = min(max(math.ceil(self._horizon * rate), _FEWEST), _MOST)
+        self._grids: dict[tuple[int, int], OneGrid] = {}
+        self._moved = bool(np.abs(self._solution.C).max() > 0.0)
+        self._degree = 0
+        self._expected, self._done = 0, 0
+        self.notes: tuple[str, ...] = ()
+
+    def correlator(self, times: np.ndarray) -> Values:
+        """C at N → ∞ at (M, 2) times."""
+        found = self._solution.correlator(self.network, times[:, 0], times[:, 1])
+        return found, np.full(len(times), self._solution.error)
+
+    def cumulant(self, times: np.ndarray) -> Values:
+        """N⟨⟨h_i(t1) h_i(t2); h_j(t3) h_j(t4)⟩⟩, i ≠ j, at (M, 4) times."""
+        return self._extrapolated(lambda grid: grid.cumulant(times), len(times))
+
+    def spread(self, times: np.ndarray) -> Values:
+        """N Cov of (1/N) Σ h(t1) h(t2) and (1/N) Σ h(t3) h(t4), at (M, 4) times."""
+        value, error = self.cumulant(times)
+        pairs = {(k, n): self.correlator(times[:, [k, n]])[0] for k in (0, 1) for n in (2, 3)}
+        return value + pairs[0, 2] * pairs[1, 3] + pairs[0, 3] * pairs[1, 2], error
+
+    def two_point(self, times: np.ndarray) -> Values:
+        """N δ⟨h(t) h(s)⟩ at (M, 2) times."""
+        return self._extrapolated(lambda grid: grid.two_point(times), len(times))
+
+    def response(self, times: np.ndarray) -> Values:
+        """N δR(t, s) at (M, 2) times."""
+        return self._extrapolated(lambda grid: grid.response(times), len(times))
+
+    def mean(self, times: np.ndarray) -> Values:
+        """N δ⟨h(t)⟩ at (M, 1) times."""
+        return self._extrapolated(lambda grid: grid.mean(times), len(times))
+
+    def _extrapolated(self, taken: Taken, count: int) -> Values:
+        """The limit of ever smaller steps, of a polynomial in step² through the grids, and its error."""
+        if not self._moved:
+            return np.zeros(count), np.zeros(count)
+        self._plan()
+        self._degree, lost = self._degree_for(taken)
+        parts = _PARTS[:2] if self._rough else _PARTS
+        found: list[np.ndarray] = []
+        for part in parts:
+            try:
+                found.append(taken(self._grid(part * self._fourths, self._degree)))
+            except OutOfTime:
+                if len(found) < 2:
+                    raise
+                break
+        used = parts[: len(found)]
+        best = _limit(found, used)
+        before = _limit(found[1:], used[1:]) if len(found) > 2 else found[-1]
+        size = np.abs(best).max(initial=0.0)
+        self._say(used)
+        return best, _SAFE * np.abs(best - before) + lost * size + 4 * self._solution.error * size / self._scale
+
+    @property
+    def _scale(self) -> float:
+        return float(np.abs(self._solution.C).max())
+
+    def _degree_for(self, taken: Taken) -> tuple[int, float]:
+        """The degree of the Hermite series, and what a higher one would change, over the largest value."""
+        powers = self.network.activation.coefficients
+        if powers is not None and 2 * (len(powers) - 1) <= _DEGREES[-1]:
+            return max(2 * (len(powers) - 1), 2), 0.0
+        if self._rough:
+            return _DEGREES[0], 0.0
+        coarse = _FEWEST
+        before = taken(self._grid(coarse, _DEGREES[0]))
+        for lower, degree in zip(_DEGREES, _DEGREES[1:], strict=False):
+            value = taken(self._grid(coarse, degree))
+            size = np.abs(value).max(initial=0.0)
+            change = float(np.abs(value - before).max(initial=0.0) / size) if size else 0.0
+            if change < _SETTLED:
+                return lower, change
+            before = value
+        return degree, change
+
+    def _grid(self, steps: int, degree: int) -> OneGrid:
+        key = steps, degree
+        if key not in self._grids:
+            step = self._horizon / steps
+            times = step * np.arange(steps + 1)
+            C = self._solution.correlator(self.network, times[:, None], times)
+            grid = PairGrid(self.network, step, steps, self._tell)
+            self._grids[key] = OneGrid(RestFluctuations(grid, PairAverages(grid, C, degree)), self._solution)
+        return self._grids[key]
+
+    def _plan(self) -> None:
+        sizes = [(part * self._fourths + 1) * (part * self._fourths + 2) // 2 for part in _PARTS]
+        self._expected, self._done = 2 * sum(size**2 for size in sizes), 0
+
+    def _tell(self, done: int) -> None:
+        self._done += done
+        tick("summing from rest", self._done, self._expected, "pairs of pairs")
+
+    def _say(self, parts: tuple[int, ...]) -> None:
+        steps = ", ".join(f"{self._horizon / (part * self._fourths):.3g}" for part in parts)
+        short = "" if len(parts) == len(_PARTS) or self._rough else ", no finer one in the time there was"
+        self.notes = (f"1/N from rest: grids of steps {steps} extrapolated, Hermite degree {self._degree}{short}",)
+
+
+def _check(network: Network) -> None:
+    if network.layered:
+        raise InputError("a stack of layers has sums of its own")
+    if network.activation.slope is None:
+        raise InputError(
+            f"order='resummed': φ = {network.activation.name} has no slope; write"
+            " activation=nnqft.Activation(name, value, slope)"
+        )
+
+
+def _limit(found: list[np.ndarray], parts: tuple[int, ...]) -> np.ndarray:
+    """At step 0, of the polynomial in step² through the values of grids with so many parts."""
+    squares = [1 / part**2 for part in parts]
+    total = np.zeros_like(found[0])
+    for n, value in enumerate(found):
+        total = total + value * math.prod(x / (x - squares[n]) for m, x in enumerate(squares) if m != n)
     return total
