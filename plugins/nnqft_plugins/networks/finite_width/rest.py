@@ -4,13 +4,13 @@ dense matrices over the pairs.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
 
 from nnqft_plugins.networks.finite_width import filters
 from nnqft_plugins.networks.finite_width.pairs import Crossing, coefficients, covariance, lowered
-from nnqft_plugins.networks.finite_width.stationary import _line
 from nnqft_plugins.networks.network import Network
 
 
@@ -212,3 +212,14 @@ def _first(modes, step, count):
         each[0] = 0.0
         total += (residue * step * each).real
     return total
+
+
+def _line(function, size):
+    z = np.linspace(-26.0, 26.0, 4001)
+    f = np.zeros((301, len(z)))
+    f[0] = np.exp(-(z**2) / 4)
+    f[1] = z * f[0]
+    for r in range(1, 300):
+        f[r + 1] = (z * f[r] - math.sqrt(r) * f[r - 1]) / math.sqrt(r + 1)
+    return f @ (function(size * z) * f[0]) * (z[1] - z[0]) / math.sqrt(2 * math.pi)
+
