@@ -16,13 +16,14 @@ Examples
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pluggy
 
 from nnqft.graphs.diagram import Diagram
 from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.integrator import AbstractIntegrator
-from nnqft.interfaces.model import AbstractModel, Summed
+from nnqft.interfaces.model import AbstractModel
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
 
 GROUP = "nnqft"
@@ -52,13 +53,13 @@ def nnqft_integrators() -> Sequence[AbstractIntegrator]:  # type: ignore[empty-b
 
 
 @hookspec
-def nnqft_sums() -> Mapping[str, Callable[..., Summed | None]]:  # type: ignore[empty-body]
+def nnqft_sums() -> Mapping[str, Callable[..., Any]]:  # type: ignore[empty-body]
     """Name → sum of all orders in the coupling, for models that have no `resummed` of their own.
 
     Called when ``order="resummed"`` is first asked for. A sum is a function ``(theory, activation, observable, indices,
     width, times, rough)`` that returns what `AbstractModel.resummed` does, or None where it does not know the theory:
     then the next is asked. `activation` is the model's, or None; `indices` a pattern such as ``"iijj"`` or None;
-    `rough` says that the size of the answer is enough. What it knows and cannot sum it refuses with an `InputError`.
+    `rough` says that the size of the answer is enough; `times` may be none, to see whether it is known. What it knows and cannot sum it refuses with an `InputError`.
     """
 
 

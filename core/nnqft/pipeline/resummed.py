@@ -32,7 +32,7 @@ from nnqft.show.progress import progress_bar
 from nnqft.show.watch import OutOfTime, limit_line, reporting, time_limit
 from nnqft.stages.effort import Effort
 from nnqft.stages.request import RESUMMED, Request
-from nnqft.stages.theories import make_theory
+from nnqft.stages.theories import is_of_its_model
 
 Answer = Callable[[int, bool], tuple[np.ndarray, np.ndarray, tuple[str, ...]]]
 """From a width order, and whether its size is enough, to values, bounds of their errors, and notes."""
@@ -115,6 +115,9 @@ def _answer_of(theory: Theory, request: Request) -> Answer:
         legs = observable.legs(theory, len(request.times[0]))
         label_legs(theory, request.observable, legs, request.indices)
     if type(model).resummed is AbstractModel.resummed:
+        assert request.width_order is not None
+        # Asked for no times, who knows the sum has nothing to do, and who does not refuses it.
+        _of_plugins(theory, model, request, request.width_order, True, np.zeros((0, len(request.times[0]))))
         return partial(_of_plugins, theory, model, request)
     return partial(_of_model, theory, model, request)
 
@@ -138,15 +141,16 @@ def _of_model(
 
 
 def _of_plugins(
-    theory: Theory, model: AbstractModel, request: Request, width: int, rough: bool
+    theory: Theory, model: AbstractModel, request: Request, width: int, rough: bool, times: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    times = np.array(request.times) if times is None else times
     with plugin_errors(f"activation of model {model.name!r}"):
         phi = model.activation(theory.parameters)
     for name, (known, _) in default_host().table("sum").items():
         with plugin_errors(f"sum {name!r}"):
-            found = known(theory, phi, request.observable, request.indices, width, np.array(request.times), rough)
+            found = known(theory, phi, request.observable, request.indices, width, times, rough)
         if found is not None:
-            return _checked(f"sum {name!r}", found, len(request.times))
+            return _checked(f"sum {name!r}", found, len(times))
     why = "" if phi is not None else ": it gives no activation, only Feynman rules"
     raise InputError(f"model {model.name!r} has no resummed form{why}; write a whole number for order")
 
@@ -189,7 +193,7 @@ def _model_of(theory: Theory) -> AbstractModel:
     except UnknownNameError:
         message = f"model {theory.model!r} is not installed, so its sum is not known; write a whole number for order"
         raise InputError(message) from None
-    if make_theory(model, theory.start, theory.parameters) != theory:
+    if not is_of_its_model(theory):
         raise InputError(
             f"these rules are not those of model {theory.model!r} at its parameters, so their sum is not known;"
             " write a whole number for order"

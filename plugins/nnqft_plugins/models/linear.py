@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from nnqft import AbstractModel, Activation, InputError, Theory, short
-from nnqft.interfaces.model import Summed
 from nnqft_plugins.models.linear_sums import sums as linear_sums
 from nnqft_plugins.models.network.rules import PARAMETERS, network_theory
 from nnqft_plugins.models.parameters.activations import LINEAR
@@ -29,7 +28,7 @@ class Linear(AbstractModel):
 
     def resummed(
         self, theory: Theory, observable: str, width: int, times: np.ndarray, indices: str | None = None
-    ) -> Summed:
+    ) -> tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, Sequence[str]]:
         """All cacti (width 0), all mushrooms (1) or all diagrams of width 2 of ``two_point`` and ``response``.
 
         Of other observables what is known of every network.
@@ -59,7 +58,7 @@ class Linear(AbstractModel):
     @staticmethod
     def _as_any_network(
         theory: Theory, observable: str, indices: str | None, width: int, times: np.ndarray
-    ) -> Summed:
+    ) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
         found = answer(theory, LINEAR, observable, indices, width, times)
         assert found is not None  # it has all parameters of a network
         return found

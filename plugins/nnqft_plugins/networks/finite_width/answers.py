@@ -10,8 +10,9 @@ import numpy as np
 from nnqft import Activation, InputError, Theory, short
 from nnqft.threads import one_thread
 from nnqft_plugins.networks.finite_width import filters
+from nnqft_plugins.networks.finite_width.far_lags import far
 from nnqft_plugins.networks.finite_width.layers import LayerEngine
-from nnqft_plugins.networks.finite_width.rest import RestEngine
+from nnqft_plugins.networks.finite_width.rest import RestEngine, accuracy_of
 from nnqft_plugins.networks.finite_width.stationary import StationaryEngine
 from nnqft_plugins.networks.meanfield.solver import solve
 from nnqft_plugins.networks.network import Network, network_of
@@ -19,6 +20,10 @@ from nnqft_plugins.networks.network import Network, network_of
 Values = tuple[np.ndarray, np.ndarray]
 
 MAX_WIDTH = 1
+_ACCURACY, _ROUGHLY = 1e-6, 3e-2
+"""Of stationary answers, relative to their largest value; and where the size is enough."""
+_LONGEST = 16.0
+"""Lags from which on an exponential goes on, in units of the slowest decay of a unit."""
 _LARGE = 0.3
 """Part of the N → ∞ value from which order 1/N is called large."""
 _PAIRED = ("iijj", "ijij", "ijji")
@@ -68,6 +73,8 @@ def answer(
     _check(theory, width)
     ask = _asked(observable, indices, times.shape[1])
     network = network_of(theory, activation)
+    if not len(times):
+        return np.zeros(0), np.zeros(0), ()
     with one_thread():
         values, errors, notes = ask(_Sums(theory, network, rough), width, times)
     return values / theory.N**width, errors / theory.N**width, (*_remarks(theory, network), *notes)
@@ -132,13 +139,30 @@ class _Sums:
         if self.network.layered:
             return LayerEngine(self.network, times)
         if self.network.stationary:
-            return StationaryEngine(self.network)
+            return StationaryEngine(self.network, _ROUGHLY if self.rough else _ACCURACY)
         return RestEngine(self.network, times, self.rough)
+
+    @property
+    def _by_lags(self) -> bool:
+        """Is it the engine whose grid is one of lags?"""
+        return self.network.stationary and not self.network.layered
+
+    @property
+    def _settles(self) -> bool:
+        """Does C come down to a constant that is not zero?"""
+        longest = np.array([[400.0 * self._reach, 0.0], [0.0, 0.0]])
+        last, first = self._infinite(longest)[0]
+        return bool(last > 1e-9 * first)
+
+    @property
+    def _reach(self) -> float:
+        """The longest lag that the grid is made for."""
+        return _LONGEST / min(float(np.real(rate)) for _, rate in filters.modes_of(self.network))
 
     def _infinite(self, times: np.ndarray) -> Values:
         """C at N → ∞ at (M, 2) times, with its numerical error."""
         more = {} if self.network.stationary else {"horizon": max(float(times.max()), 1e-3 / self.network.gamma)}
-        accuracy = None if self.network.stationary else 1e-6
+        accuracy = None if self.network.stationary or self.network.layered else accuracy_of(self.network)
         found = solve(self.theory, activation=self.network.activation, rtol=accuracy, **more)
         return found.correlator(times[:, 0], times[:, 1]), np.full(len(times), found.error)
 
@@ -147,7 +171,8 @@ class _Sums:
         if width == 0:
             return *self._infinite(times), ("N → ∞ is dynamic mean-field theory",)
         engine = self._engine(times)
-        values, errors = engine.two_point(times)
+        ask = engine.two_point
+        values, errors = far(ask, times, self._reach, self._settles) if self._by_lags else ask(times)
         return values, errors, (*engine.notes, *self._size(values, times))
 
     def mean(self, width: int, times: np.ndarray) -> Answered:
@@ -166,7 +191,8 @@ class _Sums:
             values = np.where(lag > 0, sum_of, 0.0)
             return values, 1e-14 * np.abs(values), ("N → ∞ is the response of one unit",)
         engine = self._engine(times)
-        return *engine.response(times), engine.notes
+        ask = engine.response
+        return *(far(ask, times, self._reach, False, causal=True) if self._by_lags else ask(times)), engine.notes
 
     def cumulant(self, width: int, times: np.ndarray) -> Answered:
         """⟨⟨h_i h_i; h_j h_j⟩⟩, nothing at N → ∞."""

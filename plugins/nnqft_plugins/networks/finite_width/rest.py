@@ -14,14 +14,15 @@ from nnqft_plugins.networks.finite_width import filters
 from nnqft_plugins.networks.finite_width.rest_averages import PairAverages
 from nnqft_plugins.networks.finite_width.rest_fluctuations import RestFluctuations
 from nnqft_plugins.networks.finite_width.rest_grid import PairGrid
+from nnqft_plugins.networks.meanfield.kinds import jumps
 from nnqft_plugins.networks.meanfield.rest import TimeGrid, solve_rest
 from nnqft_plugins.networks.network import Network
 
 Values = tuple[np.ndarray, np.ndarray]
 Taken = Callable[["OneGrid"], np.ndarray]
 
-_SOLVED = 1e-6
-"""Relative accuracy of the correlator at N → ∞."""
+_SOLVED, _BENT, _BROKEN = 1e-6, 1e-5, 1e-4
+"""Relative accuracy of the correlator at N → ∞; of a φ with kinks; with jumps."""
 _PARTS = (2, 3, 4)
 """Steps of the grids, each in units of a fourth of those of the finest."""
 _FEWEST, _MOST = 4, 12
@@ -29,8 +30,9 @@ _FEWEST, _MOST = 4, 12
 _COARSEST = 0.5
 """Longest step, in units of the fastest decay."""
 _DEGREES = (6, 10, 14)
-_SETTLED = 1e-4
-"""Change of an answer by a higher degree, over its size, that needs no still higher one."""
+"""Of the Hermite series: of the grids, and of a coarse one that tells what is missing."""
+_UNSURE = 0.3
+"""Part of what a coarse grid says of higher degrees that other grids may have otherwise."""
 _SAFE = 3.0
 """The error is so many times what the last grid changed of the extrapolation."""
 
@@ -98,11 +100,10 @@ class RestEngine:
                 f"times={self._horizon:g}: from rest the sum reaches to t = {latest:g}; late times are stationary, write"
                 " start='stationary'"
             )
-        self._solution = solve_rest(network, self._horizon, _SOLVED)
+        self._solution = solve_rest(network, self._horizon, accuracy_of(network))
         self._fourths = min(max(math.ceil(self._horizon * rate), _FEWEST), _MOST)
         self._grids: dict[tuple[int, int], OneGrid] = {}
         self._moved = bool(np.abs(self._solution.C).max() > 0.0)
-        self._degree = 0
         self._expected, self._done = 0, 0
         self.notes: tuple[str, ...] = ()
 
@@ -138,12 +139,12 @@ class RestEngine:
         if not self._moved:
             return np.zeros(count), np.zeros(count)
         self._plan()
-        self._degree, lost = self._degree_for(taken)
+        degree, missing, unsure = self._beyond(taken, count)
         parts = _PARTS[:2] if self._rough else _PARTS
         found: list[np.ndarray] = []
         for part in parts:
             try:
-                found.append(taken(self._grid(part * self._fourths, self._degree)))
+                found.append(taken(self._grid(part * self._fourths, degree)))
             except OutOfTime:
                 if len(found) < 2:
                     raise
@@ -151,31 +152,25 @@ class RestEngine:
         used = parts[: len(found)]
         best = _limit(found, used)
         before = _limit(found[1:], used[1:]) if len(found) > 2 else found[-1]
-        size = np.abs(best).max(initial=0.0)
-        self._say(used)
-        return best, _SAFE * np.abs(best - before) + lost * size + 4 * self._solution.error * size / self._scale
+        self._say(used, degree)
+        solved = 4 * self._solution.error / self._scale * np.abs(best).max(initial=0.0)
+        return best + missing, _SAFE * np.abs(best - before) + unsure + solved
 
     @property
     def _scale(self) -> float:
         return float(np.abs(self._solution.C).max())
 
-    def _degree_for(self, taken: Taken) -> tuple[int, float]:
-        """The degree of the Hermite series, and what a higher one would change, over the largest value."""
+    def _beyond(self, taken: Taken, count: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """The degree of the grids, what higher degrees add as a coarse grid has it, and how sure that is."""
         powers = self.network.activation.coefficients
-        if powers is not None and 2 * (len(powers) - 1) <= _DEGREES[-1]:
-            return max(2 * (len(powers) - 1), 2), 0.0
+        nothing = np.zeros(count)
+        if powers is not None and 2 * (len(powers) - 1) <= _DEGREES[0]:
+            return max(2 * (len(powers) - 1), 2), nothing, nothing
         if self._rough:
-            return _DEGREES[0], 0.0
-        coarse = _FEWEST
-        before = taken(self._grid(coarse, _DEGREES[0]))
-        for lower, degree in zip(_DEGREES, _DEGREES[1:], strict=False):
-            value = taken(self._grid(coarse, degree))
-            size = np.abs(value).max(initial=0.0)
-            change = float(np.abs(value - before).max(initial=0.0) / size) if size else 0.0
-            if change < _SETTLED:
-                return lower, change
-            before = value
-        return degree, change
+            return _DEGREES[0], nothing, nothing
+        low, middle, high = (taken(self._grid(2 * _FEWEST, degree)) for degree in _DEGREES)
+        missing = high - low
+        return _DEGREES[0], missing, np.abs(high - middle) + _UNSURE * np.abs(missing)
 
     def _grid(self, steps: int, degree: int) -> OneGrid:
         key = steps, degree
@@ -188,17 +183,25 @@ class RestEngine:
         return self._grids[key]
 
     def _plan(self) -> None:
-        sizes = [(part * self._fourths + 1) * (part * self._fourths + 2) // 2 for part in _PARTS]
+        steps = [part * self._fourths for part in _PARTS]
+        sizes = [(n + 1) * (n + 2) // 2 for n in steps]
         self._expected, self._done = 2 * sum(size**2 for size in sizes), 0
 
     def _tell(self, done: int) -> None:
         self._done += done
         tick("summing from rest", self._done, self._expected, "pairs of pairs")
 
-    def _say(self, parts: tuple[int, ...]) -> None:
+    def _say(self, parts: tuple[int, ...], degree: int) -> None:
         steps = ", ".join(f"{self._horizon / (part * self._fourths):.3g}" for part in parts)
         short = "" if len(parts) == len(_PARTS) or self._rough else ", no finer one in the time there was"
-        self.notes = (f"1/N from rest: grids of steps {steps} extrapolated, Hermite degree {self._degree}{short}",)
+        self.notes = (f"1/N from rest: grids of steps {steps} extrapolated, Hermite degree {degree}{short}",)
+
+
+def accuracy_of(network: Network) -> float:
+    """The relative accuracy of the correlator at N → ∞ from rest that can be had in a second or two."""
+    if not network.activation.kinks:
+        return _SOLVED
+    return _BROKEN if jumps(network.activation) else _BENT
 
 
 def _check(network: Network) -> None:
