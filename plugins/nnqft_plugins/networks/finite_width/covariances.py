@@ -46,6 +46,7 @@ def covariances(
     wanted: Sequence[tuple[str, str]],
     crossing: Crossing,
     degree: int,
+    whole: bool = False,
 ) -> dict[tuple[str, str], np.ndarray]:
     """⟨⟨g ; g'⟩⟩ of one pair with P' others, with what higher degrees are likely to add.
 
@@ -61,6 +62,8 @@ def covariances(
         Of (P',) entries.
     degree
         The highest that is summed.
+    whole
+        There are no higher ones.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def covariances(
         others = {name: g[:, row, s - row] for name, g in right.items()}
         for name, term in _of_degree(s, own, others, wanted, powers).items():
             terms[name].append(term)
-    return {each: with_tail(parts) for each, parts in terms.items()}
+    return {each: np.sum(parts, axis=0) if whole else with_tail(parts) for each, parts in terms.items()}
 
 
 def _of_degree(

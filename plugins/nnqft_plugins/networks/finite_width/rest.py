@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from nnqft.show.watch import OutOfTime, tick
 from nnqft_plugins.networks.finite_width import filters
 from nnqft_plugins.networks.finite_width.rest_averages import PairAverages
 from nnqft_plugins.networks.finite_width.rest_fluctuations import RestFluctuations
-from nnqft_plugins.networks.finite_width.rest_grid import PairGrid
+from nnqft_plugins.networks.finite_width.rest_grid import STENCIL, PairGrid
 from nnqft_plugins.networks.meanfield.kinds import jumps
 from nnqft_plugins.networks.meanfield.rest import TimeGrid, solve_rest
 from nnqft_plugins.networks.network import Network
@@ -43,27 +43,28 @@ class OneGrid:
 
     fluctuations: RestFluctuations
     solution: TimeGrid
+    stencil: int = STENCIL
 
     def cumulant(self, times: np.ndarray) -> np.ndarray:
         """(M,) N⟨⟨h_i h_i; h_j h_j⟩⟩ at (M, 4) times."""
         f, grid = self.fluctuations, self.fluctuations.grid
-        one, two = (grid.between(times[:, k : k + 2]) @ f.carried for k in (0, 2))
+        one, two = (grid.between(times[:, k : k + 2], self.stencil) @ f.carried for k in (0, 2))
         scatter = [f.scatter_with(*(self.correlators(times[:, k + n]) for n in (0, 1))) for k in (0, 2)]
         return (one * scatter[1]).sum(1) + (two * scatter[0]).sum(1) + ((one @ f.of.scatter) * two).sum(1)
 
     def two_point(self, times: np.ndarray) -> np.ndarray:
         """(M,) N δ⟨h h⟩ at (M, 2) times."""
-        return self.fluctuations.grid.between(times) @ self.fluctuations.two_point
+        return self.fluctuations.grid.between(times, self.stencil) @ self.fluctuations.two_point
 
     def response(self, times: np.ndarray) -> np.ndarray:
         """(M,) N δR at (M, 2) times."""
-        late, early = (self.fluctuations.grid.nodes(times[:, k]) for k in (0, 1))
-        found = np.einsum("mi,ij,mj->m", late, self.fluctuations.response, early)
+        grid = self.fluctuations.grid
+        found = grid.between(times, self.stencil) @ self.fluctuations.response[grid.i, grid.j]
         return np.where(times[:, 0] > times[:, 1], found, 0.0)
 
     def mean(self, times: np.ndarray) -> np.ndarray:
         """(M,) N δ⟨h⟩ at (M, 1) times."""
-        return self.fluctuations.grid.nodes(times[:, 0]) @ self.fluctuations.mean
+        return self.fluctuations.grid.nodes(times[:, 0], self.stencil) @ self.fluctuations.mean
 
     def correlators(self, times: np.ndarray) -> np.ndarray:
         """(M, n + 1) C at N → ∞ between these times and those of the grid."""
@@ -153,8 +154,10 @@ class RestEngine:
         best = _limit(found, used)
         before = _limit(found[1:], used[1:]) if len(found) > 2 else found[-1]
         self._say(used, degree)
+        finest = self._grid(used[-1] * self._fourths, degree)
+        interpolated = np.abs(taken(replace(finest, stencil=STENCIL - 1)) - found[-1])
         solved = 4 * self._solution.error / self._scale * np.abs(best).max(initial=0.0)
-        return best + missing, _SAFE * np.abs(best - before) + unsure + solved
+        return best + missing, _SAFE * np.abs(best - before) + interpolated + unsure + solved
 
     @property
     def _scale(self) -> float:

@@ -41,6 +41,8 @@ class PairAverages:
         np.fill_diagonal(self._rho, 1.0)
         i, j = grid.i, grid.j
         self.sizes, self.rho = (self.size[i], self.size[j]), self._rho[i, j]
+        powers = grid.network.activation.coefficients
+        self._whole = powers is not None and 2 * (len(powers) - 1) <= degree
         self._alike = 1 - np.abs(self.rho) < _ALIKE
 
     # Averages over one pair
@@ -161,7 +163,7 @@ class PairAverages:
         found = {each: np.empty((self.grid.count, self.grid.count)) for each in wanted}
         for row in range(self.grid.count):
             own = {name: table[row] for name, table in left.items()}
-            for each, values in covariances(own, right, wanted, self._crossing(row), self.degree).items():
+            for each, values in covariances(own, right, wanted, self._crossing(row), self.degree, self._whole).items():
                 found[each][row] = values
             self.grid.progress()
         return found

@@ -14,7 +14,7 @@ import numpy as np
 from nnqft_plugins.networks.finite_width import filters
 from nnqft_plugins.networks.network import Network
 
-_STENCIL = 4
+STENCIL = 4
 """Grid times that values between them are interpolated from."""
 
 
@@ -98,18 +98,33 @@ class PairGrid:
             matrix[np.ix_(i, j)] * matrix[np.ix_(j, i)],
         )
 
-    def between(self, times: np.ndarray) -> np.ndarray:
-        """(M, P) weights that interpolate a function of pairs at any (M, 2) times on the grid's span."""
-        one, two = (self.nodes(times[:, k]) for k in (0, 1))
+    def between(self, times: np.ndarray, stencil: int = STENCIL) -> np.ndarray:
+        """(M, P) weights that interpolate a function of pairs at any (M, 2) times on the grid's span.
+
+        Along the diagonal and away from it, as far as there is room: across it functions have a kink.
+        """
+        late, early = times.max(axis=1), times.min(axis=1)
+        lag = late - early
         rows = np.zeros((len(times), self.count))
+        own = {name: self.nodes(each, stencil) for name, each in (("late", late), ("early", early), ("lag", lag))}
         for m in range(len(times)):
-            product = np.outer(one[m], two[m])
-            np.add.at(rows[m], self.index.ravel(), product.ravel())
+            at = {name: np.flatnonzero(each[m]) for name, each in own.items()}
+            if at["late"].min() >= at["lag"].max():
+                one, two = "late", "lag"
+                numbers = self.index[at[one][:, None], at[one][:, None] - at[two]]
+            elif at["early"].max() + at["lag"].max() <= self.n:
+                one, two = "early", "lag"
+                numbers = self.index[at[one][:, None] + at[two], at[one][:, None]]
+            else:
+                one, two = "late", "early"
+                numbers = self.index[at[one][:, None], at[two]]
+            weights = np.outer(own[one][m, at[one]], own[two][m, at[two]])
+            np.add.at(rows[m], numbers.ravel(), weights.ravel())
         return rows
 
-    def nodes(self, times: np.ndarray) -> np.ndarray:
+    def nodes(self, times: np.ndarray, stencil: int = STENCIL) -> np.ndarray:
         """(M, n + 1) Lagrange's weights of the nearest grid times."""
-        size = min(_STENCIL, self.n + 1)
+        size = min(stencil, self.n + 1)
         places = times / self.step
         places = np.where(np.abs(places - np.round(places)) < 1e-9, np.round(places), places)
         start = np.clip(np.floor(places).astype(int) - (size - 1) // 2, 0, self.n + 1 - size)
