@@ -143,22 +143,38 @@ class LinearResponse:
     def shared(self) -> tuple[np.ndarray, np.ndarray]:
         """(n+1, n+1) δC(b_1 + x, b_1) and δC(b_1 + x, b_2) over l, x by a source at b = (t, t − l), b_1 the later.
 
-        Such a pair shares a time with its source: chains that would have to start and end there are no part of it,
-        though on a grid they have the width of a step. Half of the value at the jump x = 0.
+        Such a pair shares a time with its source. What would have to come and go at that time is no part of it, though
+        on a grid it has the width of a step, and is taken off. Half of the value at the jump x = 0.
         """
         k, n = self.k, self.n
-        lag = np.arange(-n, n + 1)
-        between = lag[:, None] - lag[None, :]
-        causal = between >= 0
-        start = 0.5 * self.coupling * np.where(causal, self._half[np.maximum(between, 0)], 0.0)
-        step = self.coupling * self._filter[0] * np.where(causal, self._filter[np.maximum(between, 0)], 0.0)
-        matrix = np.eye(2 * n + 1) - step * self.tables.slope_slope[np.abs(lag)]
-        pinned = 0.5 * (solve_triangular(matrix, start, lower=True) - start)
+        later, earlier = self._pinned
         own = 0.5 * self.coupling * self.G[: n + 1] * self.G[: n + 1, None]
-        edge = np.where(k == 0, 0.5, 1.0)
         l, x = k[:, None], k[None, :]
-        first = own + self.with_kernels[x, l, x] - pinned[n + x, n - l]
+        first = self.with_kernels[x, l, x] - later[n + x, l]
         inside = x + l <= n
         far = np.minimum(x + l, n)
-        second = np.where(inside, self.with_kernels[far, l, x] - pinned[n + far, n + l], 0.0)
-        return first * edge, second * edge
+        second = np.where(inside, self.with_kernels[far, l, x] - earlier[n + far, l], 0.0)
+        first[:, 0] = second[:, 0] = 0.0  # both times are shared
+        return (first + own) * np.where(k == 0, 0.5, 1.0), second
+
+    @cached_property
+    def _pinned(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the grid has too much of δC(b_1 + x, b_1) and of δC(b_2 + x, b_2), (2n+1, n+1) over x = −n … n and l.
+
+        The filter of the shared time then reaches kernels at that very time alone, by its last weight.
+        """
+        n = self.n
+        lag = np.arange(-n, n + 1)
+        after = lag[:, None] - lag[None, :]
+        causal = after >= 0
+        start = 0.5 * self.coupling * np.where(causal, self._half[np.maximum(after, 0)], 0.0)
+        step = self.coupling * self._filter[0] * np.where(causal, self._filter[np.maximum(after, 0)], 0.0)
+        matrix = np.eye(2 * n + 1) - step * self.tables.slope_slope[np.abs(lag)]
+        chains = 0.5 * (solve_triangular(matrix, start, lower=True) - start)
+        ends = solve_triangular(matrix, step @ (0.5 * self.tables.curved[np.abs(lag)]), lower=True)
+        at_source = self.response(np.zeros_like(self.k), self.k, np.zeros_like(self.k))
+        exchanged, direct = chains[:, n::-1].copy(), chains[:, n:].copy()
+        both = exchanged[:, 0] + direct[:, 0] + ends * at_source[0]
+        later, earlier = exchanged + np.outer(ends, at_source), direct
+        later[:, 0] = earlier[:, 0] = both
+        return later, earlier

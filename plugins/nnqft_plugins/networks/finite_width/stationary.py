@@ -1,6 +1,6 @@
 """The stationary network at order 1/N, for any coupling: answers at any times, with errors.
 
-Every answer is computed on grids (module `stationary_grid`) of several steps and extrapolated in the square of the step.
+Every answer is computed on grids (module `stationary_grid`) of several steps and extrapolated to none.
 The length of the lags and the degree of the Hermite series are raised on the coarsest of them until the answer stands;
 what they add there is added to the answer.
 """
@@ -24,14 +24,16 @@ from nnqft_plugins.networks.network import Network
 
 _STEP = 0.5
 """Coarsest, times the fastest rate of a unit."""
-_LADDER = (1.0, 2 / 3, 1 / 2, 1 / 3, 1 / 4)
+_LADDER = (1.0, 2 / 3, 1 / 2, 2 / 5, 1 / 3, 1 / 4)
 """Steps over the coarsest."""
 _FIRST_LENGTH = 12.0
 """Of the lags, times the slowest rate of a unit."""
 _MOST_LAGS = 120
 _FIRST_DEGREE, _MOST_DEGREE = 6, 18
-_SETTLED = 1e-3
-"""A change of an answer, relative, below which it is the same on all grids."""
+_SETTLED = 3.0
+"""A change of an answer, over the accuracy, below which it is taken to be the same on all grids."""
+_SAME = 0.15
+"""Part of such a change that may not be."""
 _SMALL = 0.5
 """An answer beyond this times the one at N → ∞ is not small."""
 
@@ -59,7 +61,7 @@ class StationaryEngine:
         If there is no stationary solution at N → ∞, if its kernels are unstable, or for a stack of layers.
     """
 
-    def __init__(self, network: Network, accuracy: float = 1e-6) -> None:
+    def __init__(self, network: Network, accuracy: float = 1e-5) -> None:
         if network.layered:
             raise InputError("this network is a stack of layers; wanted a recurrent one")
         self.network, self.accuracy = network, accuracy
@@ -149,7 +151,8 @@ class StationaryEngine:
             self._notes.append(
                 f"order 1/N is {np.abs(total).max() / self.network.N / scale:.2g} of the value at N → ∞: not small"
             )
-        return total, moved + length.left + degree.left
+        unsure = _SAME * (np.abs(length.added) + np.abs(degree.added))
+        return total, moved + length.left + degree.left + unsure
 
     @property
     def _first_degree(self) -> int:
@@ -175,7 +178,7 @@ class StationaryEngine:
             there = on(self._grid(larger))
             left = np.abs(there - here)
             largest = max(np.abs(there).max(), 1e-300)
-            if settled is None and left.max() < _SETTLED * largest:
+            if settled is None and left.max() < _SETTLED * self.accuracy * largest:
                 settled = size
             if settled is not None:
                 added = added + there - here

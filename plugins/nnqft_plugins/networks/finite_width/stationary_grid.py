@@ -201,7 +201,9 @@ class StationaryGrid:
         """(n+1,) N δ⟨h(t) z̃(t − k)⟩."""
         G = self.linear.G.copy()
         G[0] = 0.5
-        return self._heard(lambda u: np.where(u >= 0, G[np.maximum(u, 0)], 0.0))
+        found = self._heard(lambda u: np.where(u >= 0, G[np.maximum(u, 0)], 0.0))
+        found[0] = 0.0  # between equal times there is nothing, and two half ends are not
+        return found
 
     @cached_property
     def mean(self) -> float:
