@@ -18,9 +18,7 @@ def between(values: np.ndarray, at: np.ndarray, periodic: tuple[bool, ...]) -> n
         For each axis.
     """
     total = np.zeros(len(at))
-    nodes, weights = zip(
-        *(_along(at[:, n], size, periodic[n]) for n, size in enumerate(values.shape)), strict=True
-    )
+    nodes, weights = zip(*(_along(at[:, n], size, periodic[n]) for n, size in enumerate(values.shape)), strict=True)
     for choice in np.ndindex(*(w.shape[1] for w in weights)):
         place = tuple(node[:, i] for node, i in zip(nodes, choice, strict=True))
         share = np.prod([weight[:, i] for weight, i in zip(weights, choice, strict=True)], axis=0)
