@@ -18,9 +18,7 @@ def between(values: np.ndarray, at: np.ndarray, periodic: tuple[bool, ...]) -> n
         For each axis.
     """
     total = np.zeros(len(at))
-    nodes, weights = zip(
-        *(_along(at[:, n], size, periodic[n]) for n, size in enumerate(values.shape)), strict=True
-    )
+    nodes, weights = zip(*(_along(at[:, n], size, periodic[n]) for n, size in enumerate(values.shape)), strict=True)
     for choice in np.ndindex(*(w.shape[1] for w in weights)):
         place = tuple(node[:, i] for node, i in zip(nodes, choice, strict=True))
         share = np.prod([weight[:, i] for weight, i in zip(weights, choice, strict=True)], axis=0)
@@ -46,22 +44,22 @@ def _along(x: np.ndarray, size: int, periodic: bool) -> tuple[np.ndarray, np.nda
 
 
 def to_zero(steps: list[float], values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The limit of values that are polynomials in the square of the step, and how far the last order moved it.
+    """The limit of values that err as step², step³, step⁴ …, and how far the last of these orders moved it.
+
+    Trapezoids leave even powers; lines on which a response begins meet where times coincide, and give odd ones, too.
 
     Parameters
     ----------
     steps
-        Falling.
+        All different.
     values
         Of one shape, for each step.
     """
-    table = [values[0]]
-    moved = np.abs(values[0])
-    for n in range(1, len(steps)):
-        new = [values[n]]
-        for order in range(1, n + 1):
-            ratio = (steps[n - order] / steps[n]) ** 2
-            new.append(new[-1] + (new[-1] - table[order - 1]) / (ratio - 1))
-        moved = np.abs(new[-1] - new[-2])
-        table = new
-    return table[-1], moved
+    limits = [np.tensordot(_weights_at_zero(steps[:n]), values[:n], axes=1) for n in (len(steps) - 1, len(steps)) if n]
+    return limits[-1], np.abs(limits[-1] - limits[0]) if len(limits) > 1 else np.abs(limits[0])
+
+
+def _weights_at_zero(steps: list[float]) -> np.ndarray:
+    powers = [0, *range(2, len(steps) + 1)]
+    matrix = (np.array(steps) / steps[0])[:, None] ** np.array(powers)
+    return np.linalg.solve(matrix.T, np.eye(len(steps))[0])

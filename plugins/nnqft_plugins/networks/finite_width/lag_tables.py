@@ -16,11 +16,15 @@ where E and Δ vanish with the lag as the averages of D_E and D_Δ grow.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 
+from nnqft_plugins.networks.finite_width.kinked import kinked_coefficients
 from nnqft_plugins.networks.finite_width.pairs import coefficients
+from nnqft_plugins.networks.meanfield.panels import narrowest
+from nnqft_plugins.networks.meanfield.remembering import remembered
 from nnqft_plugins.networks.network import Network
 
 
@@ -46,9 +50,13 @@ class LagTables:
     @cached_property
     def _wide(self) -> np.ndarray:
         """g_mn of φφ up to two degrees more; from degree 4 on anyway."""
-        phi = self.network.activation.value
+        phi = self.network.activation
         sizes = np.full(self.n + 1, self.size)
-        return coefficients(phi, phi, (sizes, sizes), self.rho, max(self.degree, 2) + 2)
+        degree = max(self.degree, 2) + 2
+        if phi.kinks:
+            return kinked_coefficients(phi.value, phi.value, (sizes, sizes), self.rho, degree, phi.kinks)
+        finest = math.inf if phi.coefficients is not None else _narrowest(phi.value)
+        return coefficients(phi.value, phi.value, (sizes, sizes), self.rho, degree, finest)
 
     @cached_property
     def phi_phi(self) -> np.ndarray:
@@ -105,3 +113,8 @@ class LagTables:
     def slope(self) -> np.ndarray:
         """(n + 1,) ⟨φ'φ⟩, a half of the derivative of φφ at equal arguments."""
         return 0.5 * self.mean(1, 0)
+
+
+@remembered(64)
+def _narrowest(function: Callable[[np.ndarray], np.ndarray]) -> float:
+    return narrowest(function) / 2

@@ -69,18 +69,17 @@ class LinearResponse:
         return np.exp(1j * np.outer(self.omega, np.arange(reach + 1)))
 
     def _folded(self, w: np.ndarray, once: bool) -> np.ndarray:
-        """(frequencies, n+1, n+1) of symmetric functions of pairs; `once`: from one source at l, split on both orders."""
+        """(frequencies, n+1, n+1) of symmetric functions of pairs; `once`: from one source at j, split on both orders."""
         legs = self._two_legs(w)
-        k, l = self.k[:, None], self.k[None, :]
-        direct = legs[:, 2 * self.n + k - l]
-        exchanged = legs[:, 2 * self.n + k + l] * self._phase(self.n)[:, None]
+        k, j = self.k[:, None], self.k[None, :]
+        direct = legs[:, 2 * self.n + k - j]
+        exchanged = legs[:, 2 * self.n + k + j] * self._phase(self.n)[:, None]
         if once:
             return 0.5 * (direct + exchanged)
         exchanged[:, :, 0] = 0.0
         return direct + exchanged
 
-    @cached_property
-    def A(self) -> np.ndarray:
+    def _A(self) -> np.ndarray:
         """(frequencies, n+1, n+1) δC by δq, linear between grid points."""
         return self.coupling * self._folded(self._filter, once=False)
 
@@ -90,15 +89,15 @@ class LinearResponse:
         ends = 1 + np.exp(-1j * np.outer(self.omega, self.k))
         return own + 0.5 * (self.tables.curved * ends)[:, :, None] * correlators[:, :1]
 
-    @cached_property
-    def M(self) -> np.ndarray:
+    def _M(self, A: np.ndarray) -> np.ndarray:
         """(frequencies, n+1, n+1) 1 − K."""
-        return np.eye(self.n + 1) - self._averaged(self.A)
+        return np.asarray(np.eye(self.n + 1) - self._averaged(A))
 
     @cached_property
     def to_correlators(self) -> np.ndarray:
         """(frequencies, n+1, n+1) A M⁻¹: δC by a source of ⟨φφ⟩, with all that follows."""
-        transposed = np.linalg.solve(np.swapaxes(self.M, 1, 2), np.swapaxes(self.A, 1, 2))
+        A = self._A()
+        transposed = np.linalg.solve(np.swapaxes(self._M(A), 1, 2), np.swapaxes(A, 1, 2))
         return np.swapaxes(transposed, 1, 2)
 
     def check_stable(self) -> float:
@@ -109,13 +108,14 @@ class LinearResponse:
         InputError
             If the kernels have a mode that grows: det(1 − K) then turns around 0 as Ω goes over all frequencies.
         """
-        signs, _ = np.linalg.slogdet(self.M)
+        M = self._M(self._A())
+        signs, _ = np.linalg.slogdet(M)
         turns = np.angle(signs[1:] / signs[:-1]).sum() / np.pi
         if abs(turns) > 0.5 or signs[0].real < 0.0:
             raise InputError(
                 "the kernels of this network are unstable at N → ∞: 1 − K has a growing mode; write another sigma_w"
             )
-        return float(np.abs(np.linalg.eigvals(self.M)).min())
+        return float(np.abs(np.linalg.eigvals(M)).min())
 
     # ---- to a source at one pair of times ------------------------------------------------------------------------
 
@@ -127,38 +127,55 @@ class LinearResponse:
 
     @cached_property
     def with_kernels(self) -> np.ndarray:
-        """(n+1, n+1, period) δC(t, t−k) by one unit of source at (t−d, t−d−l): what goes through other kernels."""
+        """(n+1, n+1, period) δC(t, t−k) by one unit of source at (t−d, t−d−j): what goes through other kernels."""
         start = self.coupling * self._folded(self._half[: len(self._filter)], once=True)
         return self.back(self.to_correlators @ self._averaged(start))
 
-    def response(self, k: np.ndarray, l: np.ndarray, d: np.ndarray) -> np.ndarray:
+    def response(self, k: np.ndarray, j: np.ndarray, d: np.ndarray) -> np.ndarray:
         """All of it, for arrays that broadcast, d ≥ 0; at jumps the value between."""
+
         def G(steps: np.ndarray) -> np.ndarray:
             return np.where(steps >= 0, self._half[np.maximum(steps, 0)], 0.0)
 
-        bare = 0.5 * self.coupling * (G(d) * G(d + l - k) + G(d + l) * G(d - k))
-        return bare + self.with_kernels[k, l, d]
+        bare = 0.5 * self.coupling * (G(d) * G(d + j - k) + G(d + j) * G(d - k))
+        return bare + self.with_kernels[k, j, d]
 
     @cached_property
     def shared(self) -> tuple[np.ndarray, np.ndarray]:
-        """(n+1, n+1) δC(b_1 + x, b_1) and δC(b_1 + x, b_2) over l, x by a source at b = (t, t − l), b_1 the later.
+        """(n+1, n+1) δC(b_1 + x, b_1) and δC(b_1 + x, b_2) over j, x by a source at b = (t, t − j), b_1 the later.
 
-        Such a pair shares a time with its source: chains that would have to start and end there are no part of it,
-        though on a grid they have the width of a step. Half of the value at the jump x = 0.
+        Such a pair shares a time with its source. What would have to come and go at that time is no part of it, though
+        on a grid it has the width of a step, and is taken off. Half of the value at the jump x = 0.
         """
         k, n = self.k, self.n
-        lag = np.arange(-n, n + 1)
-        between = lag[:, None] - lag[None, :]
-        causal = between >= 0
-        start = 0.5 * self.coupling * np.where(causal, self._half[np.maximum(between, 0)], 0.0)
-        step = self.coupling * self._filter[0] * np.where(causal, self._filter[np.maximum(between, 0)], 0.0)
-        matrix = np.eye(2 * n + 1) - step * self.tables.slope_slope[np.abs(lag)]
-        pinned = 0.5 * (solve_triangular(matrix, start, lower=True) - start)
+        later, earlier = self._pinned
         own = 0.5 * self.coupling * self.G[: n + 1] * self.G[: n + 1, None]
-        edge = np.where(k == 0, 0.5, 1.0)
-        l, x = k[:, None], k[None, :]
-        first = own + self.with_kernels[x, l, x] - pinned[n + x, n - l]
-        inside = x + l <= n
-        far = np.minimum(x + l, n)
-        second = np.where(inside, self.with_kernels[far, l, x] - pinned[n + far, n + l], 0.0)
-        return first * edge, second * edge
+        j, x = k[:, None], k[None, :]
+        first = self.with_kernels[x, j, x] - later[n + x, j]
+        inside = x + j <= n
+        far = np.minimum(x + j, n)
+        second = np.where(inside, self.with_kernels[far, j, x] - earlier[n + far, j], 0.0)
+        first[:, 0] = second[:, 0] = 0.0  # both times are shared
+        return (first + own) * np.where(k == 0, 0.5, 1.0), second
+
+    @cached_property
+    def _pinned(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the grid has too much of δC(b_1 + x, b_1) and of δC(b_2 + x, b_2), (2n+1, n+1) over x = −n … n and j.
+
+        The filter of the shared time then reaches kernels at that very time alone, by its last weight.
+        """
+        n = self.n
+        lag = np.arange(-n, n + 1)
+        after = lag[:, None] - lag[None, :]
+        causal = after >= 0
+        start = 0.5 * self.coupling * np.where(causal, self._half[np.maximum(after, 0)], 0.0)
+        step = self.coupling * self._filter[0] * np.where(causal, self._filter[np.maximum(after, 0)], 0.0)
+        matrix = np.eye(2 * n + 1) - step * self.tables.slope_slope[np.abs(lag)]
+        chains = 0.5 * (solve_triangular(matrix, start, lower=True) - start)
+        ends = solve_triangular(matrix, step @ (0.5 * self.tables.curved[np.abs(lag)]), lower=True)
+        at_source = self.response(np.zeros_like(self.k), self.k, np.zeros_like(self.k))
+        exchanged, direct = chains[:, n::-1].copy(), chains[:, n:].copy()
+        both = exchanged[:, 0] + direct[:, 0] + ends * at_source[0]
+        later, earlier = exchanged + np.outer(ends, at_source), direct
+        later[:, 0] = earlier[:, 0] = both
+        return later, earlier

@@ -26,6 +26,7 @@ Function = Callable[[np.ndarray], np.ndarray]
 
 _SPAN = 13.0
 _NODES = 261
+_MOST_NODES = 2001
 _ROWS = 16
 _CLOSE = 1e-7
 """β below which both variables are one."""
@@ -33,9 +34,9 @@ _NOTHING = 1e-14
 
 
 @cache
-def _basis(degree: int) -> tuple[np.ndarray, np.ndarray]:
+def _basis(degree: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes z, and (degree + 1, nodes) weights of the average with He_n(z)/√n!."""
-    z = np.linspace(-_SPAN, _SPAN, _NODES)
+    z = np.linspace(-_SPAN, _SPAN, count)
     waves = np.zeros((degree + 2, len(z)))
     waves[0] = np.exp(-(z**2) / 4)
     waves[1] = z * waves[0]
@@ -45,10 +46,20 @@ def _basis(degree: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def coefficients(
-    first: Function, second: Function, sizes: tuple[np.ndarray, np.ndarray], rho: np.ndarray, degree: int
+    first: Function,
+    second: Function,
+    sizes: tuple[np.ndarray, np.ndarray],
+    rho: np.ndarray,
+    degree: int,
+    finest: float = math.inf,
 ) -> np.ndarray:
-    """g_mn of first(size_1 x_1)·second(size_2 x_2) for each of P pairs, shape (P, degree + 1, degree + 1)."""
-    z, weights = _basis(degree)
+    """g_mn of first(size_1 x_1)·second(size_2 x_2) for each of P pairs, shape (P, degree + 1, degree + 1).
+
+    Both functions are smooth, and `finest` is the distance in h that has to be resolved; for kinks see `kinked`.
+    """
+    largest = max(float(np.max(size, initial=0.0)) for size in sizes)
+    count = min(max(_NODES, 2 * int(_SPAN * largest / finest) + 1), _MOST_NODES)
+    z, weights = _basis(degree, count)
     alpha = np.sqrt(np.maximum(1 + rho, 0) / 2)[:, None, None] * z[:, None]
     beta = np.sqrt(np.maximum(1 - rho, 0) / 2)[:, None, None] * z
     found = np.empty((len(rho), degree + 1, degree + 1))
@@ -116,10 +127,10 @@ def covariance(g: np.ndarray, other: np.ndarray, crossing: Crossing, degree: int
     entries = (crossing.uu, crossing.uw, crossing.wu, crossing.ww)
     shape = np.broadcast_shapes(*(x.shape for x in entries), (len(g), len(other)) + (1,) * (crossing.uu.ndim - 2))
     total, left = np.empty(shape), np.empty(shape)
-    entries = tuple(np.broadcast_to(x, shape) for x in entries)
+    spread = [np.broadcast_to(x, shape) for x in entries]
     columns = other.reshape(other.shape + (1,) * (len(shape) - 2))
     for row in range(shape[0]):
-        by_degree = _by_degree(g[row], columns, [x[row] for x in entries], degree)
+        by_degree = _by_degree(g[row], columns, [x[row] for x in spread], degree)
         total[row], left[row] = _with_tail(by_degree)
     return total, left
 

@@ -58,10 +58,10 @@ class StationaryGrid:
 
     def _crossing(self, k: int, others: np.ndarray, d: np.ndarray) -> Crossing:
         """Of the pair of lag k with those of lags `others` that end d before it does, (P', D)."""
-        l, d = others[:, None], d[None, :]
-        between = [self._at(x) / self.C[0] for x in (d, d + l, d - k, d + l - k)]
+        j, d = others[:, None], d[None, :]
+        between = [self._at(x) / self.C[0] for x in (d, d + j, d - k, d + j - k)]
         rho = self.tables.rho
-        return Crossing.of(rho[[[k]]], rho[l], (between[0], between[1], between[2], between[3]))
+        return Crossing.of(rho[[[k]]], rho[j], (between[0], between[1], between[2], between[3]))
 
     # ---- fluctuations --------------------------------------------------------------------------------------------
 
@@ -74,11 +74,11 @@ class StationaryGrid:
         far = self._far_scatter
         table = self.tables.phi_phi
         for k in range(self.n + 1):
-            l = self.k[: k + 1]
-            found = Scatter(table[l], self._crossing(k, l, d), self.size.degree).covariance(table[k])[0]
-            found -= far[k, l, None]
-            F[l[:, None], k, -d[None, :] % period] = found
-            F[k, l[:, None], d[None, :] % period] = found
+            j = self.k[: k + 1]
+            found = Scatter(table[j], self._crossing(k, j, d), self.size.degree).covariance(table[k])[0]
+            found -= far[k, j, None]
+            F[j[:, None], k, -d[None, :] % period] = found
+            F[k, j[:, None], d[None, :] % period] = found
         return self.linear.fourier(F), far
 
     @cached_property
@@ -91,12 +91,11 @@ class StationaryGrid:
         g, powers = self.tables.phi_phi[:, :, 0], np.arange(1, self.size.degree + 1)
         return np.asarray(((crossing.uu[..., None] ** powers) * g[:, None, 1:] * g[None, :, 1:]).sum(axis=-1))
 
-    @cached_property
     def _heard_by_kernels(self) -> tuple[np.ndarray, np.ndarray]:
         """⟨⟨hh ; φφ⟩⟩ of one unit, (frequencies, n+1, n+1) without and (n+1, n+1) with what never moves."""
         d = np.arange(-self.reach, self.reach)
-        k, l = self.k[:, None, None], self.k[None, :, None]
-        found = self._pairings(self._at(d), self._at(d - k), self._at(d + l), self._at(d + l - k))
+        k, j = self.k[:, None, None], self.k[None, :, None]
+        found = self._pairings(self._at(d), self._at(d - k), self._at(d + j), self._at(d + j - k))
         far = np.broadcast_to(self.plateau**2 * self.tables.mean(2, 0), (self.n + 1, self.n + 1))
         period = self.linear.period
         full = np.zeros((self.n + 1, self.n + 1, period))
@@ -119,9 +118,9 @@ class StationaryGrid:
 
     @cached_property
     def cumulant(self) -> np.ndarray:
-        """(n+1, n+1, period) N ⟨⟨h_i(t) h_i(t−k) ; h_j(t−d) h_j(t−d−l)⟩⟩, i ≠ j, d from 0 to one period."""
+        """(n+1, n+1, period) N ⟨⟨h_i(t) h_i(t−k) ; h_j(t−d) h_j(t−d−j)⟩⟩, i ≠ j, d from 0 to one period."""
         L = self.linear.to_correlators
-        (F, far), (X, far_x) = self._scatter, self._heard_by_kernels
+        (F, far), (X, far_x) = self._scatter, self._heard_by_kernels()
         moving = self.linear.back(self._sandwich(F, X, L))
         return moving + self._sandwich(far, far_x, L[0].real)[:, :, None]
 
@@ -148,22 +147,22 @@ class StationaryGrid:
 
     @cached_property
     def _weights(self) -> np.ndarray:
-        """(n+1,) of l, for the sum over ordered pairs."""
+        """(n+1,) of j, for the sum over ordered pairs."""
         return np.asarray(np.where(self.k == 0, 1.0, 2.0) * self.size.step**2)
 
     @cached_property
     def _quenched(self) -> np.ndarray:
         """(n+1,) T."""
         n, m = self.n, self.reach
-        l, d = self.k[:, None], np.arange(m)[None, :]
-        equal = self.linear.response(np.zeros_like(l), l, d)
+        j, d = self.k[:, None], np.arange(m)[None, :]
+        equal = self.linear.response(np.zeros_like(j), j, d)
         shared = [np.pad(r, ((0, 0), (0, m - n - 1))) for r in self.linear.shared]
         by_S, by_E, by_D = self.tables.changed
         found = np.empty(n + 1)
         for k in range(n + 1):
             later = _delayed(equal, k)
             S, D = 0.5 * (equal + later), 0.5 * (equal - later)
-            E = self.linear.response(np.full_like(l, k), l, d) - S
+            E = self.linear.response(np.full_like(j, k), j, d) - S
             crossing = self._crossing(k, self.k, d[0])
             scatter = Scatter(self.tables.phi_phi, crossing, self.size.degree)
             parts = scatter.covariance(by_S[k], by_E[k], by_D[k])
@@ -171,7 +170,7 @@ class StationaryGrid:
             r1, r2 = shared
             change = Crossing.of(
                 self.tables.rho[[[k]]],
-                self.tables.rho[l],
+                self.tables.rho[j],
                 tuple(r / self.C[0] for r in (r1, r2, _delayed(r1, k), _delayed(r2, k))),
             )
             for slope, x in zip(
@@ -183,9 +182,9 @@ class StationaryGrid:
 
     def _heard(self, values: Callable[[np.ndarray], np.ndarray], sign: int = 1) -> np.ndarray:
         """(n+1,) Σ_b Σ_ij δC(t, b_i) ⟨∂_i∂_j φφ_b⟩ y(b_j − s), t − s = ±k, y of steps."""
-        k, l, x = self.k[:, None, None], self.k[None, :, None], self.k[None, None, :]
+        k, j, x = self.k[:, None, None], self.k[None, :, None], self.k[None, None, :]
         r1, r2 = self.linear.shared
-        y1, y2 = values(sign * k - x), values(sign * k - x - l)
+        y1, y2 = values(sign * k - x), values(sign * k - x - j)
         slopes, curved = (f[None, :, None] for f in (self.tables.slope_slope, self.tables.curved))
         total = (curved * y1 + slopes * y2) * r1 + (slopes * y1 + curved * y2) * r2
         return np.asarray(total.sum(axis=2) @ self._weights)
@@ -201,7 +200,9 @@ class StationaryGrid:
         """(n+1,) N δ⟨h(t) z̃(t − k)⟩."""
         G = self.linear.G.copy()
         G[0] = 0.5
-        return self._heard(lambda u: np.where(u >= 0, G[np.maximum(u, 0)], 0.0))
+        found = self._heard(lambda u: np.where(u >= 0, G[np.maximum(u, 0)], 0.0))
+        found[0] = 0.0  # between equal times there is nothing, and two half ends are not
+        return found
 
     @cached_property
     def mean(self) -> float:
@@ -211,7 +212,7 @@ class StationaryGrid:
 
 
 def _delayed(r: np.ndarray, k: int) -> np.ndarray:
-    """r(l, d − k)."""
+    """r(j, d − k)."""
     found = np.zeros_like(r)
     found[:, k:] = r[:, : r.shape[1] - k]
     return found
