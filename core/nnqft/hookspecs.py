@@ -59,7 +59,8 @@ def nnqft_sums() -> Mapping[str, Callable[..., Any]]:  # type: ignore[empty-body
     Called when ``order="resummed"`` is first asked for. A sum is a function ``(theory, activation, observable, indices,
     width, times, rough)`` that returns what `AbstractModel.resummed` does, or None where it does not know the theory:
     then the next is asked. `activation` is the model's, or None; `indices` a pattern such as ``"iijj"`` or None;
-    `rough` says that the size of the answer is enough; `times` may be none, to see whether it is known. What it knows and cannot sum it refuses with an `InputError`.
+    `rough` says that the size of the answer is enough; `times` may be none, to see whether it is known. What it knows
+    and cannot sum it refuses with an `InputError`.
     """
 
 

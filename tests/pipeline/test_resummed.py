@@ -281,7 +281,8 @@ REFUSED = {
     "these rules are not those of model 'linear'": {"theory": replace(LINEAR, vertices=LINEAR.vertices[:1])},
     "model 'stranger' is not installed": {"theory": replace(LINEAR, model="stranger")},
     "write a number for q": {
-        "theory": bare_theory("linear", start="rest", sigma_u=1.0, q={1.0: 1.0}, sigma_w=0.5), "width_order": 2,
+        "theory": bare_theory("linear", start="rest", sigma_u=1.0, q={1.0: 1.0}, sigma_w=0.5),
+        "width_order": 2,
     },
     "from rest the sum reaches to t = 1000": {"theory": bare_theory("linear", start="rest", sigma_w=0.5)},
 }

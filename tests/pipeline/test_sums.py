@@ -42,7 +42,12 @@ def test_kernel_variance_is_asked_for_as_a_whole():
 def test_indices_are_a_pattern():
     wanted = summed(LAYERS, "cumulant", times=[FOUR[1]], indices="iijj").mean
     a, b, c, d = FOUR[1]
-    for times, indices in (((a, c, b, d), "ijij"), ((c, b, a, d), "ijji"), ((c, d, a, b), "iijj"), ((a, b, c, d), "kkll")):
+    for times, indices in (
+        ((a, c, b, d), "ijij"),
+        ((c, b, a, d), "ijji"),
+        ((c, d, a, b), "iijj"),
+        ((a, b, c, d), "kkll"),
+    ):
         if indices == "ijji":
             times = (a, c, d, b)
         assert_allclose(summed(LAYERS, "cumulant", times=[times], indices=indices).mean, wanted, rtol=1e-7)

@@ -164,7 +164,12 @@ def test_networks_with_more_than_noise():
     for name, (model, values, phi) in more.items():
         own = {"start": "rest", "coefficients": phi, "expansion": "bare", "N": 1, **values}
         wanted = nnqft.compute(
-            nnqft.theory(model, sigma_w=1.0, **own), "two_point", order=1, width_order=1, times=times, integrator="exact"
+            nnqft.theory(model, sigma_w=1.0, **own),
+            "two_point",
+            order=1,
+            width_order=1,
+            times=times,
+            integrator="exact",
         )
         found, errors = RestEngine(network_of(nnqft.theory(model, sigma_w=g**0.5, **own)), times).two_point(times)
         first = wanted.contribution(1, 1).mean

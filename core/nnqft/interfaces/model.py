@@ -13,7 +13,6 @@ from nnqft.interfaces.activation import Activation
 from nnqft.interfaces.parameter import Parameter
 from nnqft.rules.theory import Theory
 
-
 Summed = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, Sequence[str]]
 """What a sum of all orders comes as: values and bounds of their errors, (M,) arrays, and notes if there are any."""
 

@@ -125,9 +125,7 @@ def _shifted(
     change = np.full(len(mean), math.nan)
     for signs in product((1.0, -1.0), repeat=free):
         shifts = zip(bases.items(), [*signs, *[1.0] * (len(bases) - free)], strict=True)
-        totals = {
-            label: Estimate.exact(result.total.mean + sign * sizes[label]) for (label, result), sign in shifts
-        }
+        totals = {label: Estimate.exact(result.total.mean + sign * sizes[label]) for (label, result), sign in shifts}
         with suppress(PluginError):  # shifted numbers may be none that the plugin is made for
             change = np.fmax(change, np.abs(derive(plugin, theory, times, bases, totals)[1] - mean))
     return change

@@ -73,7 +73,8 @@ def make_theory(model: str | AbstractModel, start: str, parameters: Mapping[str,
         theory = plugin.theory(start, values)
     if not isinstance(theory, Theory):
         raise PluginError(f"model {plugin.name!r} returned {short(theory)}, wanted a Theory")
-    _made[id(theory)] = weakref.ref(theory, partial(_forget, id(theory))), dict(theory.parameters), dict(theory.couplings)
+    known = weakref.ref(theory, partial(_forget, id(theory)))
+    _made[id(theory)] = known, dict(theory.parameters), dict(theory.couplings)
     return theory
 
 

@@ -41,7 +41,9 @@ class KernelVariance(AbstractDerivedObservable):
     def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
         """The variance at each pair of times."""
         if "whole" in values:
-            return {f"({t:g}, {s:g})": x for (t, s), x in zip(_grid(theory, times).tolist(), values["whole"], strict=True)}
+            return {
+                f"({t:g}, {s:g})": x for (t, s), x in zip(_grid(theory, times).tolist(), values["whole"], strict=True)
+            }
         total: Any = 0.0
         for indices, weight in _patterns(theory):
             for blocks in _tying_partitions():

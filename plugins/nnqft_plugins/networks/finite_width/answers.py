@@ -33,8 +33,9 @@ _WHOLE = "write a whole number for order"
 class Engine(Protocol):
     """One network and one start at order 1/N: values bare of 1/N and their errors, (M,) arrays."""
 
-    notes: tuple[str, ...]
-    """Which method, which grids, and what limits it."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which method, which grids, and what limits it."""
 
     def cumulant(self, times: np.ndarray) -> Values:
         """N⟨⟨h_i(t1) h_i(t2); h_j(t3) h_j(t4)⟩⟩, i ≠ j, at (M, 4) times."""
@@ -83,9 +84,7 @@ def answer(
 def _check(theory: Theory, width: int) -> None:
     """Raise InputError for what is another sum than that of the network's diagrams."""
     if width > MAX_WIDTH:
-        raise InputError(
-            f"width_order={short(width)}: at any coupling networks are summed for width_order=0 and 1; write one of them"
-        )
+        raise InputError(f"width_order={short(width)}: networks are summed for width_order=0 and 1; write one of them")
     values = theory.parameters
     if values.get("tadpoles", "cancelled") == "kept":
         raise InputError("tadpoles='kept' counts tadpoles twice, their sum is none; write tadpoles='cancelled'")
@@ -96,9 +95,7 @@ def _check(theory: Theory, width: int) -> None:
 def _remarks(theory: Theory, network: Network) -> tuple[str, ...]:
     """What whoever compares with diagrams has to know."""
     values = theory.parameters
-    cut = theory.degree is not None and (
-        values.get("expansion") == "bare" or values.get("averages") == "polynomial"
-    )
+    cut = theory.degree is not None and (values.get("expansion") == "bare" or values.get("averages") == "polynomial")
     return (f"summed for φ = {network.activation.name} itself, not for its Taylor polynomial",) if cut else ()
 
 

@@ -71,7 +71,7 @@ def covariances(
         A (P',) array for each that is wanted.
     """
     powers = [_powers(x, degree) for x in (crossing.uu, crossing.uw, crossing.wu, crossing.ww)]
-    terms = {each: [] for each in wanted}
+    terms: dict[tuple[str, str], list[np.ndarray]] = {each: [] for each in wanted}
     for s in range(1, degree + 1):
         row = np.arange(s + 1)
         own = {name: g[row, s - row] for name, g in left.items()}

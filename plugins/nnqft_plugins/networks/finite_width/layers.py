@@ -1,9 +1,10 @@
 """Stacks of layers of finite width at any coupling: the kernel has one time, and no unit hears of itself.
 
-New weights in every layer are white noise, so a unit is Gaussian with C(t,s) = v(min(t,s)) e^{−γ|t−s|}, given the kernel
-q(t) = (1/N) Σ φ(h_j(t))². With f(v) = ⟨φ²⟩_v and λ = 2γ − σ_w² f'(v),
+New weights in every layer are white noise, so a unit is Gaussian with C(t,s) = v(min(t,s)) e^{−γ|t−s|}, given the
+kernel q(t) = (1/N) Σ φ(h_j(t))². With f(v) = ⟨φ²⟩_v and λ = 2γ − σ_w² f'(v),
 
-    dδv/dt = −λ δv + σ_w² (own fluctuations of q) + ½ σ_w² f''(v) δv² ,     ⟨⟨φ²_t ; φ²_s⟩⟩ = Σ_k a_k(t) a_k(s) ρ_ts^k ,
+    dδv/dt = −λ δv + σ_w² (own fluctuations of q) + ½ σ_w² f''(v) δv² ,
+    ⟨⟨φ²_t ; φ²_s⟩⟩ = Σ_k a_k(t) a_k(s) ρ_ts^k ,
 
 a_k the normalised Hermite coefficients of φ². Averages of products with He_2 and He_4 stand for f' and f'': φ may have
 kinks and jumps. Integrals over depth are sums over panels between the times that are asked for, at three steps.
@@ -12,9 +13,10 @@ kinks and jumps. Integrals over depth are sums over panels between the times tha
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -134,13 +136,13 @@ class LayerEngine:
             v, depth = settled_variance(network)
             if not math.isfinite(depth):
                 raise InputError(
-                    f"sigma_w={network.sigma_w:g}: this stack is at its edge, where fluctuations of the kernel do not decay;"
-                    " write a smaller sigma_w or start='rest'"
+                    f"sigma_w={network.sigma_w:g}: this stack is at its edge, where fluctuations of the kernel do not"
+                    " decay; write a smaller sigma_w or start='rest'"
                 )
             reach = max(depth, 1 / network.gamma)
             back = [0.0, *(0.25 * 2.0**n for n in range(24) if 0.25 * 2.0**n < _MEMORY), _MEMORY]
             self._edges = np.unique(np.concatenate([asked[0] - reach * np.array(back), _between(asked, reach)]))
-            self._variance = lambda t: np.full(np.shape(t), v)
+            self._variance: Callable[[np.ndarray], np.ndarray] = partial(_constant, v)
         else:
             end = max(float(asked[-1]), 1e-3 / network.gamma)
             self._variance = variance_from_start(network, end, 1e-9)
@@ -180,7 +182,7 @@ class LayerEngine:
         """Nothing: new weights in every layer."""
         return np.zeros(len(times)), np.zeros(len(times))
 
-    def _extrapolated(self, taken: Any) -> Values:
+    def _extrapolated(self, taken: Callable[[_Depths], np.ndarray]) -> Values:
         """Romberg's extrapolation of three grids, and what it changed last."""
         one, two, three = (taken(self._grid(steps)) for steps in _STEPS)
         coarse, fine = two + (two - one) / 3, three + (three - two) / 3
@@ -189,7 +191,7 @@ class LayerEngine:
 
     def _grid(self, steps: int) -> _Depths:
         if steps not in self._grids:
-            inner = [np.linspace(a, b, steps + 1)[:-1] for a, b in zip(self._edges[:-1], self._edges[1:], strict=True)]
+            inner = [np.linspace(a, b, steps + 1)[:-1] for a, b in pairwise(self._edges)]
             times = np.concatenate([*inner, self._edges[-1:]])
             gaps = np.diff(times)
             weights = np.concatenate([gaps, [0.0]]) / 2 + np.concatenate([[0.0], gaps]) / 2
@@ -197,10 +199,14 @@ class LayerEngine:
         return self._grids[steps]
 
 
+def _constant(value: float, t: np.ndarray) -> np.ndarray:
+    return np.full(np.shape(t), value)
+
+
 def _between(asked: np.ndarray, longest: float) -> np.ndarray:
     """These depths and as many between them that no two are further apart than that."""
     parts = [np.array([asked[0]])]
-    for a, b in zip(asked[:-1], asked[1:], strict=True):
+    for a, b in pairwise(asked):
         parts.append(np.linspace(a, b, max(1, math.ceil((b - a) / longest)) + 1)[1:])
     return np.concatenate(parts)
 

@@ -98,8 +98,8 @@ class RestEngine:
         latest = 4 * _MOST * _COARSEST / rate
         if self._horizon > latest:
             raise InputError(
-                f"times={self._horizon:g}: from rest the sum reaches to t = {latest:g}; late times are stationary, write"
-                " start='stationary'"
+                f"times={self._horizon:g}: from rest the sum reaches to t = {latest:g}; late times are stationary,"
+                " write start='stationary'"
             )
         self._solution = solve_rest(network, self._horizon, accuracy_of(network))
         self._fourths = min(max(math.ceil(self._horizon * rate), _FEWEST), _MOST)

@@ -4,7 +4,7 @@ With δC = A δq and δ⟨φφ⟩ = K δq, R = A M⁻¹ is the response of C to 
 
     N Cov(q) = M⁻¹ F M⁻ᵀ ,     N δq = M⁻¹ [ ½ K² : N Cov(q) + T ] .
 
-T is what a unit hears of itself through the others, over all ordered pairs b of times, a = (a_1, a_2) and i, j ∈ {1, 2}:
+T is what a unit hears of itself through the others, over all ordered pairs b of times, a = (a_1, a_2), i, j ∈ {1, 2}:
 
     T_a = Σ_b { ⟨⟨φ'φ' ; φφ_b⟩⟩ R(a_1,a_2;b) + ½ ⟨⟨φ''φ ; φφ_b⟩⟩ R(a_1,a_1;b) + ½ ⟨⟨φφ'' ; φφ_b⟩⟩ R(a_2,a_2;b)
                 + Σ_ij ⟨∂_{a_i} φφ_a ∂_{b_j} φφ_b⟩ R(a_i,b_j;b) } .
@@ -94,15 +94,13 @@ class RestFluctuations:
 
     @cached_property
     def _chains(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Responses (P, P) of C to a pulse of q: at once, and through chains that are even and odd; without K's ends."""
+        """Responses (P, P) of C to a pulse of q: at once, and through even and odd chains without K's ends."""
         grid = self.grid
         both = self._means[1][:, None]
         found = []
         for sign, answered in ((1, self._answered), (-1, grid.answered(-1))):
             grid.progress(0)
-            found.append(
-                answered @ np.linalg.solve(np.eye(grid.count) - both * answered, both * grid.struck(sign))
-            )
+            found.append(answered @ np.linalg.solve(np.eye(grid.count) - both * answered, both * grid.struck(sign)))
         return grid.struck(1), found[0], found[1]
 
     @cached_property
