@@ -222,6 +222,14 @@ def test_layers_are_their_closed_forms():
     assert tanh.spread(AT_ONCE)[0][0] == pytest.approx(0.711611, abs=1e-6)
 
 
+def test_a_linear_stack_is_known_for_every_width():
+    theory = nnqft.theory("feedforward", **HALF)
+    found = nnqft.compute(theory, "kernel_variance", order="resummed", width_order=6)
+    assert found.mean[0] == pytest.approx(0.0240240240, rel=1e-7)
+    with pytest.raises(nnqft.InputError, match="summed for width_order=0 and 1"):
+        nnqft.compute(theory, "kernel_variance", order="resummed", width_order=2, times=[(1.0, 0.0)])
+
+
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_layers_from_rest_end_stationary(activation):
     times = np.array([[1.5, 0.2, 0.7, 0.3], [0.4, 0.4, 0.4, 0.4]])

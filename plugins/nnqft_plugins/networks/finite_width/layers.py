@@ -199,6 +199,21 @@ class LayerEngine:
         return self._grids[steps]
 
 
+def linear_slope(network: Network) -> float | None:
+    """c of a stationary stack with φ(h) = c h, whose kernel's variance is known for every N; None for any other."""
+    powers = network.activation.coefficients
+    known = network.layered and network.stationary and powers is not None and len(powers) == 2 and powers[0] == 0.0
+    return powers[1] if known and powers is not None else None
+
+
+def linear_spread(network: Network, slope: float, width: int) -> float:
+    """The order N^{−width} ≥ 1 of Var S = (E S)² [(1 + 2/N)/(1 − 2g/Nλ) − 1], S = (1/N) Σ h², bare of it; g = σ_w² c²."""
+    coupling = (network.sigma_w * slope) ** 2
+    rate = 2 * network.gamma - coupling
+    x = 2 * coupling / rate
+    return (network.noise / rate) ** 2 * (x + 2) * x ** (width - 1)
+
+
 def _constant(value: float, t: np.ndarray) -> np.ndarray:
     return np.full(np.shape(t), value)
 
