@@ -16,6 +16,7 @@ Examples
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pluggy
 
@@ -48,6 +49,18 @@ def nnqft_integrators() -> Sequence[AbstractIntegrator]:  # type: ignore[empty-b
     """Integrators, asked for by ``compute(..., integrator=name)``; ``"auto"`` takes the first that fits.
 
     Called when an integrator is first asked for.
+    """
+
+
+@hookspec
+def nnqft_sums() -> Mapping[str, Callable[..., Any]]:  # type: ignore[empty-body]
+    """Name → sum of all orders in the coupling, for models that have no `resummed` of their own.
+
+    Called when ``order="resummed"`` is first asked for. A sum is a function ``(theory, activation, observable, indices,
+    width, times, rough)`` that returns what `AbstractModel.resummed` does, or None where it does not know the theory:
+    then the next is asked. `activation` is the model's, or None; `indices` a pattern such as ``"iijj"`` or None;
+    `rough` says that the size of the answer is enough; `times` may be none, to see whether it is known. What it knows
+    and cannot sum it refuses with an `InputError`.
     """
 
 

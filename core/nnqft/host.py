@@ -26,7 +26,7 @@ from nnqft.errors import InputError, NnqftError, PluginError, UnknownNameError, 
 from nnqft.graphs.diagram import Diagram
 from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.integrator import AbstractIntegrator
-from nnqft.interfaces.model import AbstractModel
+from nnqft.interfaces.model import AbstractModel, Summed
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
 from nnqft.interfaces.parameter import Parameter
 
@@ -34,6 +34,7 @@ KINDS = {
     "nnqft_models": "model",
     "nnqft_observables": "observable",
     "nnqft_integrators": "integrator",
+    "nnqft_sums": "sum",
     "nnqft_executors": "executor",
     "nnqft_drawings": "drawing",
     "nnqft_commands": "command",
@@ -129,7 +130,7 @@ class Host:
             raise PluginError(f"plugin {plugin!r}: model {name!r} lacks `parameters` (name to Parameter) or `starts`")
         if kind == "command" and not (isinstance(thing, str) and all(thing.partition(":"))):
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is {short(thing)}; wanted text, 'module:function'")
-        if kind in ("executor", "drawing") and not callable(thing):
+        if kind in ("sum", "executor", "drawing") and not callable(thing):
             raise PluginError(f"plugin {plugin!r}: {kind} {name!r} is not callable")
         self._tables[kind][name] = thing, plugin
 
@@ -151,6 +152,10 @@ class Host:
     def integrators(self) -> list[AbstractIntegrator]:
         """All integrators, in the order in which they were installed."""
         return [thing for thing, _ in self.table("integrator").values()]
+
+    def sums(self) -> list[Callable[..., Summed | None]]:
+        """All sums of all orders, in the order in which they were installed."""
+        return [thing for thing, _ in self.table("sum").values()]
 
     def executor(self, name: object) -> Callable[..., AbstractExecutor]:
         """The factory of executors of that name; raises as `get` does."""

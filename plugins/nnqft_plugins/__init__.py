@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from nnqft import AbstractDerivedObservable, AbstractIntegrator, AbstractModel, AbstractObservable, hookimpl
 
@@ -56,6 +57,14 @@ def nnqft_integrators() -> Sequence[AbstractIntegrator]:
     from nnqft_plugins.integrators.vegas import VegasIntegrator
 
     return [ExactIntegrator(), VegasIntegrator(), JaxIntegrator()]
+
+
+@hookimpl
+def nnqft_sums() -> Mapping[str, Callable[..., Any]]:
+    """All orders in the coupling of networks, at N → ∞ and at order 1/N."""
+    from nnqft_plugins.networks.finite_width.answers import answer
+
+    return {"networks": answer}
 
 
 @hookimpl

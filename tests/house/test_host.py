@@ -77,6 +77,7 @@ WHOLE = {
     "nnqft_models": lambda: [Model()],
     "nnqft_observables": lambda: (Observable(),),
     "nnqft_integrators": lambda: iter([Integrator()]),
+    "nnqft_sums": lambda: {"none": lambda *asked: None},
     "nnqft_executors": lambda: {"idle": lambda workers=None, address=None: Executor()},
     "nnqft_drawings": lambda: {"nothing": draw_nothing},
     "nnqft_commands": lambda: {"greet": "greeting:greet"},
@@ -317,7 +318,7 @@ def test_an_object_of_the_wrong_type(plugin, hook, thing):
     refused(*load(plugin("third", {hook: lambda: [thing]})), KINDS[hook])
 
 
-@pytest.mark.parametrize("hook", ["nnqft_executors", "nnqft_drawings"])
+@pytest.mark.parametrize("hook", ["nnqft_sums", "nnqft_executors", "nnqft_drawings"])
 def test_a_mapping_of_the_wrong_type(plugin, hook):
     refused(*load(plugin("third", {hook: lambda: {"thing": 3}})), KINDS[hook], "'thing'", "callable")
     refused(*load(plugin("third", {hook: lambda: {3: draw_nothing}})), KINDS[hook], "name")

@@ -276,11 +276,14 @@ REFUSED = {
     "summed for width_order=0, 1 or 2": {"width_order": 3},
     "wanted a whole number ≥ 0 or 'resummed'": {"order": "resumed"},
     "diverges for σ_w² ≥ γ²": {"theory": bare_theory("linear", sigma_w=1.0)},
-    "model 'cubic_tanh' has no resummed form": {"theory": bare_theory("cubic_tanh", sigma_w=0.5)},
-    "observable 'mean' has no resummed form": {"observable": "mean"},
+    "model 'quintic' has no resummed form: it gives no activation": {"theory": bare_theory("quintic", sigma_w=0.5)},
+    "networks are summed for width_order=0 and 1": {"theory": bare_theory("cubic_tanh"), "width_order": 2},
     "these rules are not those of model 'linear'": {"theory": replace(LINEAR, vertices=LINEAR.vertices[:1])},
     "model 'stranger' is not installed": {"theory": replace(LINEAR, model="stranger")},
-    "write a number for q": {"theory": bare_theory("linear", start="rest", sigma_u=1.0, q={1.0: 1.0}, sigma_w=0.5)},
+    "write a number for q": {
+        "theory": bare_theory("linear", start="rest", sigma_u=1.0, q={1.0: 1.0}, sigma_w=0.5),
+        "width_order": 2,
+    },
     "from rest the sum reaches to t = 1000": {"theory": bare_theory("linear", start="rest", sigma_w=0.5)},
 }
 
@@ -289,7 +292,7 @@ REFUSED = {
 def test_refusals(message):
     case = {"theory": LINEAR, "observable": "two_point", "order": "resummed", "width_order": 1} | REFUSED[message]
     theory, observable = case.pop("theory"), case.pop("observable")
-    times = [(3000.0,) * 2] if theory.start == "rest" else None
+    times = [(1.0 if "for q" in message else 3000.0,) * 2] if theory.start == "rest" else None
     with pytest.raises(nnqft.InputError, match=message.replace("²", ".")):
         nnqft.compute(theory, observable, times=times, **case)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from nnqft.errors import InputError
 from nnqft.interfaces.activation import Activation
 from nnqft.interfaces.parameter import Parameter
 from nnqft.rules.theory import Theory
+
+Summed = tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, Sequence[str]]
+"""What a sum of all orders comes as: values and bounds of their errors, (M,) arrays, and notes if there are any."""
 
 
 class AbstractModel(ABC):
@@ -52,8 +55,12 @@ class AbstractModel(ABC):
     def theory(self, start: str, values: Mapping[str, Any]) -> Theory:
         """The rules at validated values, one for every name in `parameters`."""
 
-    def resummed(self, theory: Theory, observable: str, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def resummed(self, theory: Theory, observable: str, width: int, times: np.ndarray) -> Summed:
         """The sum of all diagrams of a width order, whatever their order in the coupling; models may know it.
+
+        A model that knows sums for legs of different units takes one more argument, ``indices=None``, which is given
+        where a request has a pattern such as ``"iijj"``. Where a model has no `resummed` of its own, the sums that
+        plugins bring (`nnqft_sums`) are asked: those that come with nnqft know every network with an activation.
 
         Parameters
         ----------
@@ -66,7 +73,8 @@ class AbstractModel(ABC):
         Returns
         -------
         values, bounds : (M,) arrays
-            The sum, and a bound of its rounding and quadrature error.
+            The sum, and a bound of its rounding and quadrature error. A third item is a sequence of notes for whoever
+            reads the result.
 
         Raises
         ------

@@ -121,6 +121,13 @@ class AbstractDerivedObservable(ABC):
             If the theory has no such quantity.
         """
 
+    def needs_resummed(self, theory: Theory, times: np.ndarray | None) -> Mapping[str, Need]:
+        """What has to be computed where all orders are summed, under names that `derive` knows; by default `needs`.
+
+        A need may name this observable itself: then its sum is asked for as a whole, as that of base observables is.
+        """
+        return self.needs(theory, times)
+
     @abstractmethod
     def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
         """What each number is called, and the number.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from nnqft.results.derivation import (
     label_of,
     method_errors,
     needs_of,
+    numerical_errors,
     partial_numbers,
     shifted_numbers,
 )
@@ -25,9 +27,11 @@ from nnqft.results.derived import Derived
 from nnqft.results.result import Result
 from nnqft.rules.theory import Theory
 from nnqft.stages.effort import Effort
-from nnqft.stages.request import Request, make_request
+from nnqft.stages.request import RESUMMED, Request, make_request
 from nnqft.stages.times import check_times
 
+_ROUNDING = 1e-9
+"""Part of a number below which the numerical error of a sum is rounding."""
 Grids = dict[AbstractDerivedObservable, np.ndarray | None]
 
 
@@ -51,7 +55,7 @@ def compute_derived(
     """
     question = {"order": order, "width_order": width_order, "times": times, "tau": tau, "indices": indices}
     grids, requests = base_requests(theory, names, effort, **question)
-    results = {base: run(theory, *each) for base, each in requests.items()}
+    results = {base: _by_largest(run(theory, *each)) for base, each in requests.items()}
     return {plugin.name: _derived(plugin, theory, grid, results) for plugin, grid in grids.items()}
 
 
@@ -76,7 +80,7 @@ def base_requests(
         grids[plugin] = _grid(theory, plugin.arity, times, tau)
     return grids, {
         base: _base_request(theory, Need(base.observable, rows, base.indices), effort, order, width_order)
-        for base, rows in _all_times(theory, grids).items()
+        for base, rows in _all_times(theory, grids, order == RESUMMED).items()
     }
 
 
@@ -86,11 +90,11 @@ def _grid(theory: Theory, arity: int | None, times: object, tau: object) -> np.n
     return np.array(check_times(theory, arity, times, tau))
 
 
-def _all_times(theory: Theory, grids: Grids) -> dict[Base, tuple[tuple[float, ...], ...]]:
+def _all_times(theory: Theory, grids: Grids, resummed: bool) -> dict[Base, tuple[tuple[float, ...], ...]]:
     """Each base observable with all times at which one of the derived ones needs it, none twice."""
     wanted: dict[Base, dict[tuple[float, ...], None]] = {}
     for plugin, grid in grids.items():
-        for need in needs_of(plugin, theory, grid).values():
+        for need in needs_of(plugin, theory, grid, resummed).values():
             wanted.setdefault(base_of(need), {}).update(dict.fromkeys(need.times))
     return {base: tuple(rows) for base, rows in wanted.items()}
 
@@ -113,10 +117,22 @@ def _base_request(
     return request, effort
 
 
+def _by_largest(result: Result) -> Result:
+    """A sum of all orders with its target taken relative to its largest value, as that of diagrams is."""
+    request, total = result.request, result.total
+    if not request.resummed or len(result.series) <= (request.width_order or 0):
+        return result
+    wanted = max((request.rtol or 0.0) * float(np.abs(total.mean).max()), request.atol or 0.0)
+    if result.converged or not float(total.rounding.max()) <= wanted:
+        return result
+    return replace(result, converged=True, reason="summed to all orders")
+
+
 def _derived(
     plugin: AbstractDerivedObservable, theory: Theory, grid: np.ndarray | None, results: dict[Base, Result]
 ) -> Derived:
-    own = {base_of(need) for need in needs_of(plugin, theory, grid).values()}
+    resummed = any(result.request.resummed for result in results.values())
+    own = {base_of(need) for need in needs_of(plugin, theory, grid, resummed).values()}
     bases = {label_of(base): result for base, result in results.items() if base in own}
     totals = {label: result.total for label, result in bases.items()}
     names, mean, cov = derive(plugin, theory, grid, bases, totals)
@@ -129,6 +145,9 @@ def _derived(
     by_order = np.reshape(lower, (len(lower), len(names)))
     left = shifted_numbers(plugin, theory, grid, bases, mean)
     method = method_errors(plugin, theory, grid, bases, names)
+    if resummed:
+        numerical = np.nan_to_num(numerical_errors(plugin, theory, grid, bases, mean))
+        method = method + np.where(numerical > _ROUNDING * np.abs(mean), numerical, 0.0)
     if method.any():
         notes["method error: what a fit or a finite grid leaves uncertain, estimated, no bound"] = None
     return Derived(plugin.name, grid, names, mean, cov, bases, by_order, tuple(notes), theory, left, method)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
 
+from nnqft.errors import IntegrationError
 from nnqft.host import default_host
 from nnqft.interfaces.observable import AbstractDerivedObservable
 from nnqft.pipeline.compute import names_of
@@ -17,8 +18,9 @@ from nnqft.pipeline.derived import base_requests
 from nnqft.pipeline.resummed import resum
 from nnqft.results.tables import heading
 from nnqft.rules.theory import Theory
+from nnqft.show.watch import limit_line, reporting, time_limit
 from nnqft.stages.effort import Effort, Options
-from nnqft.stages.forecast import Forecast, predict, reasons_of
+from nnqft.stages.forecast import PROBE_SECONDS, Forecast, predict, reasons_of
 from nnqft.stages.generation import requested_diagrams
 from nnqft.stages.jobs import make_job
 from nnqft.stages.request import Request, make_request
@@ -58,11 +60,35 @@ def forecast(theory: Theory, request: Request, effort: Effort) -> Forecast:
 
 
 def _forecast_resummed(theory: Theory, request: Request, effort: Effort) -> Forecast:
+    """Sums that are quick are made, of others the part that was done in a few seconds tells the rest."""
+    quiet = replace(effort, time_limit=None, progress=False)
     # The first run of all pays for what is made once.
-    _, one, two = (resum(replace(request, times=request.times[:count]), theory).seconds for count in (1, 1, 2))
-    seconds = one + max(0.0, two - one) * (len(request.times) - 1)
-    notes = ("all orders are summed by the model, nothing is sampled",)
+    latest = max(request.times, key=max)
+    seconds, whole = _timed(replace(request, times=(latest,)), theory, quiet)
+    if whole:
+        seconds, _ = _timed(request, theory, quiet)
+    notes = ("all orders are summed here, whatever the executor; nothing is sampled",)
     return Forecast(heading(request), {}, (), notes, "local", 1, seconds, 0, effort.time_limit)
+
+
+def _timed(request: Request, theory: Theory, effort: Effort) -> tuple[float, bool]:
+    """Seconds that a sum takes, and whether it was made; else they follow from the part that was done in a few."""
+    part = 0.0
+
+    def heard(state: Mapping[str, Any]) -> None:
+        nonlocal part
+        if state["expected"]:
+            part = max(part, state["samples"] / state["expected"])
+
+    began = time.monotonic()
+    try:
+        with time_limit(PROBE_SECONDS), reporting(heard):
+            result = resum(request, theory, effort)
+        whole = not result.reason.startswith(limit_line(None))
+    except IntegrationError:
+        whole = False
+    seconds = time.monotonic() - began
+    return (seconds, True) if whole else (seconds / max(part, 0.01), False)
 
 
 def forecasts(

@@ -39,7 +39,7 @@ def run(theory: Theory, request: Request, effort: Effort) -> Result:
     """
     interrupts.raise_noted()
     if isinstance(request.order, str):
-        return resum(request, theory)
+        return resum(request, theory, effort)
     began = time.monotonic()
     notes: tuple[str, ...] = ()
     # One limit holds for everything that is done here, the executor's own work included.

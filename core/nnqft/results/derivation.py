@@ -26,13 +26,17 @@ class Base(NamedTuple):
     legs: int
 
 
-def needs_of(plugin: AbstractDerivedObservable, theory: Theory, times: np.ndarray | None) -> Mapping[str, Need]:
-    """What a derived observable needs, by its own names, checked."""
+def needs_of(
+    plugin: AbstractDerivedObservable, theory: Theory, times: np.ndarray | None, resummed: bool
+) -> Mapping[str, Need]:
+    """What a derived observable needs, by its own names, checked; of sums of all orders that may be itself."""
     with plugin_errors(f"observable {plugin.name!r}"):
-        needs = plugin.needs(theory, times)
+        needs = plugin.needs_resummed(theory, times) if resummed else plugin.needs(theory, times)
     if not isinstance(needs, Mapping) or not needs or not all(isinstance(n, Need) for n in needs.values()):
         raise PluginError(f"observable {plugin.name!r} needs {short(needs)}, wanted a mapping of names to Need")
     for need in needs.values():
+        if resummed and need.observable == plugin.name:
+            continue
         if isinstance(default_host().observable(need.observable), AbstractDerivedObservable):
             raise PluginError(f"observable {plugin.name!r} needs {need.observable!r}, which is derived, too")
     return needs
@@ -88,7 +92,32 @@ def shifted_numbers(
     bases: Mapping[str, Result],
     mean: np.ndarray,
 ) -> np.ndarray:
-    """(K,) the largest change of the numbers when the base observables are shifted by what they leave out.
+    """(K,) the largest change of the numbers when the base observables are shifted by what they leave out."""
+    sizes = {label: result.truncation for label, result in bases.items()}
+    return _shifted(plugin, theory, times, bases, mean, sizes)
+
+
+def numerical_errors(
+    plugin: AbstractDerivedObservable,
+    theory: Theory,
+    times: np.ndarray | None,
+    bases: Mapping[str, Result],
+    mean: np.ndarray,
+) -> np.ndarray:
+    """(K,) the same for the bounds of numerical errors of sums of all orders."""
+    sizes = {label: np.broadcast_to(each.total.rounding, each.mean.shape) for label, each in bases.items()}
+    return _shifted(plugin, theory, times, bases, mean, sizes)
+
+
+def _shifted(
+    plugin: AbstractDerivedObservable,
+    theory: Theory,
+    times: np.ndarray | None,
+    bases: Mapping[str, Result],
+    mean: np.ndarray,
+    sizes: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    """(K,) the largest change of the numbers when the base observables are shifted by these sizes.
 
     All times of one base observable are shifted together, because what is left out varies slowly with them; different
     ones independently of each other, up to three of them.
@@ -97,9 +126,7 @@ def shifted_numbers(
     change = np.full(len(mean), math.nan)
     for signs in product((1.0, -1.0), repeat=free):
         shifts = zip(bases.items(), [*signs, *[1.0] * (len(bases) - free)], strict=True)
-        totals = {
-            label: Estimate.exact(result.total.mean + sign * result.truncation) for (label, result), sign in shifts
-        }
+        totals = {label: Estimate.exact(result.total.mean + sign * sizes[label]) for (label, result), sign in shifts}
         with suppress(PluginError):  # shifted numbers may be none that the plugin is made for
             change = np.fmax(change, np.abs(derive(plugin, theory, times, bases, totals)[1] - mean))
     return change
@@ -113,10 +140,11 @@ def _values(
     numbers: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     """What each need of an observable has come out as, from the numbers of each base observable at all its times."""
+    resummed = any(result.request.resummed for result in bases.values())
     known = {label: dict(zip(bases[label].request.times, each, strict=True)) for label, each in numbers.items()}
     return {
         name: np.array([known[label_of(base_of(need))][tuple(row)] for row in need.times])
-        for name, need in needs_of(plugin, theory, times).items()
+        for name, need in needs_of(plugin, theory, times, resummed).items()
     }
 
 

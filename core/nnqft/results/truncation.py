@@ -230,7 +230,9 @@ def _next_widths(parts: Mapping[int, Term], N: int, beyond: Beyond) -> np.ndarra
     """What higher width orders add where all orders are summed: the next as the model knows it, or continued."""
     last = max(parts)
     if beyond.next_width is None:
-        return following(parts, last, Growth(2, math.inf), 2) if last else alone(parts[0].size) / N
+        # What begins with finite width is one term as well as what ends with N → ∞.
+        one = not any(term.size.any() for width, term in parts.items() if width < last)
+        return alone(parts[last].size) / N if one else following(parts, last, Growth(2, math.inf), 2)
     further = np.abs(beyond.next_width)
     return further * (1 + geometric(ratio_of(further, parts[last].size)))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
+from functools import partial
 
 from nnqft.errors import InputError, PluginError, UnknownNameError, short
 from nnqft.host import default_host, plugin_errors
@@ -10,6 +12,12 @@ from nnqft.interfaces.model import AbstractModel
 from nnqft.rules.theory import Theory
 
 STARTS = ("stationary", "rest")
+_made: dict[int, tuple[weakref.ref[Theory], dict[str, object], dict[str, object]]] = {}
+"""Theories that models made, with copies of what can be changed of them: some take seconds to make again."""
+
+
+def _forget(number: int, _: object) -> None:
+    _made.pop(number, None)
 
 
 def theory(model: str | AbstractModel, *, start: str = "stationary", **parameters: object) -> Theory:
@@ -65,7 +73,17 @@ def make_theory(model: str | AbstractModel, start: str, parameters: Mapping[str,
         theory = plugin.theory(start, values)
     if not isinstance(theory, Theory):
         raise PluginError(f"model {plugin.name!r} returned {short(theory)}, wanted a Theory")
+    known = weakref.ref(theory, partial(_forget, id(theory)))
+    _made[id(theory)] = known, dict(theory.parameters), dict(theory.couplings)
     return theory
+
+
+def is_of_its_model(theory: Theory) -> bool:
+    """Are these the rules that the model of this name, which is installed, makes at their parameters?"""
+    known, parameters, couplings = _made.get(id(theory), (None, {}, {}))
+    if known is not None and known() is theory and (theory.parameters, theory.couplings) == (parameters, couplings):
+        return True  # its other parts cannot have been changed since
+    return make_theory(theory.model, theory.start, theory.parameters) == theory
 
 
 def as_theory(theory: object) -> Theory:

@@ -34,8 +34,16 @@ class KernelVariance(AbstractDerivedObservable):
                 needs[_name(indices, block)] = Need("cumulant", legs, kind)
         return needs
 
+    def needs_resummed(self, theory: Theory, times: np.ndarray | None) -> Mapping[str, Need]:
+        """Its own sum, to the order in 1/N that is asked for and no further."""
+        return {"whole": Need(self.name, tuple(map(tuple, _grid(theory, times).tolist())))}
+
     def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
         """The variance at each pair of times."""
+        if "whole" in values:
+            return {
+                f"({t:g}, {s:g})": x for (t, s), x in zip(_grid(theory, times).tolist(), values["whole"], strict=True)
+            }
         total: Any = 0.0
         for indices, weight in _patterns(theory):
             for blocks in _tying_partitions():

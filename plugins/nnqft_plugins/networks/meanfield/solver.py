@@ -91,9 +91,9 @@ def solve(
 
 
 def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> MeanField:
-    curve = _curve(network, 0.01 * accuracy)
+    curve = stationary_curve(network, 0.01 * accuracy)
     # Units with adaptation: the solution comes with its error, from two grids.
-    rough = curve if network.adaptation is not None else _curve(network, accuracy)
+    rough = curve if network.adaptation is not None else stationary_curve(network, accuracy)
     if tau is None:
         end = min(curve.end, 12 / (curve.rate or 1e-300)) if curve.end else 10 / network.gamma
         lags = np.linspace(0.0, end, 201)
@@ -114,7 +114,14 @@ def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> 
     )
 
 
-def _curve(network: Network, accuracy: float) -> Curve:
+def stationary_curve(network: Network, accuracy: float) -> Curve:
+    """C(τ) of a network, its numerical error about `accuracy` times C(0).
+
+    Raises
+    ------
+    InputError
+        If there is no stationary solution.
+    """
     tick("solving at infinite width")
     if network.layered:
         return layered_curve(network)
