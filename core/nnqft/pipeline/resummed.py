@@ -32,6 +32,8 @@ def resum(request: Request, theory: Theory) -> Result:
     began = time.monotonic()
     if request.indices is not None:
         raise InputError(f"indices={request.indices!r} have no resummed form; write a whole number for order")
+    if request.replicas is not None:
+        raise InputError(f"replicas={request.replicas!r} have no resummed form; write a whole number for order")
     model = _model_of(theory)
     times = np.array(request.times)
     parts: dict[int, Estimate] = {}

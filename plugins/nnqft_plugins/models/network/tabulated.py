@@ -136,9 +136,17 @@ def root_kernel(t: Array, s: Array, params: Mapping[str, Any], xp: ModuleType) -
 
 
 def rest_square(
-    average: Average, terms: Sequence[Term], gamma: float, coupling: float, horizon: float, beyond: float = 0.0
+    average: Average,
+    terms: Sequence[Term],
+    gamma: float,
+    coupling: float,
+    horizon: float,
+    beyond: float = 0.0,
+    own: Propagator | None = None,
 ) -> tuple[float, np.ndarray]:
     """Step of the grid and D(t,s) on it, (n, n), a little further than `beyond` the horizon.
+
+    C is its own variance, or between two noise histories that of `own`.
 
     Raises
     ------
@@ -150,8 +158,8 @@ def rest_square(
         raise InputError(f"T={horizon:g}: from rest the mean-field line is tabulated up to gamma·T = 30; lower T")
     step = horizon / steps
     size = steps + _BEYOND + math.ceil(beyond / step)
-    coarse = _iterate(average, terms, gamma, coupling, step, size)
-    fine = _iterate(average, terms, gamma, coupling, step / 2, 2 * size - 1)
+    coarse = _iterate(average, terms, gamma, coupling, step, size, own)
+    fine = _iterate(average, terms, gamma, coupling, step / 2, 2 * size - 1, own)
     if coarse is None or fine is None:
         raise InputError(
             f"expansion='saddle': the mean-field correlator runs away before T={horizon:g}; lower T or sigma_w"
@@ -161,7 +169,13 @@ def rest_square(
 
 
 def _iterate(
-    average: Average, terms: Sequence[Term], gamma: float, coupling: float, step: float, size: int
+    average: Average,
+    terms: Sequence[Term],
+    gamma: float,
+    coupling: float,
+    step: float,
+    size: int,
+    own: Propagator | None,
 ) -> np.ndarray | None:
     """D(t,s) on a square grid: D = σ_w² ∬ G G ⟨φφ⟩, repeated until it stays; None if it runs away."""
     times = step * np.arange(size)
@@ -170,7 +184,7 @@ def _iterate(
     values = np.zeros_like(free)
     for _ in range(400):
         c = free + values
-        v = np.diagonal(c)
+        v = np.diagonal(c) if own is None else own(times, times)
         with np.errstate(over="ignore", invalid="ignore"):
             source = coupling * average(c, v[:, None], v)
             new = _convolve(_convolve(source, gamma * step, step).T, gamma * step, step).T
