@@ -66,7 +66,7 @@ class Need:
     replicas : str or None
         Pattern of their noise histories, such as ``"aabb"``; None for one.
     width_order : int or None
-        The highest power of 1/N that is wanted of it, where a computation has higher ones; None for all it has.
+        The highest power of 1/N that is wanted of it, whatever is asked for; None for what is asked for.
 
     Examples
     --------

@@ -106,8 +106,7 @@ def _base_request(
     """One base observable, its tolerance relative to its largest free value: a tail that is nearly zero needs no
     digits of its own.
     """
-    if need.width_order is not None and (width_order is None or isinstance(width_order, int)):
-        width_order = need.width_order if width_order is None else min(width_order, need.width_order)
+    width_order = width_order if need.width_order is None else need.width_order
     question = {"times": need.times, "indices": need.indices, "replicas": need.replicas}
     request = make_request(theory, need.observable, effort, order=order, width_order=width_order, **question)
     if effort.rtol is None or request.resummed:
