@@ -25,7 +25,8 @@ class Dimension(AbstractDerivedObservable):
     Of one network Σ_ij(τ) = ⟨h_i(τ) h_j(0)⟩ − ⟨h_i⟩⟨h_j⟩ over its noise, C = Σ_ii and ψ = N E Σ_ij², i ≠ j, over
     networks. Four noise histories a, b, c, d on one network make a square of averages the average
 
-        E Σ_ij(τ) Σ_ij(τ') = ⟨h_i^a h_j^a h_i^c h_j^c⟩ − ⟨h_i^a h_j^b h_i^c h_j^c⟩ − ⟨h_i^a h_j^a h_i^c h_j^d⟩ + ⟨h_i^a h_j^b h_i^c h_j^d⟩
+        E Σ_ij(τ) Σ_ij(τ') = ⟨h_i^a h_j^a h_i^c h_j^c⟩ − ⟨h_i^a h_j^b h_i^c h_j^c⟩
+                           − ⟨h_i^a h_j^a h_i^c h_j^d⟩ + ⟨h_i^a h_j^b h_i^c h_j^d⟩
 
     with i at τ (of a) and τ' (of c), j at 0; only the first does not vanish where nothing static is heard. At equal
     times τ = τ' = 0; at frequency 0 both are integrated over, ψ as well as C.
@@ -83,7 +84,7 @@ def _missed(values: np.ndarray) -> float:
 
 
 def _something_is_shared(theory: Theory) -> bool:
-    """Do two histories have anything in common at N → ∞? What makes it so does at order 1 in the weights, or without."""
+    """Do two histories have anything in common at N → ∞? If so, at order 0 or 1 in the weights already."""
     return len(diagrams(theory, "two_point", order=1, width_order=0, replicas="ab")) > 0
 
 
@@ -112,7 +113,8 @@ def _scatter(theory: Theory, values: Mapping[str, np.ndarray]) -> tuple[Any, np.
     aabb, abcc, abcd = values["aabb"], values.get("abcc", none), values.get("abcd", none)[0]
     half = count * (count + 1) // 2
     pair = {}
-    for place, (n, m) in enumerate((n, m) for n in range(count) for m in range(n, count)):
+    upper = [(one, two) for one in range(count) for two in range(one, count)]
+    for place, (n, m) in enumerate(upper):
         pair[n, m] = pair[m, n] = aabb[1 + place] + aabb[1 + half + place]
     single = abcc[1 : 1 + count] + abcc[1 + count :]
     grid = [

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -40,8 +40,10 @@ from nnqft_plugins.networks.network import Network
 _FIRST, _LAST = 64, 4096
 """Frequencies of the coarsest and of the finest grid."""
 _SETTLED = 1e-11
-_AVERAGES = (15, 23)
-"""Averages m of a unit, of which the second is the answer and the first tells its error."""
+_AVERAGES, _AVERAGES_OF_KINKS = (15, 23), (7, 11)
+"""Averages m of a unit: the second number is for the answer, the first tells its error; with kinks each takes long."""
+_ACCURACY = 1e-12
+"""Of C(τ) relative to C(0), at best."""
 _FADED = 1e-12
 """Of C(0), what is left of C(∞) where there is none, and of C_δ where nothing fluctuates."""
 
@@ -96,11 +98,21 @@ class TwoHistories:
     @cached_property
     def units(self) -> _Units:
         """Averages over units, and those of the coarser rule."""
-        return _Units.of(self, _AVERAGES[1])
+        return _Units.of(self, self._averages[1])
 
     @cached_property
     def _coarser(self) -> _Units:
-        return _Units.of(self, _AVERAGES[0]) if self._static else self.units
+        return _Units.of(self, self._averages[0]) if self._static else self.units
+
+    @property
+    def _averages(self) -> tuple[int, int]:
+        return _AVERAGES_OF_KINKS if self.network.activation.kinks else _AVERAGES
+
+    @property
+    def _error(self) -> float:
+        """Of spectra at the least frequency, relative: slow decays make more of what C(τ) leaves out."""
+        known = max(self.curve.error, _ACCURACY) * (self.network.gamma / self.curve.rate) ** 2
+        return self.units.left + known
 
     def spectrum(self, frequency: np.ndarray, units: _Units | None = None) -> np.ndarray:
         """C_δ(ω)."""
@@ -124,13 +136,13 @@ class TwoHistories:
 
     def dimension(self) -> Scatter:
         """D/N at equal times."""
-        return self.scatter().dimension(self.variance, self.curve.error * self.curve.variance)
+        return self.scatter().dimension(self.variance, self._error * self.variance)
 
     def dimension_at(self, frequency: float) -> Scatter:
         """D/N of the cross-spectra at one angular frequency."""
         self._check()
         found = [self._at(frequency, units) for units in (self.units, self._coarser)]
-        wrong = abs(found[0] - found[1]) + (self.units.left + self.curve.error) * found[0]
+        wrong = abs(found[0] - found[1]) + 4 * self._error * found[0]
         return Scatter(found[0], wrong)
 
     def _at(self, frequency: float, units: _Units) -> float:
@@ -157,7 +169,7 @@ class TwoHistories:
             if abs(now - before) <= _SETTLED * abs(now) or count >= _LAST:
                 break
             before, count = now, 2 * count
-        wrong = abs(now - before) + (self.units.left + 2 * self.curve.error) * abs(now)
+        wrong = abs(now - before) + 4 * self._error * abs(now)
         if self._static:
             wrong += abs(now - self._sum(density, count, self._coarser))
         if not wrong < 0.1 * abs(now) + _FADED:
@@ -302,5 +314,5 @@ def dimensions(network: Network) -> dict[str, Scatter]:
     """
     if network.layered:
         return {"equal_time": dimension_of_layers(network)}
-    histories = two_histories(replace(network))
+    histories = two_histories(network)
     return {"equal_time": histories.dimension(), "zero_frequency": histories.dimension_at(0.0)}
