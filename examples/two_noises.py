@@ -10,7 +10,7 @@ from nnqft_plugins.networks.network import network_of
 N, sigma_w = 100, 0.5
 theory = nnqft.theory("linear", N=N, sigma_w=sigma_w)
 
-# ⟨h_i^a h_j^a h_i^b h_j^b⟩: two noise histories a, b of units i ≠ j, so that the average over networks is that of Σ_ij².
+# ⟨h_i^a h_j^a h_i^b h_j^b⟩ with two noise histories a, b and units i ≠ j: its average over networks is that of Σ_ij².
 four = {"indices": "ijij", "replicas": "aabb"}
 for diagram in nnqft.diagrams(theory, "cumulant", order=1, **four):
     print(diagram)

@@ -220,3 +220,9 @@ def test_what_has_no_sum_and_chooses_its_own():
     with pytest.raises(nnqft.InputError, match="'kernel_variance' chooses those of its legs; leave replicas out"):
         nnqft.compute(theory, "kernel_variance", order=1, replicas="ab")
     assert Cumulant().legs(theory, 2)[0].replica == "a"
+
+
+def test_amputated_legs_are_of_their_histories():
+    theory = nnqft.theory("linear", N=100, sigma_w=0.5, sigma_b=0.1)
+    (found,) = nnqft.diagrams(theory, "two_point", order=1, replicas="ab", irreducible=True)
+    assert str(found) == "t|a s@b|b b~a {a,b}"

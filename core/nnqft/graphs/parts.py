@@ -13,7 +13,7 @@ REPLICA = "@"
 
 def replicas_of(fields: Iterable[str]) -> str:
     """The letters of the histories that fields of a replicated theory belong to, in order."""
-    return "".join(sorted({name.partition(REPLICA)[2] or "a" for name in fields}))
+    return "".join(sorted({name.removesuffix(STUB).partition(REPLICA)[2] or "a" for name in fields}))
 
 
 class Point(NamedTuple):

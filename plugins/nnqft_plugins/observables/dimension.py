@@ -41,17 +41,18 @@ class Dimension(AbstractDerivedObservable):
         check_stationary(theory, self.name)
         lags = (laguerre(NODES)[0] / slowest_rate(theory)).tolist()
         own: Pairs = [(0.0, 0.0), *((lag, 0.0) for lag in lags)]
-        needs = {"own": Need("two_point", tuple(own), width_order=0)}
-        if _something_is_shared(theory):
-            needs["static"] = Need("two_point", ((0.0, 0.0),), replicas="ab", width_order=0)
+        needs, shared = {}, _something_is_shared(theory)
         if theory.N > 1:
             rows = {"aabb": [(0.0, 0.0), *_both(lags)]}
-            if _something_is_shared(theory):
+            if shared:
                 # The lag of legs that are alone in their histories means nothing.
                 rows |= {"abcc": [(0.0, 0.0), *((0.0, lag) for lag in _signed(lags))], "abcd": [(0.0, 0.0)]}
             for pattern, pairs in rows.items():
                 legs = tuple((one, 0.0, two, 0.0) for one, two in pairs)
                 needs[pattern] = Need("cumulant", legs, "ijij", pattern, 1)
+        needs["own"] = Need("two_point", tuple(own), width_order=0)
+        if shared:
+            needs["static"] = Need("two_point", ((0.0, 0.0),), replicas="ab", width_order=0)
         return needs
 
     def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
