@@ -209,3 +209,22 @@ def test_dimension_needs_a_stationary_state():
 def test_one_unit_has_one_direction():
     found = nnqft.compute(nnqft.theory("linear", N=1, sigma_w=0.3), "dimension", order=1)
     assert found.mean.tolist() == [1.0, 1.0]
+
+
+def test_layers_have_a_dimension_at_equal_times_alone():
+    theory = nnqft.theory("feedforward", N=100, sigma_w=0.5**0.5)
+    found = nnqft.compute(theory, "dimension", order=4)
+    assert found.names == ("equal_time",)
+    psi = sum(found.bases["cumulant (ijij, aabb, width order ≤ 1)"].mean) * 100
+    variance = found.bases["two_point (width order ≤ 0)"].mean[0]
+    np.testing.assert_allclose(found.mean, 1 / (1 + psi / variance**2))
+    assert abs(psi - 0.148148) < 0.01
+
+
+def test_an_input_that_changes_has_a_dimension_at_equal_times_alone():
+    theory = nnqft.theory("linear", N=100, sigma_w=0.4, sigma_u=0.5, q={0.3: 1.0})
+    found = nnqft.compute(theory, "dimension", order=2)
+    # What noise makes of one linear network does not depend on its input.
+    plain = nnqft.compute(nnqft.theory("linear", N=100, sigma_w=0.4), "dimension", order=2)
+    assert found.names == ("equal_time",)
+    np.testing.assert_allclose(found.mean, plain.mean[:1], rtol=1e-9)

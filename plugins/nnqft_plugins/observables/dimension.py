@@ -39,7 +39,7 @@ class Dimension(AbstractDerivedObservable):
     def needs(self, theory: Theory, times: np.ndarray | None) -> Mapping[str, Need]:
         """C of one history and of two at N → ∞, and cumulants of two units over two, three and four, at order 1/N."""
         check_stationary(theory, self.name)
-        lags = (laguerre(NODES)[0] / slowest_rate(theory)).tolist()
+        lags = (laguerre(NODES)[0] / slowest_rate(theory)).tolist() if _stays(theory) else []
         own: Pairs = [(0.0, 0.0), *((lag, 0.0) for lag in lags)]
         needs, shared = {}, _something_is_shared(theory)
         if theory.N > 1:
@@ -56,11 +56,14 @@ class Dimension(AbstractDerivedObservable):
         return needs
 
     def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
-        """``equal_time`` and ``zero_frequency``."""
-        own, rate, weights = _own(values), slowest_rate(theory), laguerre(NODES)[1]
+        """``equal_time`` and ``zero_frequency``; the first alone where what histories share changes in time."""
+        stays = _stays(theory)
         if theory.N == 1:  # one unit fluctuates in one direction
-            return {"equal_time": 1.0, "zero_frequency": 1.0}
-        psi, grid = _scatter(theory, values)
+            return dict.fromkeys(("equal_time", "zero_frequency")[: 1 + stays], 1.0)
+        own, psi = _own(values), _at_equal_times(theory, values)
+        if not stays:
+            return {"equal_time": _share(psi, own[0])}
+        rate, weights, grid = slowest_rate(theory), laguerre(NODES)[1], _scatter(theory, values)
         area = 2 * np.sum(weights * own[1:]) / rate
         both = np.sum(np.multiply.outer(weights, weights) * grid) / rate**2
         return {"equal_time": _share(psi, own[0]), "zero_frequency": _share(both, area)}
@@ -69,10 +72,10 @@ class Dimension(AbstractDerivedObservable):
         self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]
     ) -> Mapping[str, float]:
         """Of ``zero_frequency`` what the quadrature leaves out of ψ and C."""
-        if theory.N == 1:
+        if theory.N == 1 or not _stays(theory):
             return {}
         own, rate, weights = _own(values), slowest_rate(theory), laguerre(NODES)[1]
-        _, grid = _scatter(theory, values)
+        grid = _scatter(theory, values)
         area, both = 2 * weights @ own[1:] / rate, weights @ grid @ weights / rate**2
         missed = 2 * _missed(grid @ weights) / rate**2 if grid.any() else 0.0
         size = (missed + abs(4 * both / area) * _missed(own[1:]) / rate) / area**2
@@ -87,6 +90,20 @@ def _missed(values: np.ndarray) -> float:
 def _something_is_shared(theory: Theory) -> bool:
     """Do two histories have anything in common at N → ∞? If so, at order 0 or 1 in the weights already."""
     return len(diagrams(theory, "two_point", order=1, width_order=0, replicas="ab")) > 0
+
+
+def _stays(theory: Theory) -> bool:
+    """Does all that histories share stay as it is, so that each has a time of its own, and one network a spectrum?
+
+    Not so in layers, which are new at each depth, nor under an input that changes.
+    """
+    shared = theory.what_is_shared()
+    lags = np.array([0.1, 1.0, 10.0]) / slowest_rate(theory)
+    lines = all(np.allclose(line(lags, 0.0 * lags), line(0.0, 0.0), rtol=1e-9, atol=0.0) for line in shared.lines)
+    at_once = any(len({leg.replica for leg in vertex.legs}) > vertex.points for vertex in shared.vertices)
+    memories = [memory for vertex in shared.vertices for memory in vertex.memory]
+    fades = any(memory.kernel is not None or any(term.rate for term in memory.terms) for memory in memories)
+    return lines and not at_once and not fades
 
 
 def _own(values: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -107,8 +124,14 @@ def _both(lags: list[float]) -> Pairs:
     return [(one, sign * two) for sign in (1.0, -1.0) for n, one in enumerate(lags) for two in lags[n:]]
 
 
-def _scatter(theory: Theory, values: Mapping[str, np.ndarray]) -> tuple[Any, np.ndarray]:
-    """N E Σ_ij² at equal times, and at lags τ, τ' ≥ 0 with all signs added up, (NODES, NODES)."""
+def _at_equal_times(theory: Theory, values: Mapping[str, np.ndarray]) -> Any:
+    """N E Σ_ij²."""
+    square = values["aabb"][0]
+    return theory.N * (square - 2 * values["abcc"][0] + values["abcd"][0] if "abcc" in values else square)
+
+
+def _scatter(theory: Theory, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """N E Σ_ij(±τ) Σ_ij(±τ') at lags τ, τ' ≥ 0, all signs added up, (NODES, NODES)."""
     count, N = NODES, theory.N
     none = np.zeros(1 + 2 * count)
     aabb, abcc, abcd = values["aabb"], values.get("abcc", none), values.get("abcd", none)[0]
@@ -121,4 +144,4 @@ def _scatter(theory: Theory, values: Mapping[str, np.ndarray]) -> tuple[Any, np.
     grid = [
         [N * (2 * pair[n, m] - 2 * single[n] - 2 * single[m] + 4 * abcd) for m in range(count)] for n in range(count)
     ]
-    return N * (aabb[0] - 2 * abcc[0] + abcd), np.array(grid)
+    return np.array(grid)
