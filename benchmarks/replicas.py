@@ -20,8 +20,8 @@ import nnqft
 from nnqft_plugins.networks.finite_width.replicas import TwoHistories, dimensions, two_histories
 from nnqft_plugins.networks.network import network_of
 
-LINEAR = {50: 3000, 100: 1000, 200: 200, 400: 30}
-TANH = {50: 700, 100: 300, 200: 120}
+LINEAR = {50: 3000, 100: 1000, 200: 300, 400: 30}
+TANH = {50: 500, 100: 200, 200: 60}
 CASES = ((0.8, 0.0), (0.8, 0.5), (1.4, 0.0))
 """σ_w and σ_b."""
 

@@ -40,8 +40,13 @@ from nnqft_plugins.networks.network import Network
 _FIRST, _LAST = 64, 4096
 """Frequencies of the coarsest and of the finest grid."""
 _SETTLED = 1e-11
-_AVERAGES, _AVERAGES_OF_KINKS = (15, 23), (7, 11)
-"""Averages m of a unit: the second number is for the answer, the first tells its error; with kinks each takes long."""
+_FINE, _FINE_FOR_KINKS = (2, 3), (1, 1.5)
+"""Averages m of a unit, so many to the scale on which they matter: the second number is for the answer, the first tells
+its error; with kinks each takes long.
+"""
+_FARTHEST = 7.0
+"""Standard deviations of m."""
+_MOST = 300
 _ACCURACY = 1e-12
 """Of C(τ) relative to C(0), at best."""
 _FADED = 1e-12
@@ -98,15 +103,15 @@ class TwoHistories:
     @cached_property
     def units(self) -> _Units:
         """Averages over units, and those of the coarser rule."""
-        return _Units.of(self, self._averages[1])
+        return _Units.of(self, self._fine[1])
 
     @cached_property
     def _coarser(self) -> _Units:
-        return _Units.of(self, self._averages[0]) if self._static else self.units
+        return _Units.of(self, self._fine[0]) if self._static else self.units
 
     @property
-    def _averages(self) -> tuple[int, int]:
-        return _AVERAGES_OF_KINKS if self.network.activation.kinks else _AVERAGES
+    def _fine(self) -> tuple[float, float]:
+        return _FINE_FOR_KINKS if self.network.activation.kinks else _FINE
 
     @property
     def _error(self) -> float:
@@ -208,12 +213,18 @@ class _Units:
     slopes: np.ndarray
 
     @classmethod
-    def of(cls, histories: TwoHistories, count: int) -> _Units:
-        """With so many averages, or with m = 0 alone where nothing static is heard."""
+    def of(cls, histories: TwoHistories, fine: float) -> _Units:
+        """With so many averages to a scale, by the trapezoidal rule; with m = 0 alone where nothing static is heard.
+
+        As a function of m everything is smooth on the scale of δh.
+        """
         static, variance, curve = histories._static, histories.variance, histories.curve
-        nodes, weights = np.polynomial.hermite_e.hermegauss(count) if static else (np.zeros(1), np.ones(1))
+        most = _FARTHEST * math.sqrt(static)
+        half = min(math.ceil(fine * most / math.sqrt(min(static, variance))), _MOST) if static else 0
+        nodes = np.linspace(-most, most, 2 * half + 1)
+        weights = np.exp(-(nodes**2) / (2 * static)) if static else np.ones(1)
         spectra, slopes = [], []
-        for m in (math.sqrt(static) * nodes).tolist():
+        for m in nodes.tolist():
             phi = _shifted(histories.network.activation, m)
             series = kernel(phi, variance)
             level = float(series(np.array(0.0)))
@@ -232,8 +243,10 @@ class _Units:
 
     @property
     def left(self) -> float:
-        """What the spectra leave out, relative."""
-        return max(each.left for each in self.each)
+        """What the spectra leave out, relative to all of them."""
+        sizes = [float(np.abs(each.coefficients).max()) for each in self.each]
+        left = sum(w * size * each.left for w, size, each in zip(self.weights, sizes, self.each, strict=True))
+        return float(left / (self.weights @ sizes or 1.0))
 
     def spectra(self, frequency: np.ndarray) -> np.ndarray:
         """(m, frequencies) C_φ|m(ω)."""
