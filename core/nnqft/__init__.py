@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from nnqft.results.series import Series
     from nnqft.results.singularity import Singularity
     from nnqft.rules.parts import Field, Leg, Memory, Propagator, Vertex
+    from nnqft.rules.shared import Shared
     from nnqft.rules.term import Term
     from nnqft.rules.theory import Theory
     from nnqft.self_energies.equation import dyson
@@ -91,6 +92,7 @@ __all__ = [
     "Result",
     "SelfEnergy",
     "Series",
+    "Shared",
     "Singularity",
     "Target",
     "Term",
@@ -149,6 +151,7 @@ _HOMES = {
     "nnqft.results.series": ("Series",),
     "nnqft.results.singularity": ("Singularity",),
     "nnqft.rules.parts": ("Field", "Leg", "Memory", "Propagator", "Vertex"),
+    "nnqft.rules.shared": ("Shared",),
     "nnqft.rules.term": ("Term",),
     "nnqft.rules.theory": ("Theory",),
     "nnqft.self_energies.equation": ("dyson",),

@@ -28,6 +28,7 @@ def nnqft_observables() -> Sequence[AbstractObservable | AbstractDerivedObservab
     """Correlation functions, and numbers that are derived from them."""
     from nnqft_plugins.observables.correlation_length import CorrelationLength
     from nnqft_plugins.observables.cumulant import Cumulant
+    from nnqft_plugins.observables.dimension import Dimension
     from nnqft_plugins.observables.effective_bias import EffectiveBias
     from nnqft_plugins.observables.four_point import FourPoint
     from nnqft_plugins.observables.kernel_variance import KernelVariance
@@ -45,6 +46,7 @@ def nnqft_observables() -> Sequence[AbstractObservable | AbstractDerivedObservab
         CorrelationLength(),
         KernelVariance(),
         EffectiveBias(),
+        Dimension(),
         ResponsePoles(),
     ]
 

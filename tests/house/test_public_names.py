@@ -15,7 +15,7 @@ NAMES = [
     "Activation", "ClosedForm", "Derived", "Diagram", "DiagramRow", "DiagramSet", "Dyson", "Estimate",
     "ExecutorError", "Field", "InputError", "IntegrationError", "Keep", "LedgerError", "Leg", "Line", "Memory",
     "Need", "NnqftError", "Outcome", "Parameter", "PluginError", "Point", "Propagator", "Request", "Result",
-    "SelfEnergy", "Series", "Singularity", "Target", "Term", "Theory", "TheoryError", "TimeIntegral",
+    "SelfEnergy", "Series", "Shared", "Singularity", "Target", "Term", "Theory", "TheoryError", "TimeIntegral",
     "UnknownNameError", "Vertex", "Work", "WorkError", "compute", "diagrams", "dyson", "finite_number", "hookimpl",
     "load", "short", "theory", "time_integral", "whole_number",
 ]  # fmt: skip

@@ -427,3 +427,10 @@ def test_exact_parts_say_nothing_of_a_sampled_whole():
     table = nnqft.compute(theory, "kernel_variance", order=1).table()
     assert "target met" in table
     assert "integrals are exact" not in table
+
+
+def test_an_even_activation_has_a_plateau():
+    """⟨φ⟩² of φ = c h² drives each unit for ever: C(∞) = σ_w² c² C(0)²/γ² at order 1, though no vertex is odd."""
+    theory = nnqft.theory("taylor", coefficients={2: 0.3}, N=100, sigma_w=0.5, expansion="bare")
+    found = nnqft.compute(theory, "effective_bias", order=1, width_order=0)
+    assert abs(found["drive"].mean - 0.25 * 0.09 * 0.25) < 1e-12

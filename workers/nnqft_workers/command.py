@@ -50,7 +50,7 @@ def resume(
     wanted = Request.from_json(chosen["request"])
     theory = nnqft.theory(wanted.model, start=wanted.start, **dict(wanted.parameters))
     print(f"request {chosen['number']}: {describe(wanted)}", file=sys.stderr if output.json == STDOUT else sys.stdout)
-    names = ("order", "width_order", "times", "indices", "integrator", "rtol", "atol", "neval", "seed")
+    names = ("order", "width_order", "times", "indices", "replicas", "integrator", "rtol", "atol", "neval", "seed")
     asked = {name: getattr(wanted, name) for name in names}
     options = {**place.options, "time_limit": time_limit, "ledger": path, "max_diagrams": max_diagrams}
     return finish(lambda: nnqft.compute(theory, wanted.observable, **asked, **options), output)

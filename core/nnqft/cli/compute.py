@@ -15,6 +15,7 @@ from nnqft.cli.options import (
     Output,
     Param,
     Place,
+    Replicas,
     Start,
     Tau,
     TimeLimit,
@@ -33,6 +34,7 @@ def compute(
     start: Start = "stationary",
     observable: Observable = "two_point",
     indices: Indices = None,
+    replicas: Replicas = None,
     order: OrderOrAll = 2,
     width_order: WidthOrder = None,
     tau: Tau = None,
@@ -57,7 +59,13 @@ def compute(
     check_outputs(output)
     names = [name.strip() for name in observable.split(",")]
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
-    question = {"order": order, "width_order": width_order, "indices": indices, **parse_times(tau, times)}
+    question = {
+        "order": order,
+        "width_order": width_order,
+        "indices": indices,
+        "replicas": replicas,
+        **parse_times(tau, times),
+    }
     effort = {**asdict(accuracy), **place.options, "time_limit": time_limit, "ledger": ledger}
     what = names if len(names) > 1 else observable
     if dry_run:

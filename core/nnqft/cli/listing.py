@@ -20,6 +20,7 @@ from nnqft.cli.options import (
     Order,
     Param,
     Progress,
+    Replicas,
     Start,
     TimeLimit,
     WidthOrder,
@@ -84,6 +85,7 @@ def diagrams(
     start: Start = "stationary",
     observable: Observable = "two_point",
     indices: Indices = None,
+    replicas: Replicas = None,
     order: Order = 2,
     width_order: WidthOrder = None,
     irreducible: Annotated[
@@ -104,16 +106,18 @@ def diagrams(
         nnqft diagrams linear -n 3 -k 1
 
         nnqft diagrams cubic_tanh -O response -n 2 --irreducible
+
+        nnqft diagrams linear -O cumulant --indices ijij --replicas aabb -n 1
     """
     import nnqft
     from nnqft.checks import whole_number
-    from nnqft.graphs.text import legend
-    from nnqft.host import default_host, plugin_errors
+    from nnqft.host import default_host
 
-    draw = default_host().drawing(drawing)
+    default_host().drawing(drawing)  # a wrong name is told before anything is generated
     shown = whole_number("limit", limit, 0)
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
-    question: dict[str, Any] = {"width_order": width_order, "indices": indices, "irreducible": irreducible}
+    question: dict[str, Any] = {"width_order": width_order, "indices": indices, "replicas": replicas}
+    question["irreducible"] = irreducible
 
     def of_order(n: int) -> nnqft.DiagramSet:
         return nnqft.diagrams(theory, observable, order=n, max_diagrams=max_diagrams, **question)
@@ -122,6 +126,18 @@ def diagrams(
     print(f"{len(found)} diagram{'s' * (len(found) != 1)} of {found.observable} in {model}")
     for (n, k), count in found.counts.items():
         print(f"  order {n}, width order {k}: {count}")
+    _print_rows(found, shown, drawing)
+    if missing:
+        print(f"nnqft: {missing}", file=sys.stderr)
+    return 3 if missing else 0
+
+
+def _print_rows(found: DiagramSet, shown: int, drawing: str) -> None:
+    """The first diagrams, one a line, and how to read them."""
+    from nnqft.graphs.text import legend
+    from nnqft.host import default_host, plugin_errors
+
+    draw = default_host().drawing(drawing)
     if shown and len(found):
         print("\norder  width order  weight        |Aut|  drawing")
     for diagram in found[:shown]:
@@ -133,9 +149,6 @@ def diagrams(
         print(f"read: {legend(found[:shown])}")
     if len(found) > shown > 0:
         print(f"… {len(found) - shown} more; list them with --limit {len(found)}")
-    if missing:
-        print(f"nnqft: {missing}", file=sys.stderr)
-    return 3 if missing else 0
 
 
 def _in_time(

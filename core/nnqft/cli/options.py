@@ -80,6 +80,9 @@ Times = Annotated[str | None, Parameter(group=QUESTION, help='Time tuples: "t,s;
 Indices = Annotated[
     str | None, Parameter(group=QUESTION, help="Units of the legs, a letter for each: iijj; all one if absent.")
 ]
+Replicas = Annotated[
+    str | None, Parameter(group=QUESTION, help="Noise histories of the legs, a letter for each: aabb; one if absent.")
+]
 MaxDiagrams = Annotated[int, WHOLE, _MAX_DIAGRAMS]
 Rtol = Annotated[float | None, Parameter(group=ACCURACY, help="Relative error to reach at every time.")]
 Seed = Annotated[int, WHOLE, Parameter(group=ACCURACY, help="All randomness follows from it.")]

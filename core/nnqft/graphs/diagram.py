@@ -27,10 +27,11 @@ def family_name(width: int) -> str:
 class Diagram:
     """One Feynman diagram; ``str`` writes it on a line, such as ``t(a(b)) s s~b {a,b}``.
 
-    t and s (t1, t2, … if there are more) are the external times, other letters internal ones. ``a(b,c)``: responses run
-    from b and from c to a; ``a>b``: a response from a to b, which would be a second one of a; ``a>a``: one closed on
-    its own time; ``a~b``: a correlator; ``t|a``: the amputated leg t ends on a; ``{a,b}``: the times of one vertex;
-    ``[a]``: a source. Of several responses or correlators each has its name, ``a~b:C`` with the line's left field at a.
+    t and s (t1, t2, … if there are more) are the external times, other letters internal ones. ``a(b,c)``: responses
+    run from b and from c to a; ``a>b``: a response from a to b, which would be a second one of a; ``a>a``: one
+    closed on its own time; ``a~b``: a correlator; ``t|a``: the amputated leg t ends on a; ``{a,b}``: the times of
+    one vertex; ``[a]``: a source; ``s@b``: the time s in another noise history, that b of `replicas`. Of several
+    responses or correlators each has its name, ``a~b:C`` with the line's left field at a.
 
     Attributes
     ----------
@@ -55,6 +56,8 @@ class Diagram:
         The lines that are written with their names, as the theory has several of their kind.
     sources : tuple of str
         The vertices that only end lines, and have no time of their own.
+    replicas : tuple of str
+        The noise history of each external point, a letter, if there are several; see `Shared`.
 
     Examples
     --------
@@ -79,6 +82,7 @@ class Diagram:
     digest: str = field(repr=False)
     named: tuple[str, ...] = field(default=(), repr=False)
     sources: tuple[str, ...] = field(default=(), repr=False)
+    replicas: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def family(self) -> str:
@@ -120,7 +124,7 @@ class Diagram:
 
     def __str__(self) -> str:
         ends = [n for n, name in enumerate(self.vertices) if name in self.sources]
-        return one_line(self.points, self.lines, self.named, ends)
+        return one_line(self.points, self.lines, self.named, ends, self.replicas)
 
     def __repr__(self) -> str:
         numbers = f"order={self.order}, width={self.width}, weight={self.weight:g}"

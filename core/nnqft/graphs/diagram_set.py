@@ -15,7 +15,7 @@ import numpy as np
 from nnqft.checks import whole_number
 from nnqft.graphs.diagram import Diagram
 from nnqft.graphs.layout import LINES, SAME_POINT, SAME_VERTEX, Layout
-from nnqft.graphs.parts import Line, Point
+from nnqft.graphs.parts import REPLICA, Line, Point, replicas_of
 from nnqft.rules.theory import Theory
 
 
@@ -161,9 +161,10 @@ class DiagramSet(Sequence[Diagram]):
 
     @cached_property
     def _pattern(self) -> tuple[str | None, ...]:
-        """Indices of the external legs where they differ: samples of ⟨iijj⟩ are not to be those of ⟨iiii⟩."""
+        """Indices and histories of the external legs where they differ: samples of ⟨iijj⟩ are not those of ⟨iiii⟩."""
         indices = tuple(leg.index for leg in self.layout.externals)
-        return indices if len(set(indices)) > 1 else ()
+        histories = tuple(replicas_of([leg.field]) for leg in self.layout.externals)
+        return (*(indices if len(set(indices)) > 1 else ()), *(histories if set(histories) != {"a"} else ()))
 
     @cached_property
     def _named(self) -> tuple[str, ...]:
@@ -173,7 +174,8 @@ class DiagramSet(Sequence[Diagram]):
         for line in self.theory.propagators:
             if not (line.delta or line.stub):
                 kinds[fields[line.right].response].append(line.name)
-        return tuple(name for names in kinds.values() if len(names) > 1 for name in names)
+        several = [names for names in kinds.values() if len({name.partition(REPLICA)[0] for name in names}) > 1]
+        return tuple(name for names in several for name in names)
 
     def _types(self, n: int) -> list[int]:
         """The layout's number of each vertex of diagram n, in the order in which `Diagram.vertices` names them."""
@@ -241,6 +243,7 @@ def _build(diagrams: DiagramSet, n: int) -> Diagram:
         digest=diagrams.digest(n),
         named=diagrams._named,
         sources=tuple(v.rule.name for v in layout.vertices if v.rule.source),
+        replicas=_replicas(layout, sockets, first_of_point),
     )
 
 
@@ -263,6 +266,16 @@ def _points(
             number = leg.point
         points.append(Point(vertex, number))
     return tuple(points)
+
+
+def _replicas(layout: Layout, kinds: list[int], first_of_point: list[int]) -> tuple[str, ...]:
+    """The noise histories of each external point, if there are several."""
+    fields: dict[int, list[str]] = {}
+    for kind, point in zip(kinds, first_of_point, strict=True):
+        if kind <= len(layout.externals):
+            fields.setdefault(point, []).append(layout.field_of[kind])
+    found = tuple(replicas_of(names) for names in fields.values())
+    return found if set(found) != {"a"} else ()
 
 
 def _lines(layout: Layout, kinds: list[int], points: list[int], codes: np.ndarray) -> tuple[Line, ...]:

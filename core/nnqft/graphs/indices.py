@@ -19,16 +19,26 @@ def check_indices(indices: object) -> str | None:
     InputError
         If it is not text made of letters.
     """
-    if indices is None:
+    return letters_of("indices", indices, _LETTERS, "indices='ij' for two legs, indices='iijj' for four")
+
+
+def letters_of(name: str, pattern: object, names: str, such: str) -> str | None:
+    """A pattern with the letters of `names`, in their order; None where all legs have one letter.
+
+    Raises
+    ------
+    InputError
+        If it is not text made of letters.
+    """
+    if pattern is None:
         return None
-    if not isinstance(indices, str) or not indices.strip().isalpha():
-        such = "indices='ij' for two legs, indices='iijj' for four"
-        raise InputError(f"indices={short(indices)}: wanted a letter for each leg, write for example {such}")
-    letters = indices.strip()
+    if not isinstance(pattern, str) or not pattern.strip().isalpha():
+        raise InputError(f"{name}={short(pattern)}: wanted a letter for each leg, write for example {such}")
+    letters = pattern.strip()
     kinds = list(dict.fromkeys(letters))
-    if len(kinds) > len(_LETTERS):
-        raise InputError(f"indices={short(indices)}: {len(kinds)} different indices, wanted at most {len(_LETTERS)}")
-    return None if len(kinds) == 1 else "".join(_LETTERS[kinds.index(letter)] for letter in letters)
+    if len(kinds) > len(names):
+        raise InputError(f"{name}={short(pattern)}: {len(kinds)} different {name}, wanted at most {len(names)}")
+    return None if len(kinds) == 1 else "".join(names[kinds.index(letter)] for letter in letters)
 
 
 def label_legs(theory: Theory, observable: str, legs: tuple[Leg, ...], indices: str | None) -> tuple[Leg, ...]:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 STUB = "|"
 """Ends the names of the lines on which amputated external legs end."""
+REPLICA = "@"
+"""Stands before the letter of a noise history in names of what belongs to it, but for the first."""
+
+
+def replicas_of(fields: Iterable[str]) -> str:
+    """The letters of the histories that fields of a replicated theory belong to, in order."""
+    return "".join(sorted({name.removesuffix(STUB).partition(REPLICA)[2] or "a" for name in fields}))
 
 
 class Point(NamedTuple):

@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from string import ascii_lowercase
 
-from nnqft.graphs.parts import Line, Point
+from nnqft.graphs.parts import REPLICA, Line, Point
 
 _LEGEND = (
     (r"\(", "a(b): a response runs from b to a"),
@@ -25,6 +25,7 @@ _LEGEND = (
     (r"{\w+}", "{a}: a vertex of one time"),
     (r"\[\w+\]", "[a]: a source, which ends a line and has no time of its own"),
     (r"{\w+,", "{a,b}: the times of one vertex"),
+    (r"@", "t@b: the time t of noise history b, as all that hangs on it"),
 )
 """Signs of one line, and how each is read."""
 
@@ -35,23 +36,36 @@ def legend(lines: Iterable[object]) -> str:
     return " · ".join(words for sign, words in _LEGEND if any(re.search(sign, text) for text in texts))
 
 
-def point_names(points: Sequence[Point]) -> list[str]:
-    """Names of the points: t and s, or t1…tk, for external ones, letters for the others."""
+def point_names(points: Sequence[Point], replicas: Sequence[str] = ()) -> list[str]:
+    """Names of the points: t and s, or t1…tk, for external ones, letters for the others.
+
+    `replicas` are the noise histories of the external ones, where they are of several.
+    """
     externals = sum(point.vertex < 0 for point in points)
     outer = ["t", "s"][:externals] if externals <= 2 else [f"t{n + 1}" for n in range(externals)]
+    outer = (
+        [name + f"{REPLICA}{own}" * (own != "a") for name, own in zip(outer, replicas, strict=True)]
+        if replicas
+        else outer
+    )
     letters = [c for c in ascii_lowercase if c not in "ts"]
     inner = [letters[n % len(letters)] + str(n // len(letters) or "") for n in range(len(points) - externals)]
     return outer + inner
 
 
 def one_line(
-    points: Sequence[Point], lines: Sequence[Line], named: Sequence[str] = (), sources: Collection[int] = ()
+    points: Sequence[Point],
+    lines: Sequence[Line],
+    named: Sequence[str] = (),
+    sources: Collection[int] = (),
+    replicas: Sequence[str] = (),
 ) -> str:
     """The diagram with these points and lines on one line.
 
-    `named` lines are written with their names; `sources` are the numbers of the vertices that only end lines.
+    `named` lines are written with their names; `sources` are the numbers of the vertices that only end lines;
+    `replicas` are the noise histories of the external points.
     """
-    names, externals = point_names(points), sum(point.vertex < 0 for point in points)
+    names, externals = point_names(points, replicas), sum(point.vertex < 0 for point in points)
     children: dict[int, list[int]] = {n: [] for n in range(len(names))}
     placed: set[int] = set()
     ends: set[int] = set()

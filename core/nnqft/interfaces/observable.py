@@ -46,7 +46,8 @@ class AbstractObservable(ABC):
     def legs(self, theory: Theory, arity: int) -> tuple[Leg, ...]:
         """The external legs for that many times.
 
-        The `point` of a leg is the column of its time, and legs of equal `index` carry the same index.
+        The `point` of a leg is the column of its time, and legs of equal `index` carry the same index; those of
+        different `replica` belong to different noise histories on one network.
         """
 
 
@@ -62,6 +63,10 @@ class Need:
         Its external times, (M, legs).
     indices : str or None
         Pattern of its legs' indices, such as ``"iijj"``; None for one unit.
+    replicas : str or None
+        Pattern of their noise histories, such as ``"aabb"``; None for one.
+    width_order : int or None
+        The highest power of 1/N that is wanted of it, whatever is asked for; None for what is asked for.
 
     Examples
     --------
@@ -73,10 +78,12 @@ class Need:
     observable: str
     times: tuple[tuple[float, ...], ...]
     indices: str | None = None
+    replicas: str | None = None
+    width_order: int | None = None
 
     def __repr__(self) -> str:
-        indices = f" ({self.indices})" if self.indices else ""
-        return f"Need({self.observable}{indices} at {len(self.times)} times)"
+        patterns = ", ".join(pattern for pattern in (self.indices, self.replicas) if pattern)
+        return f"Need({self.observable}{f' ({patterns})' * bool(patterns)} at {len(self.times)} times)"
 
 
 class AbstractDerivedObservable(ABC):

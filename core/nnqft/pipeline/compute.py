@@ -39,6 +39,7 @@ def compute(  # type: ignore[overload-overlap]
     times: ArrayLike | None = ...,
     tau: ArrayLike | None = ...,
     indices: str | None = ...,
+    replicas: str | None = ...,
     **effort: Unpack[Options],
 ) -> Derived: ...
 @overload
@@ -51,6 +52,7 @@ def compute(  # type: ignore[overload-overlap]
     times: ArrayLike | None = ...,
     tau: ArrayLike | None = ...,
     indices: str | None = ...,
+    replicas: str | None = ...,
     **effort: Unpack[Options],
 ) -> Result: ...
 @overload
@@ -63,6 +65,7 @@ def compute(
     times: ArrayLike | None = ...,
     tau: ArrayLike | None = ...,
     indices: str | None = ...,
+    replicas: str | None = ...,
     **effort: Unpack[Options],
 ) -> dict[str, Result | Derived]: ...
 @one_line_keywords
@@ -75,6 +78,7 @@ def compute(
     times: ArrayLike | None = None,
     tau: ArrayLike | None = None,
     indices: str | None = None,
+    replicas: str | None = None,
     integrator: str = "auto",
     executor: str | AbstractExecutor = "local",
     rtol: float | None = None,
@@ -92,7 +96,7 @@ def compute(
 
     Parameters
     ----------
-    theory, order, width_order, indices, max_diagrams
+    theory, order, width_order, indices, replicas, max_diagrams
         As for `diagrams`. ``order="resummed"`` adds up all orders of the width orders 0 to `width_order` (which must
         be given), for models and observables whose sum is known; nothing is sampled then, and of the following
         arguments only the times and the tolerances matter.
@@ -166,7 +170,8 @@ def compute(
         progress=progress,
         max_diagrams=max_diagrams,
     )
-    question = {"order": order, "width_order": width_order, "times": times, "tau": tau, "indices": indices}
+    legs = {"times": times, "tau": tau, "indices": indices, "replicas": replicas}
+    question = {"order": order, "width_order": width_order, **legs}
     derived = [name for name in names if isinstance(default_host().observable(name), AbstractDerivedObservable)]
     made: dict[str, Result | Derived] = {}
     if derived:

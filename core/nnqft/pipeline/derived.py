@@ -45,6 +45,7 @@ def compute_derived(
     times: object = None,
     tau: object = None,
     indices: object = None,
+    replicas: object = None,
 ) -> dict[str, Derived]:
     """The derived observables of these names, from one evaluation of all that they need.
 
@@ -53,7 +54,8 @@ def compute_derived(
     InputError, PluginError
         If an observable does not fit the theory, or a plugin answers nonsense.
     """
-    question = {"order": order, "width_order": width_order, "times": times, "tau": tau, "indices": indices}
+    legs = {"times": times, "tau": tau, "indices": indices, "replicas": replicas}
+    question = {"order": order, "width_order": width_order, **legs}
     grids, requests = base_requests(theory, names, effort, **question)
     results = {base: _by_largest(run(theory, *each)) for base, each in requests.items()}
     return {plugin.name: _derived(plugin, theory, grid, results) for plugin, grid in grids.items()}
@@ -69,17 +71,20 @@ def base_requests(
     times: object = None,
     tau: object = None,
     indices: object = None,
+    replicas: object = None,
 ) -> tuple[Grids, dict[Base, tuple[Request, Effort]]]:
     """The times of each derived observable, and the evaluations that all of them need, each once."""
     if indices is not None:
         raise InputError(f"indices={short(indices)}: {names[0]!r} chooses the indices of its legs; leave indices out")
+    if replicas is not None:
+        raise InputError(f"replicas={short(replicas)}: {names[0]!r} chooses those of its legs; leave replicas out")
     grids: Grids = {}
     for name in names:
         plugin = default_host().observable(name)
         assert isinstance(plugin, AbstractDerivedObservable)  # the caller sorted them
         grids[plugin] = _grid(theory, plugin.arity, times, tau)
     return grids, {
-        base: _base_request(theory, Need(base.observable, rows, base.indices), effort, order, width_order)
+        base: _base_request(theory, Need(base.observable, rows, *base[1:4]), effort, order, width_order)
         for base, rows in _all_times(theory, grids, order == RESUMMED).items()
     }
 
@@ -105,7 +110,8 @@ def _base_request(
     """One base observable, its tolerance relative to its largest free value: a tail that is nearly zero needs no
     digits of its own.
     """
-    question = {"times": need.times, "indices": need.indices}
+    width_order = width_order if need.width_order is None else need.width_order
+    question = {"times": need.times, "indices": need.indices, "replicas": need.replicas}
     request = make_request(theory, need.observable, effort, order=order, width_order=width_order, **question)
     if effort.rtol is None or request.resummed:
         return request, effort

@@ -100,6 +100,7 @@ def forecasts(
     times: Any = None,
     tau: Any = None,
     indices: Any = None,
+    replicas: Any = None,
     **options: Unpack[Options],
 ) -> tuple[Forecast, ...]:
     """A forecast for each evaluation that `nnqft.compute` would make with these arguments.
@@ -112,7 +113,8 @@ def forecasts(
         As `nnqft.compute` would.
     """
     theory, effort, names = as_theory(theory), Effort(**options), names_of(observable)
-    question = {"order": order, "width_order": width_order, "times": times, "tau": tau, "indices": indices}
+    legs = {"times": times, "tau": tau, "indices": indices, "replicas": replicas}
+    question = {"order": order, "width_order": width_order, **legs}
     derived = [name for name in names if isinstance(default_host().observable(name), AbstractDerivedObservable)]
     asked = list(base_requests(theory, derived, effort, **question)[1].values()) if derived else []
     asked += [(make_request(theory, name, effort, **question), effort) for name in names if name not in derived]

@@ -19,10 +19,12 @@ from nnqft.rules.theory import Theory
 
 
 class Base(NamedTuple):
-    """A base observable: its name, the pattern of its indices, the number of its times."""
+    """A base observable: its name, the patterns of its legs, its highest width order, the number of its times."""
 
     observable: str
     indices: str | None
+    replicas: str | None
+    width_order: int | None
     legs: int
 
 
@@ -44,14 +46,16 @@ def needs_of(
 
 def base_of(need: Need) -> Base:
     """The base observable that a need is one of."""
-    return Base(need.observable, need.indices, len(need.times[0]))
+    return Base(need.observable, need.indices, need.replicas, need.width_order, len(need.times[0]))
 
 
 def label_of(base: Base) -> str:
-    """How a base observable is named in results: its name, with its indices where these tell it from others."""
-    if base.indices is None and default_host().observable(base.observable).arity is not None:
-        return base.observable
-    return f"{base.observable} ({base.indices or 'i' * base.legs})"
+    """How a base observable is named in results: its name, with what tells it from others."""
+    fixed = default_host().observable(base.observable).arity is not None
+    said = [] if base.indices is None and fixed else [base.indices or "i" * base.legs]
+    said += [base.replicas] if base.replicas else []
+    said += [f"width order ≤ {base.width_order}"] if base.width_order is not None else []
+    return f"{base.observable} ({', '.join(said)})" if said else base.observable
 
 
 def derive(

@@ -52,11 +52,17 @@ def result_page(
 def heading(request: Request, name: str = "") -> tuple[str, str]:
     """What was asked for, `name` in place of the observable's own, and the parameters."""
     width = "all width orders" if request.width_order is None else f"width order ≤ {request.width_order}"
-    observable = name or request.observable + (f" ({request.indices})" if request.indices else "")
+    observable = name or request.observable + patterns_of(request)
     order = "all orders" if request.resummed else f"order ≤ {request.order}"
     return f"{observable} of {request.model} ({request.start}), {order}, {width}", parameter_line(
         dict(request.parameters)
     )
+
+
+def patterns_of(request: Request) -> str:
+    """Behind the name of an observable, in parentheses: the indices and noise histories of its legs, if any differ."""
+    patterns = [pattern for pattern in (request.indices, request.replicas) if pattern]
+    return f" ({', '.join(patterns)})" if patterns else ""
 
 
 def _mark(incomplete: bool) -> str:

@@ -58,7 +58,7 @@ def _join(ends: dict[str, list[tuple[Vertex, Leg]]], line: Propagator, taken: se
         ways = [dict(zip(second, first, strict=True)), dict(zip(second, first[::-1], strict=True))]
         for points in ways:
             vertex = _merge(one, its_leg, two, other_leg, points)
-            same = [n for n, other in enumerate(joined) if _equal(vertex, other)]
+            same = [n for n, other in enumerate(joined) if equal_vertices(vertex, other)]
             if same:
                 old = joined[same[0]]
                 joined[same[0]] = replace(old, coefficient=old.coefficient + vertex.coefficient)
@@ -98,11 +98,13 @@ def _merge(one: Vertex, its_leg: Leg, two: Vertex, other_leg: Leg, points: dict[
     )
 
 
-def _equal(one: Vertex, two: Vertex) -> bool:
-    """Are the two vertices equal, if need be after their two points are exchanged?"""
+def equal_vertices(one: Vertex, two: Vertex) -> bool:
+    """Are the two vertices equal but for their coefficients, if need be after their two points are exchanged?"""
     alike = "couplings", "width", "order", "subtraction", "degree"
-    if any(getattr(one, name) != getattr(two, name) for name in alike):
+    if any(getattr(one, name) != getattr(two, name) for name in alike) or one.kernel is not two.kernel:
         return False
+    if one.kernel is not None and one.points > 1:  # which of them a factor over the times is symmetric in is not known
+        return Counter(one.legs) == Counter(two.legs)
     legs, memories = Counter(one.legs), Counter(map(_look, one.memory))
     exchanged = [replace(leg, point=1 - leg.point) for leg in two.legs if isinstance(leg.point, int)]
     turned = [replace(memory, one=1 - memory.one, two=1 - memory.two) for memory in two.memory]

@@ -152,18 +152,21 @@ class Leg:
         Name of its index slot; None for a field without index.
     power
         How many equal legs these are, 1 to 14.
+    replica
+        Which of several noise histories on one network an observable's leg belongs to, a letter; see `Shared`.
 
     Examples
     --------
     >>> from nnqft import Leg
     >>> Leg("h", point=1, index="j", power=3)  # h_j(t2)³
-    Leg(field='h', point=1, index='j', power=3)
+    Leg(field='h', point=1, index='j', power=3, replica='a')
     """
 
     field: str
     point: int | tuple[int, int] = 0
     index: str | None = None
     power: int = 1
+    replica: str = "a"
 
 
 @dataclass(frozen=True, repr=False)

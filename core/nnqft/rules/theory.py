@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from nnqft.checks import finite_number
-from nnqft.errors import short
+from nnqft.errors import InputError, TheoryError, short
 from nnqft.rules.action import Action
 from nnqft.rules.bilocal import contract_bilocal
 from nnqft.rules.consistency import check_action, check_parts
 from nnqft.rules.line_checks import Setting
 from nnqft.rules.parts import Field, Propagator, Vertex
 from nnqft.rules.printed import print_action
+from nnqft.rules.shared import Shared
 from nnqft.rules.term import as_tuple
 from nnqft.show.numbers import clipped, greek, plain_value
 
@@ -58,6 +59,9 @@ class Theory:
     no_diagrams
         Why there are none, where this process has no expansion, and what to write instead. Mean-field theory and
         simulation know it by its parameters.
+    shared
+        What noise histories on one network have in common, a `Shared` or a function that makes it when it is needed;
+        None where that is not said. It follows from the rest, and theories are compared without it.
 
     Raises
     ------
@@ -91,6 +95,7 @@ class Theory:
     adaptive: bool = False
     ratio: float = 0.0
     no_diagrams: str = ""
+    shared: Shared | Callable[[], Shared] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         kinds = {"fields": Field, "propagators": Propagator, "vertices": Vertex, "remarks": str}
@@ -104,6 +109,10 @@ class Theory:
         setting = Setting(self.stationary, self.timeless, self.theta0, self.horizon)
         check_action(self.action, self._who, couplings, setting)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: without a function that makes `shared`, which no worker needs and not all can take."""
+        return {**vars(self), "shared": None} if callable(self.shared) else vars(self)
+
     def __repr__(self) -> str:
         return clipped(f"Theory({self.model}, {self.start}: {self._parameters}") + ")"
 
@@ -116,6 +125,39 @@ class Theory:
         named = {"degree": degree} if "degree" in self.parameters else {}
         parameters = {**self.parameters, **named}
         return replace(self, parameters=parameters, vertices=kept, degree=degree, adaptive=False)
+
+    def what_is_shared(self) -> Shared:
+        """What noise histories on one network have in common.
+
+        Raises
+        ------
+        InputError
+            If the theory does not say so, or cannot.
+        TheoryError
+            If it says something else.
+
+        Examples
+        --------
+        >>> import nnqft
+        >>> shared = nnqft.theory("linear", N=100, sigma_b=0.3).what_is_shared()
+        >>> [float(line(1.0, 0.0)) for line in shared.lines]
+        [0.09]
+        """
+        if self.shared is None:
+            raise InputError(
+                f"{self._who} does not say what noise histories on one network share, so it has no replicas;"
+                " leave replicas out, or give its Theory shared=nnqft.Shared(lines, vertices)"
+            )
+        shared = self.shared() if callable(self.shared) else self.shared
+        if not isinstance(shared, Shared):
+            raise TheoryError(f"{self._who}: shared={short(shared)}: wanted an nnqft.Shared")
+        check_parts(
+            self._who,
+            self.start,
+            (),
+            {"shared.lines": (shared.lines, Propagator), "shared.vertices": (shared.vertices, Vertex)},
+        )
+        return shared
 
     @property
     def rules(self) -> str:

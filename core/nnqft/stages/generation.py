@@ -9,6 +9,7 @@ from nnqft.graphs.generate import MAX_DIAGRAMS, generate
 from nnqft.graphs.indices import check_indices, label_legs
 from nnqft.graphs.irreducible import amputate
 from nnqft.graphs.irreducible import irreducible as only_irreducible
+from nnqft.graphs.replicas import check_replicas, label_replicas, replicate
 from nnqft.host import default_host, plugin_errors
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
 from nnqft.rules.theory import Theory
@@ -25,6 +26,7 @@ def diagrams(
     width_order: int | None = None,
     arity: int | None = None,
     indices: str | None = None,
+    replicas: str | None = None,
     irreducible: bool = False,
     max_diagrams: int = MAX_DIAGRAMS,
 ) -> DiagramSet:
@@ -43,10 +45,13 @@ def diagrams(
         Highest order n, in powers of σ_w² for a network, and highest power k of 1/N.
     arity
         Number of times of an observable that takes any number, such as ``"cumulant"``; if not given, as many as there
-        are letters in `indices`, or 2.
+        are letters in `indices` or `replicas`, or 2.
     indices
         Which legs belong to the same unit, a letter for each: ``"iijj"`` for ⟨h_i h_i h_j h_j⟩ with i ≠ j. All are of
         one unit if not given.
+    replicas
+        Which legs belong to the same noise history, a letter for each: with ``indices="ijij", replicas="aabb"`` it is
+        ⟨h_i^a h_j^a h_i^b h_j^b⟩, a and b two noises on one network. All are of one history if not given.
     irreducible
         Only connected diagrams in which no single line separates external legs from each other, amputated: a leg h
         of the observable ends on a z̃ of the diagram, a leg z̃ on an h. Of ``"two_point"`` these are the self-energy
@@ -63,8 +68,8 @@ def diagrams(
     Raises
     ------
     InputError
-        On a theory without diagrams, an unknown observable, a bad order, indices that do not fit, or more than
-        `max_diagrams` diagrams (predicted beforehand).
+        On a theory without diagrams, an unknown observable, a bad order, indices or replicas that do not fit, or more
+        than `max_diagrams` diagrams (predicted beforehand).
 
     Examples
     --------
@@ -86,16 +91,18 @@ def diagrams(
     plugin = default_host().observable(observable)
     if isinstance(plugin, AbstractDerivedObservable):
         raise InputError(f"observable {observable!r} is derived and has no diagrams; ask for those it is made of")
-    pattern = check_indices(indices)
+    pattern, histories = check_indices(indices), check_replicas(replicas)
     with plugin_errors(f"observable {observable!r}"):
-        legs = tuple(plugin.legs(theory, _arity(plugin, arity, pattern)))
+        legs = tuple(plugin.legs(theory, _arity(plugin, arity, pattern or histories)))
     legs = label_legs(theory, observable, legs, pattern)
-    if true_or_false("irreducible", irreducible):
-        theory, legs = amputate(theory, legs)
-        observable = f"irreducible {observable}"
+    legs = label_replicas(observable, legs, histories)
     if theory.adaptive and theory.degree is not None:
         # Nothing says yet how well φ is to be known: all that order 1 holds, and two degrees more an order.
         theory = theory.up_to(min(theory.degree, 2 * whole_number("order", order, 0) + 2))
+    theory, legs = replicate(theory, legs)
+    if true_or_false("irreducible", irreducible):
+        theory, legs = amputate(theory, legs)
+        observable = f"irreducible {observable}"
     diagram_set = generate(
         theory,
         observable,
@@ -118,6 +125,7 @@ def requested_diagrams(theory: Theory, request: Request, max_diagrams: int) -> D
         width_order=request.width_order,
         arity=len(request.times[0]),
         indices=request.indices,
+        replicas=request.replicas,
         max_diagrams=max_diagrams,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 from nnqft.checks import whole_number
 from nnqft.errors import InputError, short
 from nnqft.graphs.indices import check_indices
+from nnqft.graphs.replicas import check_replicas
 from nnqft.host import default_host
 from nnqft.rules.theory import Theory
 from nnqft.show.numbers import clipped
@@ -31,6 +32,8 @@ class Request:
     observable, order, width_order, times, indices
         The quantity; the order is a number or ``"resummed"``, times are tuples of floats, indices a pattern such as
         ``"iijj"`` or None.
+    replicas
+        The noise histories of the legs, a pattern such as ``"aabb"`` or None.
     integrator, rtol, atol, neval, seed
         How it is computed and how well.
 
@@ -56,6 +59,7 @@ class Request:
     neval: int | None = None
     seed: int = 0
     indices: str | None = None
+    replicas: str | None = None
 
     def __repr__(self) -> str:
         count = len(self.times)
@@ -83,7 +87,10 @@ class Request:
         >>> nnqft.Request.from_json(result.request.to_json()) == result.request
         True
         """
-        return json.dumps(asdict(self))
+        data = asdict(self)
+        if self.replicas is None:  # as it was written before there were any, so that ledgers find their own
+            del data["replicas"]
+        return json.dumps(data)
 
     @classmethod
     def from_json(cls, text: str) -> Request:
@@ -107,6 +114,7 @@ class Request:
                 raise ValueError("names that are not text, or times of different lengths")
             check_order(request.order, request.width_order)
             check_indices(request.indices)
+            check_replicas(request.replicas)
             return request
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"not a request in JSON ({error}); write one with Request.to_json()") from None
@@ -130,6 +138,7 @@ def make_request(
     times: object = None,
     tau: object = None,
     indices: object = None,
+    replicas: object = None,
 ) -> Request:
     """The request for an observable with legs, everything a user may have got wrong checked first.
 
@@ -155,6 +164,7 @@ def make_request(
         neval=effort.neval,
         seed=effort.seed,
         indices=check_indices(indices),
+        replicas=check_replicas(replicas),
     )
 
 

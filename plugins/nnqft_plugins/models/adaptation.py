@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nnqft import AbstractModel, Activation, InputError, Parameter, Propagator, Theory
+from nnqft import AbstractModel, Activation, InputError, Parameter, Propagator, Shared, Theory
 from nnqft_plugins.models.network.lines import DELTA_LINE, crowded_delay, slow_sources
+from nnqft_plugins.models.network.replicas import stationary_shared
 from nnqft_plugins.models.network.rules import FIELDS, PARAMETERS, WEIGHTS, network_vertices, phi_phi_of
 from nnqft_plugins.models.network.saddle import BARE_REMARK, MEAN_FIELD_REMARK, SADDLE, stationary_network
 from nnqft_plugins.models.network.tabulated import stationary_line
@@ -101,17 +102,22 @@ class Adapting(AbstractModel):
         remarks = [BARE_REMARK]
         if gain >= 1:
             remarks.insert(0, f"σ_w² φ'(0)² max|χ|² = {gain:.4g} ≥ 1: the series in σ_w² diverges, order by order")
+        rest = start == "rest"
+        static = _free_line({**values, "kappa": 0.0}, rest)
+        shared = (static,) if any(term.amplitude for term in static.terms) else ()
         # Of coefficients that are all there nothing is cut off.
         kept = None if values["coefficients"] is not None and values["degree"] is None else cut
+        vertices = network_vertices(phi_phi_of(phi), cut=kept is not None)
         return Theory(
             model=self.name,
             start=start,
             parameters={n: v for n, v in {**values, "degree": kept}.items() if v is not None},
             fields=FIELDS,
-            propagators=(_free_line(values, rest=start == "rest"), _response(values), DELTA_LINE),
-            vertices=network_vertices(phi_phi_of(phi), cut=kept is not None),
+            propagators=(_free_line(values, rest), _response(values), DELTA_LINE),
+            vertices=vertices,
             remarks=tuple(remarks),
             degree=kept,
+            shared=Shared(shared, vertices),
         )
 
     def _about_saddle(self, values: Mapping[str, Any]) -> Theory:
@@ -120,17 +126,19 @@ class Adapting(AbstractModel):
         chaos = stationary_chaos(phi, values["degree"], curve, gamma, values["kappa"] > 0)
         slowest = min(complex(rate).real for _, modes in unit_modes(gamma, unit) for _, rate in modes)
         gain = values["sigma_w"] ** 2 * chaos.slope * unit.largest_gain(gamma) if values["sigma_w"] else 0.0
+        line, vertices = stationary_line(curve.C, (), 4 / slowest), (WEIGHTS, *chaos.vertices)
         return Theory(
             model=self.name,
             start="stationary",
             parameters={n: v for n, v in values.items() if v is not None or (n == "degree" and chaos.chosen)},
             fields=FIELDS,
-            propagators=(stationary_line(curve.C, (), 4 / slowest), _response(values, chaos.sharp), DELTA_LINE),
-            vertices=(WEIGHTS, *chaos.vertices),
+            propagators=(line, _response(values, chaos.sharp), DELTA_LINE),
+            vertices=vertices,
             remarks=(MEAN_FIELD_REMARK, *chaos.remarks),
             degree=chaos.degree,
             adaptive=chaos.chosen,
             ratio=gain,
+            shared=stationary_shared(values, line, vertices, phi, chaos.top),
         )
 
 

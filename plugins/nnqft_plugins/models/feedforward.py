@@ -10,10 +10,11 @@ that grow as depth over width.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from nnqft import AbstractModel, Activation, Field, InputError, Leg, Parameter, Propagator, Term, Theory, Vertex
+from nnqft import AbstractModel, Activation, Field, InputError, Leg, Parameter, Propagator, Shared, Term, Theory, Vertex
+from nnqft_plugins.models.network.layered_replicas import bare_layers, saddle_layers
 from nnqft_plugins.models.network.layered_saddle import layered_saddle
 from nnqft_plugins.models.network.saddle import MEAN_FIELD_REMARK, SADDLE
 from nnqft_plugins.models.parameters.activations import LINEAR
@@ -107,7 +108,18 @@ class Feedforward(AbstractModel):
             remarks=(MEAN_FIELD_REMARK,) if saddle else _remarks(start, values, phi),
             # φ² of a φ that is cut at h^d is whole to about that power; all powers beyond are incomplete.
             degree=2 * values["degree"] if cut else None,
+            shared=self._shared(start, values, phi, line if saddle else None, cut),
         )
+
+    def _shared(
+        self, start: str, values: Mapping[str, Any], phi: Mapping[int, float], saddle: Propagator | None, cut: bool
+    ) -> Shared | Callable[[], Shared]:
+        """What two noise histories have in common, about no weights or about the saddle with this line."""
+        if saddle is not None:
+            polynomial = Activation.polynomial("Σ c_p h^p", dict(phi))
+            return saddle_layers(values, saddle, polynomial, 0, phi)
+        line = _free_line(start, {**values, "kappa": 0.0})
+        return bare_layers((line,) if any(term.amplitude for term in line.terms) else (), phi, cut=cut)
 
     def _of_averages(self, start: str, values: Mapping[str, Any]) -> Theory:
         """About mean-field theory, φ² in Wick-ordered powers."""
@@ -125,6 +137,7 @@ class Feedforward(AbstractModel):
             horizon=horizon,
             degree=None if found.complete else degree,
             adaptive=not found.complete and values["degree"] is None,
+            shared=saddle_layers(values, found.line, self.activation(values), degree, None),
         )
 
     def activation(self, values: Mapping[str, Any]) -> Activation:

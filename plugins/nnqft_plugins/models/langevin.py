@@ -16,6 +16,7 @@ from nnqft import (
     Leg,
     Parameter,
     Propagator,
+    Shared,
     Term,
     Theory,
     Vertex,
@@ -108,6 +109,7 @@ class Langevin(AbstractModel):
             ),
             couplings={f"drift[{p}]": a for p, a in drift.items()} | {f"noise[{p}]": d for p, d in powers.items()},
             remarks=_remarks(noise, powers, values["calculus"]),
+            shared=Shared(),  # nothing is drawn but noise
         )
 
 

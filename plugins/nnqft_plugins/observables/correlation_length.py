@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnqft import AbstractDerivedObservable, InputError, Need, Theory
+from nnqft_plugins.observables.laguerre import laguerre, quadrature_error
 from nnqft_plugins.observables.plateau import check_stationary, noise_strength, plateau_lag, slowest_rate
 
 NODES = 24
@@ -38,7 +39,7 @@ class CorrelationLength(AbstractDerivedObservable):
         far = plateau_lag(theory)
         lags: dict[str, Any] = {
             "start": [0.0],
-            "nodes": _nodes()[0] / slowest_rate(theory),
+            "nodes": laguerre(NODES)[0] / slowest_rate(theory),
             "window": self._window(theory, times),
         }
         if far is not None:
@@ -49,7 +50,7 @@ class CorrelationLength(AbstractDerivedObservable):
         """The lengths ``short_time``, ``integral`` and ``fit``, nan where C gives none."""
         plateau = values["far"][0] if "far" in values else 0.0
         start = values["start"][0] - plateau
-        _, weights = _nodes()
+        _, weights = laguerre(NODES)
         area = np.sum(weights * (values["nodes"] - plateau)) / slowest_rate(theory)
         height = values["window"] - plateau
         return {
@@ -65,7 +66,7 @@ class CorrelationLength(AbstractDerivedObservable):
         plateau = values["far"][0] if "far" in values else 0.0
         height = values["window"] - plateau
         start = (values["start"][0] - plateau) * slowest_rate(theory)
-        errors = {"integral": abs(_quadrature_error(values["nodes"] - plateau) / start) if start else np.nan}
+        errors = {"integral": abs(quadrature_error(values["nodes"] - plateau) / start) if start else np.nan}
         if (height > 0).all():
             errors["fit"] = _scatter(self._window(theory, times), height)
         return {name: 0.0 if size < _ROUNDING else size for name, size in errors.items()}
@@ -73,26 +74,6 @@ class CorrelationLength(AbstractDerivedObservable):
     @staticmethod
     def _window(theory: Theory, times: np.ndarray | None) -> np.ndarray:
         return np.linspace(0.5, 4, 8) / slowest_rate(theory) if times is None else np.abs(times[:, 0] - times[:, 1])
-
-
-def _nodes() -> tuple[np.ndarray, np.ndarray]:
-    """Nodes x and weights w with ∫_0^∞ f dx ≈ Σ w f(x)."""
-    x, w = np.polynomial.laguerre.laggauss(NODES)
-    return x, w * np.exp(x)
-
-
-def _quadrature_error(values: np.ndarray) -> float:
-    """What the rule leaves out of the integral of f, from the last coefficients of f e^x in Laguerre polynomials.
-
-    They fall geometrically where f is a sum of exponentials times polynomials, and vanish for one of the rate that
-    the nodes are made for. A rule of n nodes misses those from 2n on: about the last one squared.
-    """
-    x, weights = _nodes()
-    # Far nodes weigh so much that the rounding of their values would be all that is seen.
-    values = np.where(np.abs(values) > 1e-11 * np.abs(values).max(), values, 0.0)
-    coefficients = np.polynomial.laguerre.lagvander(x, NODES - 1).T @ (weights * values)
-    first, last = abs(coefficients[0]), float(np.abs(coefficients[-2:]).max())
-    return last**2 / first if first else np.nan
 
 
 def _scatter(lags: np.ndarray, height: np.ndarray) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from nnqft import InputError, Propagator, Theory
@@ -25,10 +27,11 @@ def slowest_rate(theory: Theory) -> float:
 def plateau_lag(theory: Theory) -> float | None:
     """A lag at which C(τ) has come down to its plateau at every order; None if symmetry makes the plateau zero.
 
-    Without lines that stay constant, C(τ → ∞) is the square of the mean, and that is zero where every vertex has an
-    even number of legs.
+    Without lines that stay constant, C(τ → ∞) is what a unit has in common with itself far apart, such as the square
+    of its mean, and that is zero where every vertex has an even number of legs at each of its times.
     """
-    odd = any(sum(leg.power for leg in vertex.legs) % 2 for vertex in theory.interactions)
+    legs = [Counter(leg.point for leg in vertex.legs for _ in range(leg.power)) for vertex in theory.interactions]
+    odd = any(count % 2 for points in legs for count in points.values())
     lines = _correlators(theory)
     constant = any(line.kernel is not None or any(t.rate == 0 and t.amplitude for t in line.terms) for line in lines)
     memory = any(t.rate == 0 for vertex in theory.interactions for m in vertex.memory for t in m.terms)

@@ -43,6 +43,12 @@ def correlator_line(start: str, values: Mapping[str, Any]) -> Propagator:
     return Propagator("C", "h", "h", formula, correlator_terms(start, values))
 
 
+def shared_lines(start: str, values: Mapping[str, Any]) -> tuple[Propagator, ...]:
+    """C between two noise histories: what bias and input, which both hear, leave of it; none where there are none."""
+    line = correlator_line(start, {**values, "kappa": 0.0})
+    return (line,) if any(term.amplitude for term in line.terms) else ()
+
+
 def correlator_terms(
     start: str, values: Mapping[str, Any], gamma: float | None = None, static: float = 0.0
 ) -> tuple[Term, ...]:

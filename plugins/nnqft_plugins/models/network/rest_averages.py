@@ -55,12 +55,15 @@ class RestGrid:
         C_MF(t,s).
     horizon, latest, scale : float
         The times that matter, those that the line knows, and a few times its correlation time.
+    between : Propagator or None
+        C between two noise histories, where the two times are of these; None where they are of one.
     """
 
     line: Propagator
     horizon: float
     latest: float
     scale: float
+    between: Propagator | None = None
 
     @property
     def step(self) -> float:
@@ -84,7 +87,7 @@ class RestGrid:
     def covariances(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """C(t,s), C(t,t) and C(s,s) there."""
         late, early = self.pairs
-        return self.line(late, early), self.line(late, late), self.line(early, early)
+        return (self.between or self.line)(late, early), self.line(late, late), self.line(early, early)
 
     @cached_property
     def correlations(self) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:

@@ -13,9 +13,11 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Theory, Vertex
+from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Shared, Theory, Vertex
 from nnqft_plugins.models.network.averages import polynomial_average
-from nnqft_plugins.models.network.lines import DELTA_LINE, correlator_line, response_line
+from nnqft_plugins.models.network.lines import DELTA_LINE, correlator_line, response_line, shared_lines
+from nnqft_plugins.models.network.replicas import rest_shared, stationary_shared
+from nnqft_plugins.models.network.rest_averages import ActivationAverage
 from nnqft_plugins.models.network.saddle import (
     BARE_REMARK,
     SADDLE,
@@ -120,21 +122,27 @@ def network_theory(
     if saddle is None:
         own = {n: v for n, v in values.items() if n not in SADDLE and n != "averages" and v is not None}
         remarks = _remarks(start, values, float(phi_phi.get((1, 1), 0)))
+        vertices = network_vertices(phi_phi, cut=degree is not None)
         return Theory(
             model=model,
             start=start,
             parameters=own if linear and model == "linear" else own | {"expansion": "bare"},
             fields=FIELDS,
             propagators=(correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE),
-            vertices=network_vertices(phi_phi, cut=degree is not None),
+            vertices=vertices,
             remarks=remarks if linear else (*remarks, BARE_REMARK),
             degree=degree,
+            shared=Shared(shared_lines(start, values), vertices),
         )
     average = polynomial_average(phi_phi)
     line = mean_field_line(start, values, average, activation, saddle.horizon)
     gain = values["sigma_w"] ** 2 * average.slope(float(line(0.0, 0.0))) if start == "stationary" else 0.0
-    chaos = Chaos(network_vertices(phi_phi, saddle.subtraction, degree is not None)[1:], degree, False)
-    return _saddle_theory(model, start, values, saddle, line, chaos, gain)
+    vertices = network_vertices(phi_phi, saddle.subtraction, degree is not None)
+    if start == "rest":
+        shared = rest_shared(values, average, line, saddle.horizon, vertices)
+    else:
+        shared = stationary_shared(values, line, vertices)
+    return _saddle_theory(model, start, values, saddle, line, Chaos(vertices[1:], degree, False), gain, shared)
 
 
 def activation_theory(
@@ -192,18 +200,21 @@ def wick_theory(
         enough = partial(check_degree_at, activation, degree, noisy)
         line, grid = solve_from_rest(values, activation, saddle.horizon, enough)
         chaos = rest_chaos(activation, degree, grid, noisy)
+        own = activation, grid, degree
+        average = ActivationAverage(activation)
+        shared = rest_shared(values, average, line, saddle.horizon, (WEIGHTS, *chaos.vertices), own)
     else:
         curve = stationary_curve(values, activation)
         line = curve_line(values, curve)
         chaos = stationary_chaos(activation, degree, curve, values["gamma"], values["kappa"] > 0)
+        shared = stationary_shared(values, line, (WEIGHTS, *chaos.vertices), activation, chaos.top)
     said = f"expansion='saddle': Gaussian averages of φ = {activation.name} itself"
     if chaos.degree is not None:
         how = "as far as they matter, at most" if chaos.chosen else "up"
         said += f", vertices :h^p h^q: {how} to p + q = {chaos.degree}"
     chaos = replace(chaos, remarks=(said, *chaos.remarks))
-    return _saddle_theory(
-        model, start, values, saddle, line, chaos, values["sigma_w"] ** 2 * chaos.slope if values["sigma_w"] else 0.0
-    )
+    gain = values["sigma_w"] ** 2 * chaos.slope if values["sigma_w"] else 0.0
+    return _saddle_theory(model, start, values, saddle, line, chaos, gain, shared)
 
 
 def _saddle_theory(
@@ -214,6 +225,7 @@ def _saddle_theory(
     line: Propagator,
     chaos: Chaos,
     gain: float,
+    shared: Callable[[], Shared],
 ) -> Theory:
     """The theory with these mean-field lines and vertices; `gain` is σ_w² ⟨φ'²⟩."""
     if start == "rest":
@@ -232,6 +244,7 @@ def _saddle_theory(
         degree=chaos.degree,
         adaptive=chaos.chosen,
         ratio=gain / values["gamma"] ** 2,
+        shared=shared,
     )
 
 

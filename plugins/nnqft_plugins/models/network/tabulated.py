@@ -136,9 +136,17 @@ def root_kernel(t: Array, s: Array, params: Mapping[str, Any], xp: ModuleType) -
 
 
 def rest_square(
-    average: Average, terms: Sequence[Term], gamma: float, coupling: float, horizon: float, beyond: float = 0.0
+    average: Average,
+    terms: Sequence[Term],
+    gamma: float,
+    coupling: float,
+    horizon: float,
+    beyond: float = 0.0,
+    own: Propagator | None = None,
 ) -> tuple[float, np.ndarray]:
     """Step of the grid and D(t,s) on it, (n, n), a little further than `beyond` the horizon.
+
+    C is its own variance, or between two noise histories that of `own`.
 
     Raises
     ------
@@ -150,8 +158,8 @@ def rest_square(
         raise InputError(f"T={horizon:g}: from rest the mean-field line is tabulated up to gamma·T = 30; lower T")
     step = horizon / steps
     size = steps + _BEYOND + math.ceil(beyond / step)
-    coarse = _iterate(average, terms, gamma, coupling, step, size)
-    fine = _iterate(average, terms, gamma, coupling, step / 2, 2 * size - 1)
+    coarse = _iterate(average, terms, gamma, coupling, step, size, own)
+    fine = _iterate(average, terms, gamma, coupling, step / 2, 2 * size - 1, own)
     if coarse is None or fine is None:
         raise InputError(
             f"expansion='saddle': the mean-field correlator runs away before T={horizon:g}; lower T or sigma_w"
@@ -166,7 +174,7 @@ def largest_variance(
     """C(t,t) at its largest up to the horizon, within a few per cent; None if it runs away."""
     steps = max(32, math.ceil(4 * gamma * horizon))
     step, size = horizon / steps, steps + 1
-    D = _iterate(average, terms, gamma, coupling, step, size, 1e-3)
+    D = _iterate(average, terms, gamma, coupling, step, size, settled=1e-3)
     return None if D is None else float(np.diagonal(D + _free_square(terms, step, size)).max())
 
 
@@ -183,14 +191,15 @@ def _iterate(
     coupling: float,
     step: float,
     size: int,
+    own: Propagator | None = None,
     settled: float = 1e-12,
 ) -> np.ndarray | None:
     """D(t,s) on a square grid: D = σ_w² ∬ G G ⟨φφ⟩, repeated until it stays; None if it runs away."""
-    free = _free_square(terms, step, size)
+    free, times = _free_square(terms, step, size), step * np.arange(size)
     values = np.zeros_like(free)
     for _ in range(400):
         c = free + values
-        v = np.diagonal(c)
+        v = np.diagonal(c) if own is None else own(times, times)
         with np.errstate(over="ignore", invalid="ignore"):
             source = coupling * average(c, v[:, None], v)
             new = _convolve(_convolve(source, gamma * step, step).T, gamma * step, step).T

@@ -57,6 +57,11 @@ class Chaos:
     slope: float = 0.0
     sharp: bool = False
 
+    @property
+    def top(self) -> int:
+        """The highest p + q that a vertex has."""
+        return max((vertex.degree for vertex in self.vertices), default=0)
+
 
 def stationary_chaos(activation: Activation, degree: int | None, curve: Curve, gamma: float, cusp: bool) -> Chaos:
     """The vertices about a stationary saddle; `cusp` says that white noise makes C(τ) fall linearly at first.
@@ -84,12 +89,12 @@ def stationary_chaos(activation: Activation, degree: int | None, curve: Curve, g
             kernel, params = root_kernel, root_table(partial(_at_lags, averages, p, q, curve), 4 / gamma)
         else:
             kernel, params = stationary_kernel, lag_table(partial(_at_lags, averages, p, q, curve), 4 / gamma)
-        return Memory(0, 1, kernel=kernel, params=params, formula=_formula(p, q))
+        return Memory(0, 1, kernel=kernel, params=params, formula=formula_of(p, q))
 
     remarks = _rough_remarks(activation, averages, highest) if sharp else ()
     squared = None if averages.parts.jumps else averages.at(1, 1, np.array(curve.variance))
     slope = math.inf if averages.parts.jumps else 0.0 if squared is None else float(squared)
-    return Chaos(_vertices(top, memory), highest, chosen, remarks, slope, sharp)
+    return Chaos(wick_vertices(top, memory), highest, chosen, remarks, slope, sharp)
 
 
 def check_edges_from_rest(activation: Activation) -> None:
@@ -128,9 +133,9 @@ def rest_chaos(activation: Activation, degree: int | None, grid: RestGrid, cusp:
         if averages.at(p, q, some) is None:
             return None
         table = pair_table(grid, coefficients, p, q)
-        return Memory(0, 1, kernel=pair_kernel, params=table, formula=_formula(p, q), symmetric=p == q)
+        return Memory(0, 1, kernel=pair_kernel, params=table, formula=formula_of(p, q), symmetric=p == q)
 
-    return Chaos(_vertices(top, memory), highest, chosen)
+    return Chaos(wick_vertices(top, memory), highest, chosen)
 
 
 def _bent_chaos(
@@ -147,10 +152,10 @@ def _bent_chaos(
             return None
         phi = (bent.start, bent.slope, bent.jump, bent.bend)
         params = (("line", grid.line.params), ("phi", phi), ("p", p), ("q", q))
-        return Memory(0, 1, kernel=bent_kernel, params=params, formula=_formula(p, q), symmetric=p == q)
+        return Memory(0, 1, kernel=bent_kernel, params=params, formula=formula_of(p, q), symmetric=p == q)
 
     remarks = _rough_remarks(activation, averages, highest)
-    return Chaos(_vertices(highest, memory), highest, chosen, remarks, sharp=True)
+    return Chaos(wick_vertices(highest, memory), highest, chosen, remarks, sharp=True)
 
 
 class NoExpansionError(InputError):
@@ -209,7 +214,8 @@ def _rough_remarks(activation: Activation, averages: DerivativeAverages, highest
     )
 
 
-def _vertices(top: int, memory_of: Callable[[int, int], Memory | None]) -> tuple[Vertex, ...]:
+def wick_vertices(top: int, memory_of: Callable[[int, int], Memory | None]) -> tuple[Vertex, ...]:
+    """𝔚̃ :h^p h^q: for all p + q up to `top`, each with the average that `memory_of` gives; none where it gives None."""
     vertices = []
     for total in range(1, top + 1):
         for p in range(total // 2 + 1):
@@ -238,7 +244,8 @@ def _at_lags(averages: DerivativeAverages, p: int, q: int, curve: Curve, lag: np
     return np.zeros_like(lag) if found is None else found
 
 
-def _formula(p: int, q: int) -> str:
+def formula_of(p: int, q: int) -> str:
+    """How the average of a vertex is printed."""
     below = math.factorial(p) * math.factorial(q)
     return f"⟨φ{_primes(p)} φ{_primes(q)}⟩" + (f"/{below}" if below > 1 else "")
 
