@@ -126,7 +126,7 @@ def test_linear_networks_simulated():
 
 def test_samples_of_other_indices_are_other_samples():
     theory = nnqft.theory("linear", N=5, sigma_w=0.5)
-    options = {"order": 1, "times": [(0.0,) * 4], "integrator": "vegas", "neval": 2000}
+    options = {"order": 1, "times": [(0.0,) * 4], "integrator": "vegas", "neval": 10_000}
     same, apart = (nnqft.compute(theory, "cumulant", indices=pattern, **options) for pattern in ("iiii", "iijj"))
     found = {row.drawing: row.integral[0] for row in apart.diagrams}
     common = [row.integral[0] - found[row.drawing] for row in same.diagrams if row.drawing in found]

@@ -149,7 +149,7 @@ def test_workers_that_make_no_sense(name, workers):
 def test_local_has_one_worker():
     with pytest.raises(nnqft.InputError, match="processes"):
         compute("local", workers=2)
-    assert compute("local", workers=1, order=1, neval=1000).converged
+    assert compute("local", workers=1, order=1, neval=2_000).converged
 
 
 # The contract
@@ -193,14 +193,14 @@ def test_estimates_come_in_the_order_of_the_work(executor, place):
     for n in range(24):
         work.append(piece_of_work(n, integrator))
     seen = []
-    outcome = executor(place).evaluate(work, nnqft.Target(neval=24 * 128), seen.append)
+    outcome = executor(place).evaluate(work, nnqft.Target(neval=24 * 512), seen.append)
     assert [estimate.mean[0] for estimate in outcome.estimates] == list(range(24))
-    assert [estimate.samples for estimate in outcome.estimates] == [128] * 24
+    assert [estimate.samples for estimate in outcome.estimates] == [512] * 24
     assert outcome.converged
     assert outcome.failure is None
     spent = [state["samples"] for state in seen if "stage" not in state]
     assert spent == sorted(spent)
-    assert spent[-1] == 24 * 128
+    assert spent[-1] == 24 * 512
     assert all({"samples", "expected", "error"} <= set(state) for state in seen)
 
 
@@ -266,7 +266,7 @@ def test_an_integrator_that_raises_an_error(cluster, name, awkward):
     one = open_executor(name, None if name == "local" else 1, cluster if name == "ray" else None)
     work = [piece_of_work(n, broken_kernels.Numbered(fails=n == 3, awkward=awkward)) for n in range(6)]
     try:
-        outcome = one.evaluate(work, nnqft.Target(neval=6 * 128), lambda state: None)
+        outcome = one.evaluate(work, nnqft.Target(neval=6 * 512), lambda state: None)
     finally:
         one.close()
     assert outcome.failure is not None
@@ -281,7 +281,7 @@ def test_a_worker_that_dies(cluster, name):
     theory = broken_kernels.theory(broken_kernels.dies, low=0.3, high=0.6)
     place = {"workers": 1, "address": cluster if name == "ray" else None}
     with pytest.raises(nnqft.NnqftError) as caught:
-        compute(name, **place, theory=theory, order=1, times=[(0.0, 0.0)], neval=1_000)
+        compute(name, **place, theory=theory, order=1, times=[(0.0, 0.0)], neval=2_000)
     message = one_line(caught.value)
     assert "worker" in message or "died" in message or "lost" in message
 

@@ -409,10 +409,10 @@ PLACES = [in_the_line, in_a_parameter, in_a_delay, in_a_vertex]
 @given(st.sampled_from(PLACES), CHAINS, st.sampled_from([0.75, 1.25]))
 def test_no_chunk_of_another_theory_is_shared(tmp_path_factory, place, chain, value):
     path = tmp_path_factory.mktemp("ledger") / "run.ledger"
-    compute(place(carried(chain, 1.0)), path, neval=2_000)
+    compute(place(carried(chain, 1.0)), path, neval=3_072)
     before = keys(path)
     theory = place(carried(chain, value))
-    assert_array_equal(compute(theory, path, neval=2_000).mean, compute(theory, None, neval=2_000).mean)
+    assert_array_equal(compute(theory, path, neval=3_072).mean, compute(theory, None, neval=3_072).mean)
     assert len(before) < len(keys(path)) <= 2 * len(before)
 
 

@@ -138,7 +138,7 @@ def test_random_kills_of_workers(cluster, on_cluster, undisturbed, patient):
 
 def test_nodes_leave_and_others_join(cluster, on_cluster, tmp_path):
     """Each node goes while it holds a chunk; the work of the others goes on, and all of it is done."""
-    target = nnqft.Target(neval=12 * 128, seed=5)
+    target = nnqft.Target(neval=12 * 512, seed=5)
     wanted = make_local().evaluate(pieces([Gaussian()] * 12), target, lambda state: None)
     for _ in range(2):
         outcomes = []
@@ -187,7 +187,7 @@ def test_a_worker_whose_node_runs_out_of_memory(cluster, on_cluster, patient, tm
         return done
 
     monkeypatch.setattr(on_cluster.pool, "collect", collect_and_let_go)
-    target = nnqft.Target(neval=12 * 128, seed=5)
+    target = nnqft.Target(neval=12 * 512, seed=5)
     wanted = make_local().evaluate(pieces([Gaussian()] * 12), target, lambda state: None)
     with joined(cluster, env_vars=starving) as node:
         (tmp_path / "doomed").write_text(node.node_id)
