@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 
-
 _CAUTION = 6.0
 """The bound of what is left of a grid's error over the last correction that was taken off."""
 
