@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import wraps
 from numbers import Real
@@ -12,7 +13,10 @@ from typing import ParamSpec, SupportsInt, TypeVar
 
 import numpy as np
 
-from nnqft.errors import InputError, UnknownNameError, short
+from nnqft.errors import InputError, NnqftError, UnknownNameError, one_line, short
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def as_number(value: object) -> object:
@@ -99,7 +103,7 @@ def whole_number(name: str, value: object, least: int, example: str = "") -> int
         ...
     nnqft.errors.InputError: order=-1: wanted a whole number ≥ 0, write for example order=0
     """
-    given = as_number(value)
+    given, smallest = as_number(value), finite_number("least", least, "0")
     write = f"write for example {name}={example or least}"
     try:
         number = finite_number(name, value)
@@ -107,7 +111,7 @@ def whole_number(name: str, value: object, least: int, example: str = "") -> int
         number = math.nan
         if isinstance(given, int) and given > 1:  # more digits than a float can have
             raise InputError(f"{name}={short(value)}: wanted a whole number below 1e308, {write}") from None
-    if math.isnan(number) or number != math.floor(number) or number < least:
+    if math.isnan(number) or number != math.floor(number) or number < smallest:
         raise InputError(f"{name}={short(value)}: wanted a whole number ≥ {least}, {write}")
     assert isinstance(given, SupportsInt)  # as finite_number found
     return int(given)  # not int(number), which knows no integers beyond 2^53
@@ -133,8 +137,43 @@ def positive_number(name: str, value: object, example: str = "1e-3") -> float:
     return number
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
+def position(name: str, value: object, size: int) -> int:
+    """A number of one of `size` things, from 0 on or from the end, as one from 0 on; IndexError if there is none."""
+    at = whole_number(name, value, -(10**9), "0")
+    if not -size <= at < size:
+        raise IndexError(f"{name} {at} of {size}")
+    return at % size
+
+
+def chosen_of(name: str, value: object, size: int) -> np.ndarray:
+    """Numbers of some of `size` things, from those numbers or a mask of that length; else InputError."""
+    try:
+        given = np.asarray(value)
+        known: np.ndarray = np.arange(size)[given if given.size else []]
+    except Exception:  # whatever a class that claims to be an array raises
+        known = np.zeros((0, 0))
+    if known.ndim != 1 or value is None:
+        raise InputError(f"{name}={short(value)}: wanted whole numbers below {size}, or {size} times True or False")
+    return known
+
+
+def instance_of(name: str, value: object, kind: type[T], example: str) -> T:
+    """The value, which must be of that class; else InputError, whose message says what to write."""
+    if not isinstance(value, kind):
+        raise InputError(f"{name}={short(value)}: wanted {kind.__name__}, write for example {example}")
+    return value
+
+
+@contextmanager
+def saved_data(reader: str, writer: str) -> Iterator[None]:
+    """Whatever goes wrong in here becomes an InputError: the data that `reader` was given are not the writer's."""
+    try:
+        yield
+    except NnqftError:
+        raise
+    except Exception as error:  # which one depends on what is wrong where
+        cause = one_line(f"{type(error).__name__} {error}")[:200]
+        raise InputError(f"{reader}: {cause}; wanted what {writer} returns") from None
 
 
 def one_line_keywords(function: Callable[P, T]) -> Callable[P, T]:

@@ -250,6 +250,32 @@ def test_names_of_temporary_files_are_not_known_before(tmp_path, monkeypatch, wa
     assert (tmp_path / "x").read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK], ids=errno.errorcode.get)
+def test_a_new_file_where_there_are_no_hard_links(tmp_path, monkeypatch, number):
+    """It is put in place all the same, and never over what is there or comes in between."""
+    path = tmp_path / "x"
+
+    def wrong(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    def late(*_: object, **__: object) -> None:
+        (tmp_path / "y").write_bytes(b"of another")
+        wrong()
+
+    monkeypatch.setattr(replacing.os, "link", wrong)
+    assert replacing.put_new(path, b"new")
+    assert not replacing.put_new(path, b"newer")
+    assert path.read_bytes() == b"new"
+    monkeypatch.setattr(replacing.os, "link", late)
+    assert not replacing.put_new(tmp_path / "y", b"newer")
+    assert (tmp_path / "y").read_bytes() == b"of another"
+    assert {each.name for each in tmp_path.iterdir()} == {"x", "y"}
+    path.unlink()
+    path.symlink_to("nowhere")
+    assert not replacing.put_new(path, b"new")
+    assert not (tmp_path / "nowhere").exists()
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EBUSY], ids=errno.errorcode.get)
 def test_a_file_in_a_folder_that_takes_no_other_is_written_in_place(tmp_path, monkeypatch, number):
     path = tmp_path / "x"

@@ -841,3 +841,36 @@ def test_what_is_no_collection_and_no_number_of_a_diagram():
     refused(lambda: dataclasses.replace(THEORY, propagators=np.array(1.0)), "wanted a tuple", kind=nnqft.TheoryError)
     for odd in (None, "x", 1.5, nan, [], np.array([])):
         refused(lambda odd=odd: nnqft.diagrams(THEORY, "two_point", order=1)[odd], "diagram=", "wanted a whole number")
+
+
+ODD = [None, "x", 1.5, nan, 1j, [1, "a"], {"a": 1}, object(), np.zeros((2, 2)), b"x"]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=named)
+def test_parts_of_what_was_computed(odd):
+    """Each call says what it wanted, whatever it is given."""
+    result = nnqft.compute(THEORY, "two_point", order=1, tau=[0.0, 1.0])
+    found = nnqft.diagrams(THEORY, "two_point", order=1)
+    calls = [found.subset, found.digest, lambda v: result.diagrams[v], THEORY.up_to, THEORY.coupling_value]
+    calls += [lambda v: THEORY.coupling_value(((v, 2),)), result.total.merge, nnqft.Estimate.unknown]
+    calls += [nnqft.Result.from_data, lambda v: nnqft.Result.from_data({**result.to_data(), "series": v})]
+    calls += [nnqft.Derived.from_data, nnqft.Dyson.from_data]
+    for call in calls:
+        refused(lambda call=call: call(odd))
+    if odd is not None:
+        refused(lambda: result.plot(ax=odd), "ax=", "wanted Axes")
+    if not isinstance(odd, float) or math.isnan(odd):
+        refused(lambda: result.total.scaled(odd), "weight=", "wanted a")
+        refused(lambda: nnqft.whole_number("n", 3, least=odd), "least=", "wanted a")
+
+
+def test_numbers_and_lengths_that_do_not_fit():
+    found = nnqft.diagrams(THEORY, "two_point", order=1)
+    one, two = nnqft.Estimate.exact(np.ones(1)), nnqft.Estimate.exact(np.ones(2))
+    refused(lambda: one.merge(two), "wanted an Estimate at 1 times, not 2")
+    refused(lambda: found.subset([0, 99]), "wanted whole numbers below 4")
+    refused(lambda: found.subset([True]), "4 times True or False")
+    assert len(found.subset([])) == 0
+    assert found.digest(-1) == found.digest(3)
+    with pytest.raises(IndexError, match="diagram 4 of 4"):
+        found.digest(4)

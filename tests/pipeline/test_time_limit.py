@@ -57,6 +57,19 @@ def test_a_generation_that_takes_too_long_leaves_the_lower_orders(clock):
     assert np.isnan(part.contribution(5, 0).mean).all()
 
 
+def test_a_part_that_was_saved_prints_as_it_did(clock, tmp_path):
+    """Diagrams that were not evaluated have no row, but are counted."""
+    request = {"integrator": "vegas", "neval": 50_000, "tau": np.linspace(0.0, 5.0, 60)}
+    compute(**request, time_limit=1e6)
+    limit, clock.now = 0.6 * clock.now, 0.0
+    part = compute(**request, time_limit=limit)
+    assert len(part.diagrams) < sum(part.counts.values())
+    part.save(tmp_path / "part.json")
+    loaded = nnqft.load(tmp_path / "part.json", nnqft.Result)
+    assert loaded.table() == part.table()
+    assert loaded.count(3, 1) == part.count(3, 1)
+
+
 @pytest.mark.parametrize("limit", [1.0, 30.0, 60.0])
 @pytest.mark.parametrize("integrator", ["exact", "vegas"])
 def test_order_0_is_there_whatever_the_limit(limit, integrator, clock):

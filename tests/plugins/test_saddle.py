@@ -494,7 +494,8 @@ def test_from_rest_order_by_order_it_adds_up_to_the_bare_series():
         (
             {"model": "cubic_tanh", "sigma_w": 9.0},
             "φ = h − h³/3 grows like h³: no stationary state at infinite width, its variance runs away at sigma_w=9;"
-            " write model 'taylor' with activation='tanh', a smaller sigma_w, start='rest' or expansion='bare'",
+            " write model 'taylor' with activation='tanh', a smaller sigma_w, start='rest' and a short T, such as"
+            " T=0.0769231, or expansion='bare'",
         ),
         (
             {"model": "taylor", "activation": "tanh", "averages": "polynomial", "sigma_w": 3.0},

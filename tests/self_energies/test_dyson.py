@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -222,24 +223,42 @@ def test_table_plot_and_file(tmp_path, capsys):
     assert labels == ["C", "C, bare", "R", "R, bare"]
 
 
-@pytest.mark.parametrize("gamma", [1.0, 2.0])
-def test_a_coarse_grid_is_within_its_bound_or_refused(gamma):
+COARSE: dict[str, tuple[nnqft.Theory, dict[str, Any]]] = {
+    "linear": (nnqft.theory("linear", N=100, sigma_w=0.5), {"order": 1, "width_order": 0}),
+    "faster": (nnqft.theory("linear", N=100, sigma_w=1.0, gamma=2.0), {"order": 1, "width_order": 0}),
+    "saddle": (nnqft.theory("linear", N=20, sigma_w=0.5, expansion="saddle"), {"order": 2}),
+    "cubic": (bare_theory("cubic_tanh", N=20, sigma_w=0.6), {"order": 2, "width_order": 0}),
+    "mean field": (
+        bare_theory("cubic_tanh", N=20, sigma_w=0.8), {"order": 1, "width_order": 0, "self_consistent": True},
+    ),
+    "mean": (bare_theory("taylor", N=20, sigma_w=0.5, coefficients={0: 0.5, 1: 1.0, 2: 0.5}), {"order": 1}),
+    "particle": (nnqft.theory("langevin", drift={1: 1.0, 3: 0.1}), {"order": 2}),
+    "layers": (nnqft.theory("feedforward", N=10, sigma_w=0.6), {"order": 2}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COARSE)
+def test_a_coarse_grid_is_within_its_bound_or_refused(name):
     """One once said 7e+02 and was off by 4e+05, with a warning about a logarithm; another 2e-04 for 0.5."""
-    theory = nnqft.theory("linear", N=100, sigma_w=0.5 * gamma, gamma=gamma)
-    fine = nnqft.dyson(theory, order=1, width_order=0)
+    theory, asked = COARSE[name]
+    gamma, fine = theory.parameters.get("gamma", 1.0), nnqft.dyson(theory, **asked)
     steps = []
-    for intervals, step in product((64, 512), (0.05, 0.1, 0.2, 0.35, 0.5, 0.6, 1.0, 4.0, 1e4, 1e7)):
+    for intervals, step in product((64, 512), (0.05, 0.1, 0.2, 0.35, 0.47, 0.6, 1.0, 4.0, 1e4, 1e7)):
         try:
-            found = nnqft.dyson(theory, order=1, width_order=0, reach=step * intervals / gamma, intervals=intervals)
+            found = nnqft.dyson(theory, **asked, reach=step * intervals / gamma, intervals=intervals)
         except nnqft.InputError as refused:
             said = str(refused)
             hint = said.rpartition("write ")[2].split("=")
             grid = {"intervals": intervals, "reach": step * intervals / gamma, hint[0]: float(hint[1])}
             grid["intervals"] = int(grid["intervals"])
-            nnqft.dyson(theory, order=1, width_order=0, **grid)
+            if name == "linear":
+                nnqft.dyson(theory, **asked, **grid)
             continue
         steps.append(step)
         here = found.tau <= fine.tau[-1]
         off = np.abs(found.two_point[here] - fine.correlator(found.tau[here]))
-        assert (off <= 1.1 * found.two_point_bound[here] + 1e-8).all()
-    assert max(steps) == 0.6
+        assert (off <= found.two_point_bound[here] + 1e-7).all()
+        off = np.abs(found.response[here] - fine.responder(found.tau[here]))[1:]
+        assert (off <= found.response_bound[here][1:] + 1e-8).all()
+    assert max(steps) == 0.47
+    assert np.count_nonzero(np.array(steps) == 0.47) == 2

@@ -95,6 +95,18 @@ def test_flipped_bits(made, tmp_path):
     assert set(lost) == {0, 1}
 
 
+@pytest.mark.parametrize("text", [b"tablerecords", b"CREATE TABLE requests"])
+def test_a_flipped_bit_that_makes_messages_unreadable(path, made, text):
+    """SQLite quotes the damaged text, which is no UTF-8 any more."""
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(text)] ^= 0x80
+    path.write_bytes(raw)
+    with pytest.raises(nnqft.LedgerError, match="is damaged; write nnqft repair"):
+        compute(path)
+    assert any("dropped" in line for line in repair(path))
+    assert rows_of(path) == rows_of(made)
+
+
 def test_pages_that_are_overwritten(path, made):
     """What lies elsewhere is saved, and the requests go on."""
     raw = bytearray(path.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from pools import THEORY, Gaussian, Known, Recording, pieces, run, spent, summed
 from theories import bare_theory
 
 import nnqft
+from nnqft_workers import run as workers_run
 from nnqft_workers.local import LocalPool
 from nnqft_workers.pool import Parcel
 from nnqft_workers.rounds import LEAST
@@ -280,3 +282,21 @@ def test_response_at_equal_times_is_zero_and_costs_nothing_more():
     result = nnqft.compute(THEORY, "response", order=1, times=[(1.0, 1.0)], integrator="vegas", rtol=1e-3)
     assert result.converged
     assert_allclose(result.mean, 0, atol=0)
+
+
+def test_covariances_take_no_more_than_is_predicted(monkeypatch):
+    theory, grid = nnqft.theory("linear", N=100, sigma_w=0.5), 300
+    request = {"order": 2, "integrator": "vegas", "neval": 30_000}
+    nnqft.compute(theory, "two_point", tau=[0.0, 1.0], **request)  # what is imported on the way counts for itself
+    tracemalloc.start()
+    try:
+        result = nnqft.compute(theory, "two_point", tau=np.linspace(0, 20, grid), **request)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (
+        0.3 * workers_run._BESIDE < peak < workers_run._HELD * len(result.diagrams) * 8 * grid**2 + workers_run._BESIDE
+    )
+    monkeypatch.setattr(workers_run, "MEMORY", 160_000_000)
+    with pytest.raises(nnqft.InputError, match=r"300 times for 18 sampled .* split the times, 2\d\d at once"):
+        nnqft.compute(theory, "two_point", tau=np.linspace(0, 20, grid), **request)

@@ -19,8 +19,10 @@ from nnqft_workers.pool import AbstractPool, Failed
 from nnqft_workers.rounds import LEAST, ChunkId, Plan, Rounds
 from nnqft_workers.tasks import Chunk, Prepare, Settle, run_task
 
-MEMORY = 1 << 32
-"""Bytes that the covariances of all diagrams may take."""
+MEMORY = 1 << 33
+"""Bytes that covariances over the times may take, all together."""
+_HELD, _BESIDE = 2.5, 1 << 27
+"""Matrices for each diagram, as those of a stage are kept until the next is whole; bytes for the samples of a chunk."""
 Progress = Callable[[Mapping[str, Any]], None]
 
 
@@ -117,10 +119,12 @@ class Run:
                 f"neval={self.rounds.budget} is too few for {count} diagrams, which need {LEAST} samples each;"
                 f" write neval={LEAST * count} or more"
             )
-        if 8 * count * grid**2 > MEMORY:
+        needed = _HELD * count * 8 * grid**2 + _BESIDE
+        if needed > MEMORY:
+            most = int(grid * max((MEMORY - _BESIDE) / (needed - _BESIDE), 0.0) ** 0.5)
             raise InputError(
-                f"{grid} times for {count} sampled diagrams: their covariances take"
-                f" {8 * count * grid**2 / 2**30:.0f} GiB, more than {MEMORY >> 30}; split the times"
+                f"{grid} times for {count} sampled diagrams: their covariances take {needed / 2**30:.1f} GiB, more than"
+                f" {MEMORY / 2**30:.1f}; split the times, {most} at once"
             )
 
     def _settle(self) -> None:

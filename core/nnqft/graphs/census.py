@@ -34,6 +34,8 @@ _ROUGH = 0.5
 """Relative error from which on only the size of a number is known: rare diagrams of large symmetry bring most of it."""
 _LOST = 1e-3
 """So it is, too, where there are so few beside partial ones that most of what was followed came to nothing."""
+_ROWS = 16
+"""Or where a run found no more diagrams than these, which may agree because all runs miss the same ones."""
 _SURE = 20
 """At most so many times too large is an estimate."""
 
@@ -69,6 +71,8 @@ class Census:
             return f"{rounded(self.number)} (to within a factor of {float(f'{self.factor:.1g}'):,.0f})"
         if not self.error:
             return f"{self.number:,.0f}"
+        if self.error < 0.5:
+            return rounded(self.number)
         digits = max(1, math.floor(math.log10(self.number)) - math.floor(math.log10(self.error)) + 1)
         return f"{rounded(self.number, digits)} ± {_written(float(f'{self.error:.1g}'), 1)}"
 
@@ -87,9 +91,11 @@ def take_census(layout: Layout, order: int, width_order: int | None, connected: 
     prospects = Prospects(layout, order, connected)
     totals: list[float] = []
     partial = []
+    rows = 0
     for run in range(_RUNS):
         sieve = _Sieve(layout, prospects, np.random.default_rng(run))
-        found = contract(layout, order, width_order, connected, thin=sieve.thin)
+        found = list(contract(layout, order, width_order, connected, thin=sieve.thin))
+        rows += sum(len(batch) for batch in found)
         totals.append(sum(_diagrams_in(layout, batch) for batch in found))
         partial.append(sieve.partial)
         if not sieve.thinned:
@@ -97,7 +103,7 @@ def take_census(layout: Layout, order: int, width_order: int | None, connected: 
     number = float(np.mean(totals))
     error = max(_STUDENT * float(np.std(totals, ddof=1)) / math.sqrt(_RUNS), 1e-3 * number)
     most = float(np.mean(partial))
-    if error < _ROUGH * number and number > _LOST * most:
+    if error < _ROUGH * number and number > _LOST * most and rows >= _RUNS * _ROWS:
         return Census(number, error, most)
     # The mean of what is far from normal is most likely too small, and its own error, too.
     spread = math.exp(2 * float(np.std(np.log(np.maximum(totals, 1.0)), ddof=1)))

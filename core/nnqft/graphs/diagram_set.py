@@ -12,7 +12,7 @@ from typing import overload
 
 import numpy as np
 
-from nnqft.checks import whole_number
+from nnqft.checks import chosen_of, position
 from nnqft.graphs.diagram import Diagram
 from nnqft.graphs.layout import LINES, SAME_POINT, SAME_VERTEX, Layout
 from nnqft.graphs.parts import REPLICA, Line, Point, replicas_of
@@ -71,10 +71,7 @@ class DiagramSet(Sequence[Diagram]):
     def __getitem__(self, at: int | slice) -> Diagram | tuple[Diagram, ...]:
         if isinstance(at, slice):
             return tuple(self[n] for n in range(*at.indices(len(self))))
-        at = whole_number("diagram", at, -(10**9), "0")
-        if not -len(self) <= at < len(self):
-            raise IndexError(f"diagram {at} of {len(self)}")
-        return _build(self, at % len(self))
+        return _build(self, position("diagram", at, len(self)))
 
     def __iter__(self) -> Iterator[Diagram]:
         return (_build(self, n) for n in range(len(self)))
@@ -90,7 +87,8 @@ class DiagramSet(Sequence[Diagram]):
         >>> len(diagrams.subset(diagrams.widths == 1))
         8
         """
-        arrays = {name: getattr(self, name)[chosen] for name in ("orders", "widths", "kinds", "codes", "ways")}
+        at = chosen_of("chosen", chosen, len(self))
+        arrays = {name: getattr(self, name)[at] for name in ("orders", "widths", "kinds", "codes", "ways")}
         return replace(self, **arrays)
 
     @property
@@ -152,6 +150,7 @@ class DiagramSet(Sequence[Diagram]):
 
     def digest(self, n: int) -> str:
         """128 bits of the canonical form of diagram n; the seeds of its samples come from it."""
+        n = position("diagram", n, len(self))
         used = int((self.kinds[n] > 0).sum())
         names = [v.rule.name for v in self.layout.vertices]
         digest = hashlib.blake2b(digest_size=16)

@@ -35,7 +35,7 @@ class Prospects:
         self.ends = any(v.rule.source for v in layout.vertices)
         vertices = [v for v in layout.vertices if not v.rule.source and int(v.rule.order) <= order]
         factors = {id(v): _legs(layout, v) for v in vertices}
-        self.entries = [_rest(layout, vertex, entry) for vertex, entry, _ in entries_of(layout)]
+        self.entries = _alike([_rest(layout, vertex, entry) for vertex, entry, _ in entries_of(layout)])
         outer = layout.response[1 : 1 + len(layout.externals)]
         m, r = int((~outer).sum()), int(outer.sum())
         grown = [(len(factors[id(v)][0]) - 1, factors[id(v)][1]) for v in vertices]
@@ -111,14 +111,9 @@ class Prospects:
     def _with_new(self, left: np.ndarray, order: np.ndarray) -> np.ndarray:
         """(B, entries): the number for each partial diagram joined by each entry of a new vertex."""
         p, q, m, r = (each[:, None] for each in left)
-        value = np.zeros((left.shape[1], len(self.entries)))
-        for step, b in {(step, b) for step, _, b in self.entries}:
-            columns = [n for n, entry in enumerate(self.entries) if (entry[0], entry[2]) == (step, b)]
-            longest = max(len(self.entries[n][1]) for n in columns)
-            powers = np.array(
-                [np.pad(each, (0, longest - len(each))) for each in (self.entries[n][1] for n in columns)]
-            )
-            found = self._look_up(p + np.arange(longest), q + b, m, r, order[:, None] - step)
+        value = np.zeros((left.shape[1], sum(len(columns) for *_, columns, _ in self.entries)))
+        for step, b, columns, powers in self.entries:
+            found = self._look_up(p + np.arange(powers.shape[1]), q + b, m, r, order[:, None] - step)
             value[:, columns] = np.maximum(found @ powers.T, 0.0)
         return value
 
@@ -151,6 +146,18 @@ def _rest(layout: Layout, vertex: VertexLayout, entry: int) -> tuple[int, np.nda
     if layout.response[vertex.kinds[entry]]:
         return int(vertex.rule.order), powers, responses - 1
     return int(vertex.rule.order), powers[1:] * np.arange(1, len(powers)) / (len(powers) - 1), responses
+
+
+def _alike(entries: list[tuple[int, np.ndarray, int]]) -> list[tuple[int, int, list[int], np.ndarray]]:
+    """Entries of one order and number of responses together: both, which they are, and the powers of each as a row."""
+    groups = []
+    for step, b in dict.fromkeys((step, b) for step, _, b in entries):
+        columns = [n for n, entry in enumerate(entries) if (entry[0], entry[2]) == (step, b)]
+        powers = np.zeros((len(columns), max(len(entries[n][1]) for n in columns)))
+        for row, n in enumerate(columns):
+            powers[row, : len(entries[n][1])] = entries[n][1]
+        groups.append((step, b, columns, powers))
+    return groups
 
 
 def _legs(layout: Layout, vertex: VertexLayout) -> tuple[np.ndarray, int]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from nnqft.checks import finite_number, instance_of, whole_number
+from nnqft.errors import InputError
 from nnqft.show.numbers import value_with_error
 
 _CONTRADICTION = 10.0
@@ -107,6 +109,7 @@ class Estimate:
         >>> Estimate.unknown(2).mean.tolist()
         [nan, nan]
         """
+        times = whole_number("times", times, 1)
         return cls(np.full(times, math.nan), np.broadcast_to(math.nan, (times, times)), 0, 0)
 
     @property
@@ -169,6 +172,9 @@ class Estimate:
         Weighting by the estimated errors instead would bias the mean, because small values come with small
         errors. Associative up to rounding: merge in chunk order for reproducible bits.
         """
+        instance_of("other", other, Estimate, "Estimate.exact(mean)")
+        if len(other.mean) != len(self.mean):
+            raise InputError(f"other={other}: wanted an Estimate at {len(self.mean)} times, not {len(other.mean)}")
         samples = self.samples + other.samples
         if samples == 0:
             return self
@@ -199,6 +205,7 @@ class Estimate:
         >>> Estimate.of_chunk(100, np.array([2.0]), np.array([[0.25]])).scaled(-3.0).sdev.tolist()
         [1.5]
         """
+        weight = finite_number("weight", weight)
         cov = weight**2 * self.cov if self.samples else self.cov
         return replace(
             self,

@@ -71,6 +71,7 @@ def make_result(
         by_degree=by_degree,
         beyond=Beyond.of(diagrams.theory, diagrams.layout.externals),
         incomplete=tuple(sorted(incomplete)),
+        counts=dict(diagrams.counts.items()),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnqft.checks import whole_number
+from nnqft.checks import saved_data, whole_number
 from nnqft.errors import InputError, short
 from nnqft.files import FORMAT, to_plain, write_json
 from nnqft.host import default_host
@@ -208,8 +208,9 @@ class Derived:
         }
 
     @classmethod
+    @saved_data("Derived.from_data()", "Derived.to_data()")
     def from_data(cls, data: Mapping[str, Any]) -> Derived:
-        """The numbers that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
+        """The numbers that `to_data` wrote; InputError if the data are something else."""
         size = len(data["names"])
         return cls(
             observable=str(data["derived"]),

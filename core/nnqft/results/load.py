@@ -58,7 +58,8 @@ def load(path: str | os.PathLike[str], kind: type[Kind] | None = None) -> Saved 
         made = _read(data)
         made.table()  # parts that contradict each other show here at the latest
     except Exception as error:  # which one depends on what is wrong where
-        cause = one_line(f"{type(error).__name__} {error}")[:200]
+        known = error if isinstance(error, InputError) else f"{type(error).__name__} {error}"
+        cause = one_line(str(known))[:240]
         raise InputError(f"{str(path)!r} is damaged: {cause}") from None
     if kind is not None and not isinstance(made, kind):
         raise InputError(f"{str(path)!r} holds a {type(made).__name__}, wanted a {kind.__name__}; leave kind out")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnqft.checks import finite_number, whole_number
-from nnqft.errors import InputError, short
+from nnqft.checks import finite_number, saved_data, whole_number
+from nnqft.errors import InputError
 from nnqft.files import FORMAT, to_plain, write_json
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.graphs.generate import MAX_DIAGRAMS
@@ -21,7 +21,17 @@ from nnqft.integrals.closed_form import ClosedForm
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.estimate_data import estimate_from, estimate_to_data, parts_from, parts_to_data, total_cov_to_data
 from nnqft.results.charts import result_chart
-from nnqft.results.rows import DiagramRow, DiagramRows, counts_of, integrators_of, nothing_known, part_of, row_from
+from nnqft.results.rows import (
+    Counts,
+    DiagramRow,
+    DiagramRows,
+    counts_from,
+    integrators_of,
+    not_computed,
+    nothing_known,
+    part_of,
+    row_from,
+)  # fmt: skip
 from nnqft.results.series import Series
 from nnqft.results.tables import result_page, time_label
 from nnqft.results.truncation import Beyond, left_out, whole_orders
@@ -65,6 +75,8 @@ class Result:
         What there is beyond the terms, for `truncation`.
     incomplete : tuple of int
         Orders that lack diagrams: these failed, or time ran out.
+    counts : dict
+        Numbers of diagrams by (order, width order), those that were not evaluated included.
 
     Examples
     --------
@@ -91,6 +103,7 @@ class Result:
     by_degree: dict[int, Estimate] = field(default_factory=dict)
     beyond: Beyond = field(default_factory=Beyond)
     incomplete: tuple[int, ...] = ()
+    counts: Counts = field(default_factory=dict)
 
     @property
     def times(self) -> np.ndarray:
@@ -154,17 +167,10 @@ class Result:
         if self.request.resummed and order == RESUMMED and (RESUMMED, width) in self.series:
             return self.series[RESUMMED, width]
         if isinstance(self.request.order, str):
-            raise InputError(
-                f"contribution({short(order)}, {short(width)}) was not computed, only order {RESUMMED!r} and"
-                f" width order ≤ {limit}; compute again with a whole number for order"
-            )
+            raise InputError(not_computed(self.request, order, width))
         order = whole_number("order", order, lowest)
         if not 0 <= order <= self.request.order or width < 0 or (limit is not None and width > limit):
-            asked = "all width orders" if limit is None else f"width order ≤ {limit}"
-            raise InputError(
-                f"contribution({short(order)}, {short(width)}) was not computed, only order ≤ {self.request.order}"
-                f" and {asked}; compute again with a higher order or width_order"
-            )
+            raise InputError(not_computed(self.request, order, width))
         times = len(self.request.times)
         empty = Estimate.unknown(times) if order in self.incomplete else Estimate.exact(np.zeros(times))
         return self.series.get((order, width), empty)
@@ -184,11 +190,7 @@ class Result:
 
     def count(self, order: int | str, width: int) -> int:
         """Number of diagrams of an order and width."""
-        return self._counts.get(part_of(order, width), 0)
-
-    @cached_property
-    def _counts(self) -> dict[tuple[int | str, int], int]:
-        return counts_of(self.diagrams)
+        return self.counts.get(part_of(order, width), 0)
 
     def closed_form(self, order: int, width: int) -> ClosedForm:
         """The σ_w^{2·order} N^{−width} part as Σ_c P_c(γτ) e^{−cγτ}, couplings included, in exact fractions.
@@ -225,7 +227,7 @@ class Result:
         """The result as plain text: by (order, width order), then the sum over the times with all its errors."""
         last = outcome_line(self.converged, self.reason, self.seconds, self.request.seed)
         missing = self.incomplete, nothing_known(self.diagrams, self.incomplete)
-        return result_page(self.request, self.series, self._counts, self.truncation, self.notes, last, *missing).text()
+        return result_page(self.request, self.series, self.counts, self.truncation, self.notes, last, *missing).text()
 
     def __str__(self) -> str:
         return self.table()
@@ -274,22 +276,25 @@ class Result:
             "by_degree": {str(n): estimate_to_data(e, self.series) for n, e in self.by_degree.items()},
             "beyond": to_plain(asdict(self.beyond)),
             "incomplete": list(self.incomplete),
+            "counts": [[*part, number] for part, number in self.counts.items()],
             "diagrams": [to_plain(asdict(row)) for row in self.diagrams],
         }
 
     @classmethod
+    @saved_data("Result.from_data()", "Result.to_data()")
     def from_data(cls, data: Mapping[str, Any]) -> Result:
-        """The result that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
+        """The result that `to_data` wrote; InputError if the data are something else."""
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
         parts = parts_from(data["series"], times)
+        rows = tuple(row_from(row, times) for row in data["diagrams"])
         if not parts or any(isinstance(n, str) != request.resummed for n, _ in parts):
             raise ValueError("no contribution, or one of another kind of order")
         return cls(
             request=request,
             series=Series(parts, finite_number("coupling", data["coupling"]), whole_number("N", data["N"], 1)),
             by_coupling={str(name): estimate_from(e, times, parts) for name, e in data["by_coupling"].items()},
-            diagrams=tuple(row_from(row, times) for row in data["diagrams"]),
+            diagrams=rows,
             converged=bool(data["converged"]),
             reason=str(data["reason"]),
             notes=tuple(str(note) for note in data["notes"]),
@@ -298,4 +303,5 @@ class Result:
             by_degree={int(name): estimate_from(e, times, parts) for name, e in data.get("by_degree", {}).items()},
             beyond=Beyond.from_data(data.get("beyond", {}), times),
             incomplete=tuple(whole_number("incomplete", n, 0) for n in data.get("incomplete", ())),
+            counts=counts_from(data.get("counts"), rows),
         )

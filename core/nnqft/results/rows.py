@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
 
-from nnqft.checks import finite_number, whole_number
+from nnqft.checks import finite_number, position, whole_number
+from nnqft.errors import short
 from nnqft.files import array_from
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.estimate import Estimate
 from nnqft.show.numbers import clipped, value_with_error
 from nnqft.stages.jobs import Job
+from nnqft.stages.request import Request
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,7 +82,7 @@ class DiagramRows(Sequence[DiagramRow]):
     def __getitem__(self, at: int | slice) -> DiagramRow | tuple[DiagramRow, ...]:
         if isinstance(at, slice):
             return tuple(self[n] for n in range(*at.indices(len(self))))
-        n = int(self.have[at])
+        n = int(self.have[position("row", at, len(self))])
         diagram, number = self.found[n], int(self.job.which[n])
         work, estimate = self.job.work[number], self.estimates[number]
         if estimate is None:  # it failed
@@ -110,11 +112,15 @@ def integrators_of(rows: Sequence[DiagramRow]) -> dict[str, int]:
     return dict(Counter(row.integrator for row in rows))
 
 
-def counts_of(rows: Sequence[DiagramRow]) -> dict[tuple[int | str, int], int]:
-    """Number of diagrams by (order, width), those that were not evaluated included where they are known."""
-    if isinstance(rows, DiagramRows):
-        return dict(rows.found.counts.items())
-    return dict(Counter((row.order, row.width) for row in rows))
+Counts = Mapping[tuple[int | str, int], int]
+"""Numbers of diagrams by (order, width order)."""
+
+
+def counts_from(data: Iterable[Sequence[Any]] | None, rows: Sequence[DiagramRow]) -> Counts:
+    """The numbers of diagrams that a result wrote; of one that wrote none the numbers of its rows."""
+    if data is None:
+        return dict(Counter((row.order, row.width) for row in rows))
+    return {part_of(order, width): whole_number("counts", number, 0) for order, width, number in data}
 
 
 def nothing_known(rows: Sequence[DiagramRow], incomplete: Sequence[int]) -> bool:
@@ -144,3 +150,14 @@ def part_of(order: object, width: object) -> tuple[int | str, int]:
     """The order, a whole number or a word, and the width order that were asked for; InputError if they are neither."""
     asked = str.__str__(order) if isinstance(order, str) else whole_number("order", order, 0)
     return asked, whole_number("width", width, 0)
+
+
+def not_computed(request: Request, order: object, width: object) -> str:
+    """What to say of a part that lies outside of what was asked for."""
+    limit = request.width_order
+    asked = "all width orders" if limit is None else f"width order ≤ {limit}"
+    known, remedy = f"≤ {request.order}", "a higher order or width_order"
+    if request.resummed:
+        known, remedy = repr(request.order), "a whole number for order"
+    what = f"contribution({short(order)}, {short(width)})"
+    return f"{what} was not computed, only order {known} and {asked}; compute again with {remedy}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from nnqft.graphs.diagram import family_name
 from nnqft.integrals.estimate import Estimate
+from nnqft.results.rows import Counts
 from nnqft.results.series import Series
 from nnqft.show.numbers import parameter_line, spread, value_with_error
 from nnqft.show.page import Page, Table
@@ -20,8 +21,6 @@ _MISSING = "missing"
 """In place of a value of which nothing is known."""
 _SUMS = 4
 """Lower orders that are shown beside the whole sum of a derived number."""
-Counts = Mapping[tuple[int | str, int], int]
-"""Numbers of diagrams by (order, width order)."""
 
 
 def result_page(

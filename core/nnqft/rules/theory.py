@@ -8,8 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+<<<<<<< HEAD
 from nnqft.checks import finite_number
 from nnqft.errors import InputError, TheoryError, short
+=======
+from nnqft.checks import finite_number, whole_number
+from nnqft.errors import InputError, UnknownNameError, short
+>>>>>>> small
 from nnqft.rules.action import Action
 from nnqft.rules.bilocal import contract_bilocal
 from nnqft.rules.consistency import check_action, check_parts
@@ -121,6 +126,7 @@ class Theory:
 
     def up_to(self, degree: int) -> Theory:
         """The theory with its vertices of a higher degree left out; a parameter ``degree`` says so."""
+        degree = whole_number("degree", degree, 0, "3")
         kept = tuple(vertex for vertex in self.vertices if vertex.degree <= degree)
         named = {"degree": degree} if "degree" in self.parameters else {}
         parameters = {**self.parameters, **named}
@@ -225,4 +231,10 @@ class Theory:
         0.25
         """
         values = {**self.parameters, **self.couplings}
-        return math.prod(float(values[name]) ** power for name, power in couplings)
+        try:
+            return float(math.prod(float(values[name]) ** power for name, power in couplings))
+        except KeyError as error:
+            raise UnknownNameError("coupling", error.args[0], values, f" of model {self.model!r}") from None
+        except (TypeError, ValueError, ArithmeticError):
+            wanted = "wanted pairs of a coupling's name and its power, write for example (('sigma_w', 2),)"
+            raise InputError(f"couplings={short(couplings)}: {wanted}") from None

@@ -33,7 +33,7 @@ SHORT = 1e-9
 """What the response may have left of itself at the end of the grid, where the grid is ours to choose."""
 _LONGEST = (MAX_TIMES - 1) // 4 * 4
 """Most intervals of a grid."""
-_STEEP = 0.5
+_STEEP = 0.4
 """Part of itself by which a line may change within an interval: beyond, errors are larger than they are said."""
 RESAMPLED = 48
 """Draws of the self-energies from their errors: the error of R and C is then known to a tenth of itself."""
@@ -199,23 +199,27 @@ def grids_of(theory: Theory, reach: Any, intervals: Any, integrator: str) -> lis
     """The grids to try, one after the other, until the response has decayed within it."""
     lines = lines_of(theory)
     functions = any(line.kernel is not None for line in lines)
-    if intervals is None:
+    ours = intervals is None
+    if ours:
         exact = integrator == "auto" or default_host().integrator(integrator).exact
         intervals = 512 if exact and not functions else 128
     intervals = whole_number("intervals", intervals, 8, "512")
     if intervals % 4 or intervals >= MAX_TIMES:
         raise InputError(f"intervals={intervals}: wanted a multiple of 4 below {MAX_TIMES}, such as 512")
     if reach is not None:
-        return [_resolving(lines, positive_number("reach", reach, "30"), intervals)]
+        return [_resolving(lines, positive_number("reach", reach, "30"), intervals, ours=ours)]
     rates = [rate for line in lines for term in line.terms if (rate := complex(term.rate).real)]
     if not rates:
         raise InputError("reach is missing: the lines are functions whose decay is not known, write reach=30")
-    first = _resolving(lines, 30 / min(rates), intervals)
-    return [first, *(np.linspace(0.0, n * first[-1], min(n * intervals, _LONGEST) + 1) for n in (2, 4))]
+    first = _resolving(lines, 30 / min(rates), intervals, ours=ours)
+    return [first, *(np.linspace(0.0, n * first[-1], min(n * (len(first) - 1), _LONGEST) + 1) for n in (2, 4))]
 
 
-def _resolving(lines: Sequence[Propagator], reach: float, intervals: int) -> np.ndarray:
-    """The grid, if no line changes by most of itself within a step: its errors would be larger than they are said."""
+def _resolving(lines: Sequence[Propagator], reach: float, intervals: int, *, ours: bool) -> np.ndarray:
+    """The grid, if no line changes by much of itself within a step: its errors would be larger than they are said.
+
+    Where the number of intervals is `ours` to choose, more are taken as far as need be.
+    """
 
     def grid(reach: float, intervals: int) -> np.ndarray:
         return np.linspace(0.0, reach, intervals + 1)
@@ -225,11 +229,13 @@ def _resolving(lines: Sequence[Propagator], reach: float, intervals: int) -> np.
     finer, shorter = intervals, reach
     while finer <= _LONGEST and any(_steepness(line, grid(reach, finer)) > _STEEP for line in lines):
         finer *= 2
+    if ours and finer <= _LONGEST:
+        return grid(reach, finer)
     while any(_steepness(line, grid(shorter, intervals)) > _STEEP for line in lines) and shorter > reach * 1e-15:
         shorter /= 2
     instead = f"intervals={finer}" if finer <= _LONGEST else f"reach={0.99 * shorter:.3g}"
     raise InputError(
-        f"lines change by more than half within one of {intervals} intervals up to τ = {reach:.3g}; write {instead}"
+        f"lines change by more than 40 % within one of {intervals} intervals up to τ = {reach:.3g}; write {instead}"
     )
 
 

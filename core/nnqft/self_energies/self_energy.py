@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnqft.checks import saved_data
 from nnqft.errors import IntegrationError
 from nnqft.files import array_from
 from nnqft.graphs.diagram_set import DiagramSet
@@ -86,8 +87,9 @@ class SelfEnergy:
         return {"grid": self.grid.tolist(), "converged": self.converged, **parts}
 
     @classmethod
+    @saved_data("SelfEnergy.from_data()", "SelfEnergy.to_data()")
     def from_data(cls, data: Mapping[str, object]) -> SelfEnergy:
-        """The self-energies that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
+        """The self-energies that `to_data` wrote; InputError if the data are something else."""
         fields: Mapping[str, Any] = data  # whose values are checked one by one
         grid = array_from(fields["grid"], (len(fields["grid"]),))
         parts = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnqft.checks import finite_array, whole_number
+from nnqft.checks import finite_array, saved_data, whole_number
 from nnqft.errors import InputError
 from nnqft.files import FORMAT, to_plain, write_json
 from nnqft.rules.theory import Theory
@@ -209,8 +209,9 @@ class Dyson:
         }
 
     @classmethod
+    @saved_data("Dyson.from_data()", "Dyson.to_data()")
     def from_data(cls, data: Mapping[str, object]) -> Dyson:
-        """The solution that `to_data` wrote; KeyError, TypeError or ValueError if the data are something else."""
+        """The solution that `to_data` wrote; InputError if the data are something else."""
         fields: Mapping[str, Any] = data  # whose values are checked one by one
         tau = np.array(fields["tau"], float)
         arrays = {name: np.array(fields[name], float) for name in _ARRAYS}

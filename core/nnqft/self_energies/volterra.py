@@ -14,6 +14,9 @@ from typing import Literal
 
 import numpy as np
 
+_CAUTION = 6.0
+"""The bound of what is left of a grid's error over the last correction that was taken off."""
+
 
 @dataclass(frozen=True)
 class Kernels:
@@ -66,9 +69,9 @@ def solve(kernels: Kernels) -> Solution:
     levels = [solve_once(kernels.coarser(stride)) for stride in (1, 2, 4)]
     response, response_error = _extrapolated([level[0] for level in levels])
     correlator, correlator_error = _extrapolated([level[1] for level in levels])
-    plateau, _ = _romberg(np.array([level[2] for level in levels]))
-    correlator_error = correlator_error + _beyond(response, correlator, float(plateau), kernels.step)
-    return Solution(response, correlator, float(plateau), response_error, correlator_error)
+    plateau = float(_romberg(np.array([level[2] for level in levels])))
+    correlator_error = correlator_error + _beyond(response, correlator, plateau, kernels.step)
+    return Solution(response, correlator, plateau, response_error, correlator_error)
 
 
 def _extrapolated(levels: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -76,21 +79,20 @@ def _extrapolated(levels: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
     The bound is the largest from there on, as it passes through zeros that mean nothing.
     """
-    column = np.stack([level[:: 4 >> i] for i, level in enumerate(levels)])
-    best, error = _romberg(column)
-    size = len(levels[0])
-    taken = _spread(best - column[0], size)
-    # Between the times of the coarsest level a correction is known as well as splines of two degrees agree on it.
-    between = np.abs(taken - _spread(best - column[0], size, degree=3))
-    bound = np.maximum.accumulate((np.abs(_spread(error, size)) + between)[::-1])[::-1]
-    return levels[0] + taken, bound
+    fine, size = levels[0], len(levels[0])
+    one, two = (4 * fine[::2] - levels[1]) / 3, (4 * levels[1][::2] - levels[2]) / 3
+    first, second = one - fine[::2], (one[::2] - two) / 15
+    taken = _spread(first, size, 2) + _spread(second, size, 4)
+    # Between the times of a coarser level a correction is known as well as splines of two degrees agree on it.
+    between = np.abs(taken - _spread(first, size, 2, degree=3) - _spread(second, size, 4, degree=3))
+    bound = np.maximum.accumulate((_CAUTION * np.abs(_spread(second, size, 4)) + between)[::-1])[::-1]
+    return fine + taken, bound
 
 
-def _romberg(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values at steps h, 2h, 4h extrapolated to h → 0, and four times what the last column changed them by."""
+def _romberg(column: np.ndarray) -> np.ndarray:
+    """Values at steps h, 2h, 4h extrapolated to h → 0."""
     one, two = (4 * column[0] - column[1]) / 3, (4 * column[1] - column[2]) / 3
-    best = one + (one - two) / 15
-    return best, 4 * np.abs(best - one)
+    return one + (one - two) / 15
 
 
 def _beyond(response: np.ndarray, correlator: np.ndarray, plateau: float, h: float) -> float:
@@ -101,11 +103,11 @@ def _beyond(response: np.ndarray, correlator: np.ndarray, plateau: float, h: flo
     return float(abs(correlator[-1] - plateau) + 2 * abs(plateau) * rest / max(abs(_area(response, h)), 1e-300))
 
 
-def _spread(values: np.ndarray, size: int, degree: int = 5) -> np.ndarray:
-    """From every fourth time to all of them, for a smooth function."""
+def _spread(values: np.ndarray, size: int, stride: int, degree: int = 5) -> np.ndarray:
+    """From every stride-th time to all of them, for a smooth function."""
     from scipy.interpolate import make_interp_spline  # slow to import
 
-    coarse = np.arange(0, size, 4)
+    coarse = np.arange(0, size, stride)
     return make_interp_spline(coarse, values, k=min(degree, len(coarse) - 1))(np.arange(size))
 
 

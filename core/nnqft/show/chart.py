@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from nnqft.checks import instance_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -61,7 +63,7 @@ class Chart:
 
     def draw(self, ax: Axes | None = None) -> Axes:
         """Draw on these axes, or on those of a new figure; the axes are returned."""
-        ax = new_axes() if ax is None else ax
+        ax = axes_or_new(ax)
         for curve in self.curves:
             _draw(curve, ax)
         for height, label in self.levels:
@@ -77,10 +79,13 @@ class Chart:
         return ax
 
 
-def new_axes(width: float = 6.4, height: float = 4.2) -> Axes:
-    """Axes of a new figure that no window manager knows of, sizes in inches."""
+def axes_or_new(ax: Axes | None, width: float = 6.4, height: float = 4.2) -> Axes:
+    """The axes, InputError if they are none, or those of a new figure, without a window, of this size in inches."""
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    if ax is not None:
+        return instance_of("ax", ax, Axes, "ax=plt.subplots()[1]")
     return Figure(figsize=(width, height), layout="constrained").subplots()
 
 

@@ -210,8 +210,13 @@ def _runs_away(values: Mapping[str, Any], name: str, power: int) -> InputError:
     return InputError(
         f"expansion='saddle': φ = {name} grows like h{str(power).translate(_RAISED)}: no stationary state at infinite"
         f" width, its variance runs away at sigma_w={values['sigma_w']:g}; {remedy}, a smaller sigma_w,"
-        " start='rest' or expansion='bare'"
+        f" {_briefly(values)} or expansion='bare'"
     )
+
+
+def _briefly(values: Mapping[str, Any]) -> str:
+    """What there is where the variance runs away: not even from rest does it last for long."""
+    return f"start='rest' and a short T, such as T={0.1 / values['gamma']:g},"
 
 
 def _exponential_line(values: Mapping[str, Any], average: PolynomialAverage) -> Propagator:
@@ -243,14 +248,14 @@ def _exponential_line(values: Mapping[str, Any], average: PolynomialAverage) -> 
     if found is None:
         slopes = [x for (r, a, b), x in average.terms if r == 1 and a == b == 0]
         linear = slopes if all(a == b == 0 for (_, a, b), _ in average.terms) else []
-        why = "the average ⟨φφ⟩ feeds C(0) beyond all bounds"
+        why, rest = "the average ⟨φφ⟩ feeds C(0) beyond all bounds", _briefly(values)
         if linear:
-            why = "for φ = h it needs sigma_w < gamma"
+            why, rest = "for φ = h it needs sigma_w < gamma", "start='rest'"
             if linear[0] != 1:
                 why = f"for φ with slope {math.sqrt(linear[0]):g} it needs sigma_w < {gamma / math.sqrt(linear[0]):g}"
         raise InputError(
             f"expansion='saddle': no stationary mean-field line at sigma_w={values['sigma_w']:g},"
-            f" gamma={gamma:g}; {why}; write a smaller sigma_w, start='rest' or expansion='bare'"
+            f" gamma={gamma:g}; {why}; write a smaller sigma_w, {rest} or expansion='bare'"
         )
     rate, terms = found
     powers = {r for (r, _, _), _ in average.terms}

@@ -121,7 +121,7 @@ def _fixed_variance(network: Network, twin: Network) -> float:
         raise InputError(
             f"no stationary state at infinite width: σ_w={network.sigma_w:g}, γ={network.gamma:g} and"
             f" φ = {network.activation.name} drive the variance of the layers beyond all bounds; write a smaller"
-            " sigma_w or start='rest'"
+            " sigma_w, or start='rest' and a short T"
         ) from None
 
 

@@ -16,7 +16,7 @@ from nnqft import AbstractExecutor, Activation, InputError, IntegrationError, Th
 from nnqft.checks import one_line_keywords, positive_number, true_or_false
 from nnqft.files import to_plain, write_json
 from nnqft.host import running
-from nnqft.show.chart import new_axes
+from nnqft.show.chart import axes_or_new
 from nnqft.show.page import Page, Table
 from nnqft.show.progress import progress_bar
 from nnqft.show.watch import OutOfTime, limit_line, tick
@@ -101,7 +101,7 @@ class PhaseDiagram:
         """Colour the plane by λ and draw the edge; returns the axes."""
         from matplotlib.colors import TwoSlopeNorm
 
-        ax = new_axes(height=4.8) if ax is None else ax
+        ax = axes_or_new(ax, height=4.8)
         known = self.lyapunov[np.isfinite(self.lyapunov)]
         # Each side has its own scale: order reaches far below zero where chaos stays close to it.
         low, high = float(known.min(initial=0.0)), float(known.max(initial=0.0))
