@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-_POINTS = 6
+_POINTS = {1: 10}
+"""By the number of axes; else 6."""
 
 
 def between(values: np.ndarray, at: np.ndarray, periodic: tuple[bool, ...]) -> np.ndarray:
-    """(M,) values at (M, dimensions) places in steps, by polynomials of degree 5 along each axis.
+    """(M,) values at (M, dimensions) places in steps, by polynomials along each axis, of degree 9 if it is one and 5 if more.
 
     Parameters
     ----------
@@ -18,7 +19,8 @@ def between(values: np.ndarray, at: np.ndarray, periodic: tuple[bool, ...]) -> n
         For each axis.
     """
     total = np.zeros(len(at))
-    nodes, weights = zip(*(_along(at[:, n], size, periodic[n]) for n, size in enumerate(values.shape)), strict=True)
+    count = _POINTS.get(values.ndim, 6)
+    nodes, weights = zip(*(_along(at[:, n], size, periodic[n], count) for n, size in enumerate(values.shape)), strict=True)
     for choice in np.ndindex(*(w.shape[1] for w in weights)):
         place = tuple(node[:, i] for node, i in zip(nodes, choice, strict=True))
         share = np.prod([weight[:, i] for weight, i in zip(weights, choice, strict=True)], axis=0)
@@ -26,9 +28,9 @@ def between(values: np.ndarray, at: np.ndarray, periodic: tuple[bool, ...]) -> n
     return total
 
 
-def _along(x: np.ndarray, size: int, periodic: bool) -> tuple[np.ndarray, np.ndarray]:
+def _along(x: np.ndarray, size: int, periodic: bool, most: int) -> tuple[np.ndarray, np.ndarray]:
     """(M, points) indices and Lagrange's weights."""
-    count = min(_POINTS, size)
+    count = min(most, size)
     if not periodic:
         x = np.clip(x, 0.0, size - 1.0)
     start = np.floor(x).astype(int) - (count // 2 - 1)

@@ -42,6 +42,9 @@ _FLOOR = 1e-2
 _SMALL = 0.5
 """An answer beyond this times the one at N → ∞ is not small."""
 
+_APART = 1e-6
+"""Times closer than this are the same."""
+
 _Answer = tuple[np.ndarray, np.ndarray]
 
 
@@ -104,7 +107,8 @@ class StationaryEngine:
             steps = np.stack([k, j, np.clip(d, -half * grid.size.step, half * grid.size.step)], axis=1)
             return between(grid.cumulant, steps / grid.size.step, (False, False, True))
 
-        return self._answer(on, np.maximum(k, j), 2 * self._curve.variance**2)
+        steps = self._steps(np.concatenate([k, j, np.abs(d)]))
+        return self._answer(on, np.maximum(k, j), 2 * self._curve.variance**2, steps)
 
     def spread(self, times: np.ndarray) -> _Answer:
         """N Cov(x̄, ȳ), x̄ = (1/N) Σ_i h_i(t_1) h_i(t_2), ȳ the same of t_3 and t_4; shapes as for `cumulant`."""
@@ -116,41 +120,45 @@ class StationaryEngine:
     def two_point(self, times: np.ndarray) -> _Answer:
         """N δ⟨h(t) h(s)⟩ of (M, 2) times."""
         lags = _lags(times)
-        return self._answer(lambda grid: _line(grid, grid.two_point, lags), lags, self._curve.variance)
+        return self._answer(lambda grid: _line(grid, grid.two_point, lags), lags, self._curve.variance, self._steps(lags))
 
     def response(self, times: np.ndarray) -> _Answer:
         """N δ⟨h(t) z̃(s)⟩ of (M, 2) times; 0 for t < s."""
         t = np.asarray(times, dtype=float)
         lags, later = _lags(t), t[:, 0] >= t[:, 1]
-        values, errors = self._answer(lambda grid: _line(grid, grid.response, lags), lags, 1.0)
+        values, errors = self._answer(lambda grid: _line(grid, grid.response, lags), lags, 1.0, self._steps(lags))
         return np.where(later, values, 0.0), np.where(later, errors, 0.0)
 
     def mean(self, times: np.ndarray) -> _Answer:
         """N δ⟨h(t)⟩ of (M, 1) times, the same at all of them."""
         count = len(times)
         scale = math.sqrt(self._curve.variance)
-        return self._answer(lambda grid: np.full(count, grid.mean), np.zeros(count), scale)
+        return self._answer(lambda grid: np.full(count, grid.mean), np.zeros(count), scale, self._steps(np.zeros(1)))
 
     # ---- the grids -----------------------------------------------------------------------------------------------
 
-    def _answer(self, on: Callable[[StationaryGrid], np.ndarray], reach: np.ndarray, scale: float) -> _Answer:
+    def _answer(
+        self, on: Callable[[StationaryGrid], np.ndarray], reach: np.ndarray, scale: float, steps: list[float]
+    ) -> _Answer:
         with one_thread():
-            return self._summed(on, reach, scale)
+            return self._summed(on, reach, scale, steps)
 
-    def _summed(self, on: Callable[[StationaryGrid], np.ndarray], reach: np.ndarray, scale: float) -> _Answer:
+    def _summed(
+        self, on: Callable[[StationaryGrid], np.ndarray], reach: np.ndarray, scale: float, ladder: list[float]
+    ) -> _Answer:
         least = _FLOOR * scale
-        first = GridSize(self._step, round(self._length / self._step), self._first_degree)
-        needed = np.ceil(reach / self._step + 2 / (self.network.gamma * self._step))
+        first = GridSize(ladder[0], round(self._length / ladder[0]), self._first_degree)
+        needed = np.ceil((reach + 2 / self.network.gamma) / ladder[0])
         raised = [self._raised(on, first, "lags", least, needed)]
         raised.append(self._raised(on, raised[0].settled, "degree", least, 0 * needed))
         base = raised[1].settled
         steps: list[float] = []
         values: list[np.ndarray] = []
-        for ratio in _LADDER:
-            if len(steps) > 2 and base.lags > _MOST_FINE * ratio:
+        for step in ladder:
+            if len(steps) > 2 and base.lags * ladder[0] > _MOST_FINE * step:
                 break
-            steps.append(self._step * ratio)
-            values.append(on(self._grid(_finer(base, ratio))))
+            steps.append(step)
+            values.append(on(self._grid(_finer(base, step / ladder[0]))))
             value, moved = to_zero(steps, values)
             if len(steps) > 2 and moved.max() < self.accuracy * max(np.abs(value).max(), least):
                 break
@@ -167,6 +175,10 @@ class StationaryEngine:
         )
         if relative > _SMALL * self.network.N:
             self._notes.append(f"order 1/N is {relative / self.network.N:.2g} of order 0: not small, do not trust it")
+
+    def _steps(self, times: np.ndarray) -> list[float]:
+        """Of the grids: such that these times are on all of them, if there are any."""
+        return _steps_through(times, self._step) or [self._step * ratio for ratio in _LADDER]
 
     @property
     def _first_degree(self) -> int:
@@ -253,6 +265,20 @@ def _tail(values: list[np.ndarray]) -> np.ndarray:
     ratio = np.divide(last, before, out=np.zeros_like(last), where=np.abs(before) > 1e-300)
     ratio = np.clip(ratio, 0.0, 0.9)
     return np.asarray(last * ratio / (1 - ratio))
+
+
+def _steps_through(times: np.ndarray, coarsest: float) -> list[float]:
+    """Steps of which all these times are multiples; none if these would be too fine, or there is no such step."""
+    measure = 0.0
+    for time in times[times > _APART]:
+        while time > _APART:  # Euclid
+            measure, time = time, measure % time if measure else 0.0
+    if not measure:
+        return []
+    first = math.ceil(measure / (1.3 * coarsest))
+    steps = [float(measure) / n for n in range(first, 12 * first) if measure / n > 0.24 * coarsest]
+    exact = np.abs(times / measure - np.round(times / measure)).max() < 1e-6
+    return steps[:6] if len(steps) > 2 and exact else []
 
 
 def _finer(size: GridSize, ratio: float) -> GridSize:
