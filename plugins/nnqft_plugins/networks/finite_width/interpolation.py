@@ -9,7 +9,7 @@ _POINTS = {1: 10}
 
 
 def between(values: np.ndarray, at: np.ndarray, periodic: tuple[bool, ...]) -> np.ndarray:
-    """(M,) values at (M, dimensions) places in steps, by polynomials along each axis, of degree 9 if it is one and 5 if more.
+    """(M,) values at (M, dimensions) places in steps, by polynomials along each axis, of degree 9 for one and 5 for more.
 
     Parameters
     ----------
@@ -20,7 +20,9 @@ def between(values: np.ndarray, at: np.ndarray, periodic: tuple[bool, ...]) -> n
     """
     total = np.zeros(len(at))
     count = _POINTS.get(values.ndim, 6)
-    nodes, weights = zip(*(_along(at[:, n], size, periodic[n], count) for n, size in enumerate(values.shape)), strict=True)
+    nodes, weights = zip(
+        *(_along(at[:, n], size, periodic[n], count) for n, size in enumerate(values.shape)), strict=True
+    )
     for choice in np.ndindex(*(w.shape[1] for w in weights)):
         place = tuple(node[:, i] for node, i in zip(nodes, choice, strict=True))
         share = np.prod([weight[:, i] for weight, i in zip(weights, choice, strict=True)], axis=0)

@@ -120,7 +120,9 @@ class StationaryEngine:
     def two_point(self, times: np.ndarray) -> _Answer:
         """N δ⟨h(t) h(s)⟩ of (M, 2) times."""
         lags = _lags(times)
-        return self._answer(lambda grid: _line(grid, grid.two_point, lags), lags, self._curve.variance, self._steps(lags))
+        return self._answer(
+            lambda grid: _line(grid, grid.two_point, lags), lags, self._curve.variance, self._steps(lags)
+        )
 
     def response(self, times: np.ndarray) -> _Answer:
         """N δ⟨h(t) z̃(s)⟩ of (M, 2) times; 0 for t < s."""
