@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 import numpy as np
 from _report import Report, choose, parser, verdict
@@ -46,7 +47,7 @@ def compared(report: Report, seconds: float) -> bool:
     ]
     good = True
     for sigma_w, kappa, sigma_b in CASES[:1] if report.smoke else CASES:
-        values = {"activation": "tanh", "sigma_w": sigma_w, "kappa": kappa, "sigma_b": sigma_b}
+        values: dict[str, Any] = {"activation": "tanh", "sigma_w": sigma_w, "kappa": kappa, "sigma_b": sigma_b}
         began = time.perf_counter()
         engine = StationaryEngine(network_of(nnqft.theory("taylor", N=50, **values)), 1e-2 if report.smoke else 1e-4)
         spread, _ = engine.spread(np.zeros((1, 4)))
@@ -63,8 +64,8 @@ def compared(report: Report, seconds: float) -> bool:
             good &= report.smoke or max(map(abs, off)) < 4
             rows.append([
                 sigma_w, kappa, sigma_b, N, f"{found.networks:,}", f"{variance:.3f}", f"{error:.3f}",
-                f"{spread[0]:.4f}", f"{off[0]:+.1f}", f"{moved:.3f}", f"{sdev:.3f}", f"{shift[0]:.4f}", f"{off[1]:+.1f}",
-                f"{took:.0f}",
+                f"{spread[0]:.4f}", f"{off[0]:+.1f}", f"{moved:.3f}", f"{sdev:.3f}", f"{shift[0]:.4f}",
+                f"{off[1]:+.1f}", f"{took:.0f}",
             ])  # fmt: skip
     report.table(*rows)
     return good

@@ -17,7 +17,7 @@ from nnqft import InputError
 from nnqft.show.watch import tick
 from nnqft.threads import one_thread
 from nnqft_plugins.networks.finite_width import filters
-from nnqft_plugins.networks.finite_width.interpolation import between, to_zero
+from nnqft_plugins.networks.finite_width.interpolation import between, steps_through, tail_of, to_zero
 from nnqft_plugins.networks.finite_width.stationary_grid import GridSize, StationaryGrid
 from nnqft_plugins.networks.meanfield.solver import stationary_curve
 from nnqft_plugins.networks.network import Network
@@ -42,8 +42,8 @@ _FLOOR = 1e-2
 _SMALL = 0.5
 """An answer beyond this times the one at N → ∞ is not small."""
 
-_APART = 1e-6
-"""Times closer than this are the same."""
+_STILL = 1e-7
+"""Part of C(0) that has to move."""
 
 _Answer = tuple[np.ndarray, np.ndarray]
 
@@ -75,6 +75,11 @@ class StationaryEngine:
         self.network, self.accuracy = network, accuracy
         with one_thread():
             self._curve = stationary_curve(network, 1e-10)
+        if 0.0 < self._curve.variance <= self._curve.plateau * (1 + _STILL):
+            raise InputError(
+                f"without noise and below the edge of chaos (sigma_w={network.sigma_w:g}, kappa={network.kappa:g}) each"
+                " network rests at a fixed point, whose order 1/N is not summed; write a small kappa"
+            )
         rates = [rate for _, rate in filters.modes_of(network)]
         self._step = _STEP / max(abs(rate) for rate in rates)
         self._length = _FIRST_LENGTH / min(np.real(rate) for rate in rates)
@@ -142,6 +147,8 @@ class StationaryEngine:
     def _answer(
         self, on: Callable[[StationaryGrid], np.ndarray], reach: np.ndarray, scale: float, steps: list[float]
     ) -> _Answer:
+        if not self._curve.variance:  # nothing moves, in no network
+            return np.zeros_like(reach), np.zeros_like(reach)
         with one_thread():
             return self._summed(on, reach, scale, steps)
 
@@ -180,7 +187,7 @@ class StationaryEngine:
 
     def _steps(self, times: np.ndarray) -> list[float]:
         """Of the grids: such that these times are on all of them, if there are any."""
-        return _steps_through(times, self._step) or [self._step * ratio for ratio in _LADDER]
+        return steps_through(times, self._step) or [self._step * ratio for ratio in _LADDER]
 
     @property
     def _first_degree(self) -> int:
@@ -208,16 +215,16 @@ class StationaryEngine:
             sizes.append(size)
             values.append(on(self._grid(size)))
             wanted = self.accuracy * max(np.abs(values[-1]).max(), least)
-            if np.abs(_tail(values)).max() < 0.3 * wanted and more >= needed.max():
+            if np.abs(tail_of(values)).max() < 0.3 * wanted and more >= needed.max():
                 break
-        whole = values[-1] + _tail(values)
+        whole = values[-1] + tail_of(values)
         wanted = self.accuracy * max(np.abs(whole).max(), least)
         settled = 0
         for n, (one, value) in enumerate(zip(sizes, values, strict=True)):
             settled = n if one.lags <= _MOST_FINE / 2 else settled
             if (np.abs(whole - value) * (getattr(one, what) >= needed)).max() <= _SETTLED * wanted:
                 break
-        return _Raised(sizes[settled], sizes[-1], values[-1] - values[settled], _tail(values), what)
+        return _Raised(sizes[settled], sizes[-1], values[-1] - values[settled], tail_of(values), what)
 
     def _added(
         self, on: Callable[[StationaryGrid], np.ndarray], base: GridSize, raised: _Raised
@@ -254,33 +261,6 @@ class _Raised:
     added: np.ndarray
     tail: np.ndarray
     what: str
-
-
-def _tail(values: list[np.ndarray]) -> np.ndarray:
-    """What follows the last of a sequence whose changes fall as a geometric series does."""
-    if len(values) < 2:
-        return np.zeros_like(values[0])
-    last = values[-1] - values[-2]
-    if len(values) < 3:
-        return last
-    before = values[-2] - values[-3]
-    ratio = np.divide(last, before, out=np.zeros_like(last), where=np.abs(before) > 1e-300)
-    ratio = np.clip(ratio, 0.0, 0.9)
-    return np.asarray(last * ratio / (1 - ratio))
-
-
-def _steps_through(times: np.ndarray, coarsest: float) -> list[float]:
-    """Steps of which all these times are multiples; none if these would be too fine, or there is no such step."""
-    measure = 0.0
-    for time in times[times > _APART]:
-        while time > _APART:  # Euclid
-            measure, time = time, measure % time if measure else 0.0
-    if not measure:
-        return []
-    first = math.ceil(measure / (1.3 * coarsest))
-    steps = [float(measure) / n for n in range(first, 12 * first) if measure / n > 0.24 * coarsest]
-    exact = np.abs(times / measure - np.round(times / measure)).max() < 1e-6
-    return steps[:6] if len(steps) > 2 and exact else []
 
 
 def _finer(size: GridSize, ratio: float) -> GridSize:
