@@ -1,4 +1,4 @@
-"""A tanh network beyond the edge of chaos, from rest: all orders in the coupling, to order 1/N, beside simulated ones."""
+"""A tanh network beyond the edge of chaos, from rest: all orders to 1/N, beside simulated networks."""
 
 import nnqft
 from nnqft_plugins.networks.simulation import simulate

@@ -26,6 +26,9 @@ from nnqft.stages.jobs import make_job
 from nnqft.stages.request import Request, make_request
 from nnqft.stages.theories import as_theory
 
+_UNTOLD = 0.2
+"""The part of a sum that was done in the seconds of a probe, where it does not say."""
+
 
 def forecast(theory: Theory, request: Request, effort: Effort) -> Forecast:
     """What would be done for one request: its diagrams and integrals, who takes them, samples and seconds.
@@ -88,7 +91,7 @@ def _timed(request: Request, theory: Theory, effort: Effort) -> tuple[float, boo
     except IntegrationError:
         whole = False
     seconds = time.monotonic() - began
-    return (seconds, True) if whole else (seconds / max(part, 0.01), False)
+    return (seconds, True) if whole else (seconds / max(part or _UNTOLD, 0.01), False)
 
 
 def forecasts(

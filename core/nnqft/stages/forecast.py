@@ -120,7 +120,7 @@ class Forecast:
     @property
     def _last(self) -> str:
         if not self.shares:
-            return f"about {_time(self.seconds)} s (predicted from two short runs; right within a factor of about 3)"
+            return f"about {_time(self.seconds)} s (predicted from short runs; right within a factor of about 3)"
         probe = f"predicted from a probe of {self.probed} integral{'s' * (self.probed != 1)}"
         workers = f"{self.workers} worker{'s' * (self.workers > 1)}"
         count = "exact" if not self.samples else f"about {_about(self.samples)} samples"

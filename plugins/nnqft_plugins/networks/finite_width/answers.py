@@ -23,7 +23,7 @@ Values = tuple[np.ndarray, np.ndarray]
 MAX_WIDTH = 1
 _ACCURACY, _ROUGHLY = 1e-6, 3e-2
 """Of stationary answers, relative to their largest value; and where the size is enough."""
-_LONGEST = 16.0
+_LONGEST = 12.0
 """Lags from which on an exponential goes on, in units of the slowest decay of a unit."""
 _LARGE = 0.3
 """Part of the N → ∞ value from which order 1/N is called large."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-_POINTS = 6
+_POINTS = {1: 10}
+"""By the number of axes; else 6."""
+
+
+_APART = 1e-6
+"""Times closer than this are the same."""
 
 
 def between(values: np.ndarray, at: np.ndarray, periodic: tuple[bool, ...]) -> np.ndarray:
-    """(M,) values at (M, dimensions) places in steps, by polynomials of degree 5 along each axis.
+    """(M,) values at (M, dimensions) places in steps, by polynomials of degree 9, of several axes of degree 5 each.
 
     Parameters
     ----------
@@ -18,7 +25,10 @@ def between(values: np.ndarray, at: np.ndarray, periodic: tuple[bool, ...]) -> n
         For each axis.
     """
     total = np.zeros(len(at))
-    nodes, weights = zip(*(_along(at[:, n], size, periodic[n]) for n, size in enumerate(values.shape)), strict=True)
+    count = _POINTS.get(values.ndim, 6)
+    nodes, weights = zip(
+        *(_along(at[:, n], size, periodic[n], count) for n, size in enumerate(values.shape)), strict=True
+    )
     for choice in np.ndindex(*(w.shape[1] for w in weights)):
         place = tuple(node[:, i] for node, i in zip(nodes, choice, strict=True))
         share = np.prod([weight[:, i] for weight, i in zip(weights, choice, strict=True)], axis=0)
@@ -26,9 +36,9 @@ def between(values: np.ndarray, at: np.ndarray, periodic: tuple[bool, ...]) -> n
     return total
 
 
-def _along(x: np.ndarray, size: int, periodic: bool) -> tuple[np.ndarray, np.ndarray]:
+def _along(x: np.ndarray, size: int, periodic: bool, most: int) -> tuple[np.ndarray, np.ndarray]:
     """(M, points) indices and Lagrange's weights."""
-    count = min(_POINTS, size)
+    count = min(most, size)
     if not periodic:
         x = np.clip(x, 0.0, size - 1.0)
     start = np.floor(x).astype(int) - (count // 2 - 1)
@@ -63,3 +73,30 @@ def _weights_at_zero(steps: list[float]) -> np.ndarray:
     powers = [0, *range(2, len(steps) + 1)]
     matrix = (np.array(steps) / steps[0])[:, None] ** np.array(powers)
     return np.linalg.solve(matrix.T, np.eye(len(steps))[0])
+
+
+def tail_of(values: list[np.ndarray]) -> np.ndarray:
+    """What follows the last of a sequence whose changes fall as a geometric series does."""
+    if len(values) < 2:
+        return np.zeros_like(values[0])
+    last = values[-1] - values[-2]
+    if len(values) < 3:
+        return last
+    before = values[-2] - values[-3]
+    ratio = np.divide(last, before, out=np.zeros_like(last), where=np.abs(before) > 1e-300)
+    ratio = np.clip(ratio, 0.0, 0.9)
+    return np.asarray(last * ratio / (1 - ratio))
+
+
+def steps_through(times: np.ndarray, coarsest: float) -> list[float]:
+    """Steps of which all these times are multiples; none if these would be too fine, or there is no such step."""
+    measure = 0.0
+    for time in times[times > _APART]:
+        while time > _APART:  # Euclid
+            measure, time = time, measure % time if measure else 0.0
+    if not measure:
+        return []
+    first = math.ceil(measure / (1.3 * coarsest))
+    steps = [float(measure) / n for n in range(first, 12 * first) if measure / n > 0.24 * coarsest]
+    exact = np.abs(times / measure - np.round(times / measure)).max() < 1e-6
+    return steps[:6] if len(steps) > 2 and exact else []

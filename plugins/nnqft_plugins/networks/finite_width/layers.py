@@ -207,7 +207,10 @@ def linear_slope(network: Network) -> float | None:
 
 
 def linear_spread(network: Network, slope: float, width: int) -> float:
-    """The order N^{−width} ≥ 1 of Var S = (E S)² [(1 + 2/N)/(1 − 2g/Nλ) − 1], S = (1/N) Σ h², bare of it; g = σ_w² c²."""
+    """The order N^{−width} ≥ 1 of Var S, S = (1/N) Σ h², bare of it.
+
+    Var S = (E S)² [(1 + 2/N)/(1 − 2g/(Nλ)) − 1] with g = σ_w² c², λ = 2γ − g.
+    """
     coupling = (network.sigma_w * slope) ** 2
     rate = 2 * network.gamma - coupling
     x = 2 * coupling / rate

@@ -69,7 +69,7 @@ class LinearResponse:
         return np.exp(1j * np.outer(self.omega, np.arange(reach + 1)))
 
     def _folded(self, w: np.ndarray, once: bool) -> np.ndarray:
-        """(frequencies, n+1, n+1) of symmetric functions of pairs; `once`: from one source at j, split on both orders."""
+        """(frequencies, n+1, n+1) on symmetric functions of pairs; `once`: of one source, half on either order."""
         legs = self._two_legs(w)
         k, j = self.k[:, None], self.k[None, :]
         direct = legs[:, 2 * self.n + k - j]

@@ -17,7 +17,7 @@ from nnqft import InputError
 from nnqft.show.watch import tick
 from nnqft.threads import one_thread
 from nnqft_plugins.networks.finite_width import filters
-from nnqft_plugins.networks.finite_width.interpolation import between, to_zero
+from nnqft_plugins.networks.finite_width.interpolation import between, steps_through, tail_of, to_zero
 from nnqft_plugins.networks.finite_width.stationary_grid import GridSize, StationaryGrid
 from nnqft_plugins.networks.meanfield.solver import stationary_curve
 from nnqft_plugins.networks.network import Network
@@ -41,6 +41,9 @@ _FLOOR = 1e-2
 """Of an answer, over its natural scale, to which the accuracy is relative at least."""
 _SMALL = 0.5
 """An answer beyond this times the one at N → ∞ is not small."""
+
+_STILL = 1e-7
+"""Part of C(0) that has to move."""
 
 _Answer = tuple[np.ndarray, np.ndarray]
 
@@ -72,6 +75,11 @@ class StationaryEngine:
         self.network, self.accuracy = network, accuracy
         with one_thread():
             self._curve = stationary_curve(network, 1e-10)
+        if 0.0 < self._curve.variance <= self._curve.plateau * (1 + _STILL):
+            raise InputError(
+                f"without noise and below the edge of chaos (sigma_w={network.sigma_w:g}, kappa={network.kappa:g}) each"
+                " network rests at a fixed point, whose order 1/N is not summed; write a small kappa"
+            )
         rates = [rate for _, rate in filters.modes_of(network)]
         self._step = _STEP / max(abs(rate) for rate in rates)
         self._length = _FIRST_LENGTH / min(np.real(rate) for rate in rates)
@@ -104,7 +112,8 @@ class StationaryEngine:
             steps = np.stack([k, j, np.clip(d, -half * grid.size.step, half * grid.size.step)], axis=1)
             return between(grid.cumulant, steps / grid.size.step, (False, False, True))
 
-        return self._answer(on, np.maximum(k, j), 2 * self._curve.variance**2)
+        steps = self._steps(np.concatenate([k, j, np.abs(d)]))
+        return self._answer(on, np.maximum(k, j), 2 * self._curve.variance**2, steps)
 
     def spread(self, times: np.ndarray) -> _Answer:
         """N Cov(x̄, ȳ), x̄ = (1/N) Σ_i h_i(t_1) h_i(t_2), ȳ the same of t_3 and t_4; shapes as for `cumulant`."""
@@ -116,41 +125,49 @@ class StationaryEngine:
     def two_point(self, times: np.ndarray) -> _Answer:
         """N δ⟨h(t) h(s)⟩ of (M, 2) times."""
         lags = _lags(times)
-        return self._answer(lambda grid: _line(grid, grid.two_point, lags), lags, self._curve.variance)
+        return self._answer(
+            lambda grid: _line(grid, grid.two_point, lags), lags, self._curve.variance, self._steps(lags)
+        )
 
     def response(self, times: np.ndarray) -> _Answer:
         """N δ⟨h(t) z̃(s)⟩ of (M, 2) times; 0 for t < s."""
         t = np.asarray(times, dtype=float)
         lags, later = _lags(t), t[:, 0] >= t[:, 1]
-        values, errors = self._answer(lambda grid: _line(grid, grid.response, lags), lags, 1.0)
+        values, errors = self._answer(lambda grid: _line(grid, grid.response, lags), lags, 1.0, self._steps(lags))
         return np.where(later, values, 0.0), np.where(later, errors, 0.0)
 
     def mean(self, times: np.ndarray) -> _Answer:
         """N δ⟨h(t)⟩ of (M, 1) times, the same at all of them."""
         count = len(times)
         scale = math.sqrt(self._curve.variance)
-        return self._answer(lambda grid: np.full(count, grid.mean), np.zeros(count), scale)
+        return self._answer(lambda grid: np.full(count, grid.mean), np.zeros(count), scale, self._steps(np.zeros(1)))
 
     # ---- the grids -----------------------------------------------------------------------------------------------
 
-    def _answer(self, on: Callable[[StationaryGrid], np.ndarray], reach: np.ndarray, scale: float) -> _Answer:
+    def _answer(
+        self, on: Callable[[StationaryGrid], np.ndarray], reach: np.ndarray, scale: float, steps: list[float]
+    ) -> _Answer:
+        if not self._curve.variance:  # nothing moves, in no network
+            return np.zeros_like(reach), np.zeros_like(reach)
         with one_thread():
-            return self._summed(on, reach, scale)
+            return self._summed(on, reach, scale, steps)
 
-    def _summed(self, on: Callable[[StationaryGrid], np.ndarray], reach: np.ndarray, scale: float) -> _Answer:
+    def _summed(
+        self, on: Callable[[StationaryGrid], np.ndarray], reach: np.ndarray, scale: float, ladder: list[float]
+    ) -> _Answer:
         least = _FLOOR * scale
-        first = GridSize(self._step, round(self._length / self._step), self._first_degree)
-        needed = np.ceil(reach / self._step + 2 / (self.network.gamma * self._step))
+        first = GridSize(ladder[0], round(self._length / ladder[0]), self._first_degree)
+        needed = np.ceil((reach + 2 / self.network.gamma) / ladder[0])
         raised = [self._raised(on, first, "lags", least, needed)]
         raised.append(self._raised(on, raised[0].settled, "degree", least, 0 * needed))
         base = raised[1].settled
         steps: list[float] = []
         values: list[np.ndarray] = []
-        for ratio in _LADDER:
-            if len(steps) > 2 and base.lags > _MOST_FINE * ratio:
+        for step in ladder:
+            if len(steps) > 2 and base.lags * ladder[0] > _MOST_FINE * step:
                 break
-            steps.append(self._step * ratio)
-            values.append(on(self._grid(_finer(base, ratio))))
+            steps.append(step)
+            values.append(on(self._grid(_finer(base, step / ladder[0]))))
             value, moved = to_zero(steps, values)
             if len(steps) > 2 and moved.max() < self.accuracy * max(np.abs(value).max(), least):
                 break
@@ -167,6 +184,10 @@ class StationaryEngine:
         )
         if relative > _SMALL * self.network.N:
             self._notes.append(f"order 1/N is {relative / self.network.N:.2g} of order 0: not small, do not trust it")
+
+    def _steps(self, times: np.ndarray) -> list[float]:
+        """Of the grids: such that these times are on all of them, if there are any."""
+        return steps_through(times, self._step) or [self._step * ratio for ratio in _LADDER]
 
     @property
     def _first_degree(self) -> int:
@@ -194,16 +215,16 @@ class StationaryEngine:
             sizes.append(size)
             values.append(on(self._grid(size)))
             wanted = self.accuracy * max(np.abs(values[-1]).max(), least)
-            if np.abs(_tail(values)).max() < 0.3 * wanted and more >= needed.max():
+            if np.abs(tail_of(values)).max() < 0.3 * wanted and more >= needed.max():
                 break
-        whole = values[-1] + _tail(values)
+        whole = values[-1] + tail_of(values)
         wanted = self.accuracy * max(np.abs(whole).max(), least)
         settled = 0
         for n, (one, value) in enumerate(zip(sizes, values, strict=True)):
             settled = n if one.lags <= _MOST_FINE / 2 else settled
             if (np.abs(whole - value) * (getattr(one, what) >= needed)).max() <= _SETTLED * wanted:
                 break
-        return _Raised(sizes[settled], sizes[-1], values[-1] - values[settled], _tail(values), what)
+        return _Raised(sizes[settled], sizes[-1], values[-1] - values[settled], tail_of(values), what)
 
     def _added(
         self, on: Callable[[StationaryGrid], np.ndarray], base: GridSize, raised: _Raised
@@ -240,19 +261,6 @@ class _Raised:
     added: np.ndarray
     tail: np.ndarray
     what: str
-
-
-def _tail(values: list[np.ndarray]) -> np.ndarray:
-    """What follows the last of a sequence whose changes fall as a geometric series does."""
-    if len(values) < 2:
-        return np.zeros_like(values[0])
-    last = values[-1] - values[-2]
-    if len(values) < 3:
-        return last
-    before = values[-2] - values[-3]
-    ratio = np.divide(last, before, out=np.zeros_like(last), where=np.abs(before) > 1e-300)
-    ratio = np.clip(ratio, 0.0, 0.9)
-    return np.asarray(last * ratio / (1 - ratio))
 
 
 def _finer(size: GridSize, ratio: float) -> GridSize:
