@@ -8,13 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-<<<<<<< HEAD
-from nnqft.checks import finite_number
-from nnqft.errors import InputError, TheoryError, short
-=======
 from nnqft.checks import finite_number, whole_number
-from nnqft.errors import InputError, UnknownNameError, short
->>>>>>> small
+from nnqft.errors import InputError, TheoryError, UnknownNameError, short
 from nnqft.rules.action import Action
 from nnqft.rules.bilocal import contract_bilocal
 from nnqft.rules.consistency import check_action, check_parts
