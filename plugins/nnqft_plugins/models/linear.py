@@ -12,6 +12,7 @@ from nnqft import AbstractModel, Activation, InputError, Theory, short
 from nnqft_plugins.models.linear_sums import sums as linear_sums
 from nnqft_plugins.models.network.rules import PARAMETERS, network_theory
 from nnqft_plugins.models.parameters.activations import LINEAR
+from nnqft_plugins.networks.weights import refuse_structure
 
 
 class Linear(AbstractModel):
@@ -27,6 +28,7 @@ class Linear(AbstractModel):
 
     def resummed(self, theory: Theory, observable: str, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """All cacti (width 0), all mushrooms (1) or all diagrams of width 2 of ``two_point`` and ``response``."""
+        refuse_structure(theory.parameters, "order='resummed'", "write a whole number for order")
         if width > linear_sums.MAX_WIDTH:
             raise InputError(f"width_order={short(width)}: the linear network is summed for width_order=0, 1 or 2")
         values = theory.parameters

@@ -27,6 +27,14 @@ from nnqft_plugins.models.network.saddle import (
     solve_from_rest,
     stationary_curve,
 )
+from nnqft_plugins.models.network.structured import (
+    STRUCTURE_REMARK,
+    Expanded,
+    chaos_powers,
+    one_population,
+    powers_of,
+    with_structure,
+)
 from nnqft_plugins.models.network.wick_ordered import (
     Chaos,
     NoExpansionError,
@@ -36,6 +44,8 @@ from nnqft_plugins.models.network.wick_ordered import (
     stationary_chaos,
 )
 from nnqft_plugins.models.parameters.checks import SLOWEST, input_correlation, one_of_or_none
+from nnqft_plugins.models.parameters.structure import STRUCTURE
+from nnqft_plugins.networks.weights import Weights, weights_of
 
 HALF = Fraction(1, 2)
 
@@ -48,6 +58,7 @@ PARAMETERS: dict[str, Parameter] = {
     "sigma_u": Parameter(0.0, "input weights σ_u, 1/time", low=0.0),
     "q": Parameter(0.0, "input correlation q, a number or {rate: weight}", check=input_correlation),
     "N": Parameter(100, "width", low=1, high=1e15, integer=True),
+    **STRUCTURE,
     **SADDLE,
 }
 
@@ -113,26 +124,32 @@ def network_theory(
     φ itself: an expansion about mean-field theory solves for its correlator. `degree` is the power where the true φ was
     cut off, None if it was not.
     """
-    saddle = saddle_of(start, values)
+    saddle, weights = saddle_of(start, values), weights_of(values)
     linear = all(p <= 1 and q <= 1 for p, q in phi_phi)
+    phi = powers_of(phi_phi, activation)
     if saddle is None:
         own = {n: v for n, v in values.items() if n not in SADDLE and n != "averages" and v is not None}
-        remarks = _remarks(start, values, float(phi_phi.get((1, 1), 0)))
+        remarks = _remarks(start, values, float(phi_phi.get((1, 1), 0)), weights)
+        lines = (correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE)
+        rules = FIELDS, lines, network_vertices(phi_phi, cut=degree is not None)
+        fields, lines, vertices = with_structure(weights, rules, phi_phi, phi, degree is not None)
         return Theory(
             model=model,
             start=start,
             parameters=own if linear and model == "linear" else own | {"expansion": "bare"},
-            fields=FIELDS,
-            propagators=(correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE),
-            vertices=network_vertices(phi_phi, cut=degree is not None),
+            fields=fields,
+            propagators=lines,
+            vertices=vertices,
             remarks=remarks if linear else (*remarks, BARE_REMARK),
             degree=degree,
         )
+    one_population(weights)
     average = polynomial_average(phi_phi)
     line = mean_field_line(start, values, average, activation, saddle.horizon)
     gain = values["sigma_w"] ** 2 * average.slope(float(line(0.0, 0.0))) if start == "stationary" else 0.0
     chaos = Chaos(network_vertices(phi_phi, saddle.subtraction, degree is not None)[1:], degree, False)
-    return _saddle_theory(model, start, values, saddle, line, chaos, gain)
+    powers = phi_phi, phi, degree is not None
+    return _saddle_theory(model, start, values, saddle, line, chaos, gain, powers)
 
 
 def activation_theory(
@@ -184,22 +201,27 @@ def wick_theory(
     saddle = saddle_of(start, values)
     assert saddle is not None
     values = {**values, "averages": "activation"}
+    weights, variance = one_population(weights_of(values)), 0.0
+    if weights is not None and start == "rest":
+        raise InputError(
+            "expansion='saddle' from rest: structured weights have vertices about 𝔚 = 0 alone; write expansion='bare'"
+        )
     if start == "rest":
         check_edges_from_rest(activation)
         line, grid = solve_from_rest(values, activation, saddle.horizon)
         chaos = rest_chaos(activation, degree, grid, values["kappa"] > 0)
     else:
         curve = stationary_curve(values, activation)
-        line = curve_line(values, curve)
+        line, variance = curve_line(values, curve), curve.variance
         chaos = stationary_chaos(activation, degree, curve, values["gamma"], values["kappa"] > 0)
     said = f"expansion='saddle': Gaussian averages of φ = {activation.name} itself"
     if chaos.degree is not None:
         how = "as far as they matter, at most" if chaos.chosen else "up"
         said += f", vertices :h^p h^q: {how} to p + q = {chaos.degree}"
     chaos = replace(chaos, remarks=(said, *chaos.remarks))
-    return _saddle_theory(
-        model, start, values, saddle, line, chaos, values["sigma_w"] ** 2 * chaos.slope if values["sigma_w"] else 0.0
-    )
+    gain = values["sigma_w"] ** 2 * chaos.slope if values["sigma_w"] else 0.0
+    powers = None if weights is None else chaos_powers(activation, variance, chaos)
+    return _saddle_theory(model, start, values, saddle, line, chaos, gain, powers)
 
 
 def _saddle_theory(
@@ -210,19 +232,27 @@ def _saddle_theory(
     line: Propagator,
     chaos: Chaos,
     gain: float,
+    powers: Expanded | None,
 ) -> Theory:
     """The theory with these mean-field lines and vertices; `gain` is σ_w² ⟨φ'²⟩."""
     if start == "rest":
         values = {**values, "T": saddle.horizon}
+    weights = weights_of(values)
+    lines = (line, response_line(values["gamma"], saddle.theta0, chaos.sharp), DELTA_LINE)
+    rules = FIELDS, lines, (WEIGHTS, *chaos.vertices)
+    if powers is not None:
+        wick = any(vertex.subtraction == "wick" for vertex in chaos.vertices)
+        rules = with_structure(weights, rules, *powers, wick)
+    remarks = saddle_remarks(saddle, gain / values["gamma"] ** 2)
     return Theory(
         model=model,
         start=start,
         # A degree that is still open stays among them: whoever chooses one writes it there.
         parameters={n: value for n, value in values.items() if value is not None or (n == "degree" and chaos.chosen)},
-        fields=FIELDS,
-        propagators=(line, response_line(values["gamma"], saddle.theta0, chaos.sharp), DELTA_LINE),
-        vertices=(WEIGHTS, *chaos.vertices),
-        remarks=(*saddle_remarks(saddle, gain / values["gamma"] ** 2), *chaos.remarks),
+        fields=rules[0],
+        propagators=rules[1],
+        vertices=rules[2],
+        remarks=(*(remarks if weights is None else (STRUCTURE_REMARK, *remarks[1:])), *chaos.remarks),
         theta0=saddle.theta0,
         horizon=saddle.horizon,
         degree=chaos.degree,
@@ -259,12 +289,15 @@ def network_vertices(
     return (WEIGHTS, *activations)
 
 
-def _remarks(start: str, values: Mapping[str, Any], gain: float) -> tuple[str, ...]:
+def _remarks(start: str, values: Mapping[str, Any], gain: float, weights: Weights | None) -> tuple[str, ...]:
     """`gain` is φ'(0)²."""
-    coupling, limit = values["sigma_w"] ** 2 * gain, values["gamma"] ** 2
+    reach = 1.0 if weights is None else weights.reach
+    coupling, limit = values["sigma_w"] ** 2 * gain * reach, values["gamma"] ** 2
     if coupling < limit:
         return ()
     name = "σ_w²" if gain == 1 else "σ_w² φ'(0)²"
+    if reach != 1.0:
+        name += f" × {reach:g}, of the structure of W,"
     where = "" if start == "stationary" else " as t → ∞"
     return (
         f"{name} = {coupling:g} ≥ γ² = {limit:g}: the series in σ_w² diverges{where};"

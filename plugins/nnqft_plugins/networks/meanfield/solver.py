@@ -69,7 +69,7 @@ def solve(
     H. Sompolinsky, A. Crisanti, H. J. Sommers, Phys. Rev. Lett. 61, 259 (1988); J. Schuecker, S. Goedeke, M. Helias,
     Phys. Rev. X 8, 041029 (2018). For layers B. Poole et al., arXiv:1606.05340.
     """
-    network = network_of(theory, activation)
+    network = network_of(theory, activation, structured=True)
     slow = _moving(network) or network.adaptation is not None
     default = (MOVING_INPUT if slow else STATIONARY) if network.stationary else FROM_REST
     accuracy = default if rtol is None else _between("rtol", rtol, 1e-12, 1e-1)
