@@ -69,9 +69,7 @@ def test_words_of_the_semicircle_and_of_antisymmetric_matrices() -> None:
 def test_one_unit_hears_itself_with_variance_one_plus_eta() -> None:
     """At N = 1 W is one Gaussian of variance (1 + η) σ_w²."""
     wanted = one_site(CUBIC, TIMES, order=2, gamma=1.3, kappa=0.8, sigma_b=0.5)
-    theory = nnqft.theory(
-        "cubic_tanh", N=1, sigma_w=1.0, gamma=1.3, kappa=0.8, sigma_b=0.5, eta=-0.4, expansion="bare"
-    )
+    theory = nnqft.theory("cubic_tanh", N=1, sigma_w=1.0, gamma=1.3, kappa=0.8, sigma_b=0.5, eta=-0.4, expansion="bare")
     assert by_order(theory, 2) == pytest.approx(wanted * 0.6 ** np.arange(3)[:, None], abs=1e-10)
 
 

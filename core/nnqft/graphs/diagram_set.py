@@ -91,7 +91,9 @@ class DiagramSet(Sequence[Diagram]):
         >>> len(diagrams.subset(diagrams.widths == 1))
         8
         """
-        arrays = {name: getattr(self, name)[chosen] for name in ("orders", "widths", "kinds", "codes", "ways", "shares")}
+        arrays = {
+            name: getattr(self, name)[chosen] for name in ("orders", "widths", "kinds", "codes", "ways", "shares")
+        }
         return replace(self, **arrays)
 
     @property

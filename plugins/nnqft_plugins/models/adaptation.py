@@ -10,7 +10,13 @@ from nnqft import AbstractModel, Activation, InputError, Parameter, Propagator, 
 from nnqft_plugins.models.network.lines import DELTA_LINE, crowded_delay, slow_sources
 from nnqft_plugins.models.network.rules import FIELDS, PARAMETERS, WEIGHTS, network_vertices, phi_phi_of
 from nnqft_plugins.models.network.saddle import BARE_REMARK, MEAN_FIELD_REMARK, SADDLE, stationary_network
-from nnqft_plugins.models.network.structured import STRUCTURE_REMARK, chaos_powers, one_population, with_structure
+from nnqft_plugins.models.network.structured import (
+    STRUCTURE_REMARK,
+    Rules,
+    chaos_powers,
+    one_population,
+    with_structure,
+)
 from nnqft_plugins.models.network.tabulated import stationary_line
 from nnqft_plugins.models.network.wick_ordered import stationary_chaos
 from nnqft_plugins.models.parameters.checks import (
@@ -93,8 +99,7 @@ class Adapting(AbstractModel):
         # Of coefficients that are all there nothing is cut off.
         kept = None if values["coefficients"] is not None and values["degree"] is None else cut
         phi_phi = phi_phi_of(phi)
-        lines = (line, _response(values), DELTA_LINE)
-        rules = FIELDS, lines, network_vertices(phi_phi, cut=kept is not None)
+        rules = FIELDS, (line, _response(values), DELTA_LINE), network_vertices(phi_phi, cut=kept is not None)
         fields, lines, vertices = with_structure(weights, rules, phi_phi, phi, kept is not None)
         return Theory(
             model=self.name,
@@ -115,7 +120,7 @@ class Adapting(AbstractModel):
         slowest = min(complex(rate).real for _, modes in unit_modes(gamma, unit) for _, rate in modes)
         gain = values["sigma_w"] ** 2 * chaos.slope * unit.largest_gain(gamma) if values["sigma_w"] else 0.0
         lines = (stationary_line(curve.C, (), 4 / slowest), _response(values, chaos.sharp), DELTA_LINE)
-        rules = FIELDS, lines, (WEIGHTS, *chaos.vertices)
+        rules: Rules = FIELDS, lines, (WEIGHTS, *chaos.vertices)
         if weights is not None:
             rules = with_structure(weights, rules, *chaos_powers(phi, curve.variance, chaos), wick=True)
         return Theory(

@@ -68,7 +68,7 @@ class Network:
         return sum(weight for rate, weight in self.sources if rate == 0.0)
 
     def with_gain(self, c: float) -> Network:
-        """The network with φ = h that a network with φ = c h is, whose random weights are as likely as their negatives."""
+        """The network with φ = h that one with φ = c h is; random weights are as likely as their negatives."""
         weights = None if self.weights is None else self.weights.scaled(c)
         return replace(self, sigma_w=self.sigma_w * abs(c), weights=weights)
 

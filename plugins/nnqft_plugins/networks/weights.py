@@ -99,7 +99,10 @@ class Weights:
         return replace(self, low_rank=low_rank, means=tuple(tuple(c * mean for mean in row) for row in self.means))
 
     def draw(self, rng: np.random.Generator, sigma_w: float, N: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """The random part of `size` matrices, whose sign means nothing, and the rest; (size, N, N), (size or 1, N, N)."""
+        """The random part of `size` matrices, as likely as its negative, and the rest.
+
+        Of shape (size, N, N), and (1, N, N) or (size, N, N).
+        """
         X = rng.normal(0.0, sigma_w / np.sqrt(N), (size, N, N))
         if self.eta:
             up, down = math.sqrt(1 + self.eta), math.sqrt(1 - self.eta)

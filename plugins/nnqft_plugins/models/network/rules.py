@@ -30,6 +30,8 @@ from nnqft_plugins.models.network.saddle import (
 from nnqft_plugins.models.network.structured import (
     STRUCTURE_REMARK,
     Expanded,
+    Rules,
+    bare_remarks,
     chaos_powers,
     one_population,
     powers_of,
@@ -45,7 +47,7 @@ from nnqft_plugins.models.network.wick_ordered import (
 )
 from nnqft_plugins.models.parameters.checks import SLOWEST, input_correlation, one_of_or_none
 from nnqft_plugins.models.parameters.structure import STRUCTURE
-from nnqft_plugins.networks.weights import Weights, weights_of
+from nnqft_plugins.networks.weights import weights_of
 
 HALF = Fraction(1, 2)
 
@@ -129,9 +131,9 @@ def network_theory(
     phi = powers_of(phi_phi, activation)
     if saddle is None:
         own = {n: v for n, v in values.items() if n not in SADDLE and n != "averages" and v is not None}
-        remarks = _remarks(start, values, float(phi_phi.get((1, 1), 0)), weights)
-        lines = (correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE)
-        rules = FIELDS, lines, network_vertices(phi_phi, cut=degree is not None)
+        remarks = bare_remarks(start, values, float(phi_phi.get((1, 1), 0)), weights)
+        own_lines = correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE
+        rules = FIELDS, own_lines, network_vertices(phi_phi, cut=degree is not None)
         fields, lines, vertices = with_structure(weights, rules, phi_phi, phi, degree is not None)
         return Theory(
             model=model,
@@ -203,7 +205,7 @@ def wick_theory(
     values = {**values, "averages": "activation"}
     weights, variance = one_population(weights_of(values)), 0.0
     if weights is not None and start == "rest":
-        raise InputError(
+        raise NoExpansionError(
             "expansion='saddle' from rest: structured weights have vertices about 𝔚 = 0 alone; write expansion='bare'"
         )
     if start == "rest":
@@ -239,7 +241,7 @@ def _saddle_theory(
         values = {**values, "T": saddle.horizon}
     weights = weights_of(values)
     lines = (line, response_line(values["gamma"], saddle.theta0, chaos.sharp), DELTA_LINE)
-    rules = FIELDS, lines, (WEIGHTS, *chaos.vertices)
+    rules: Rules = FIELDS, lines, (WEIGHTS, *chaos.vertices)
     if powers is not None:
         wick = any(vertex.subtraction == "wick" for vertex in chaos.vertices)
         rules = with_structure(weights, rules, *powers, wick)
@@ -287,19 +289,3 @@ def network_vertices(
         legs = (Leg("z", 0, "i"), Leg("z", 1, "i"))
         activations.append(Vertex("(0,0)", legs, HALF * phi_phi[0, 0], (("sigma_w", 2),)))
     return (WEIGHTS, *activations)
-
-
-def _remarks(start: str, values: Mapping[str, Any], gain: float, weights: Weights | None) -> tuple[str, ...]:
-    """`gain` is φ'(0)²."""
-    reach = 1.0 if weights is None else weights.reach
-    coupling, limit = values["sigma_w"] ** 2 * gain * reach, values["gamma"] ** 2
-    if coupling < limit:
-        return ()
-    name = "σ_w²" if gain == 1 else "σ_w² φ'(0)²"
-    if reach != 1.0:
-        name += f" × {reach:g}, of the structure of W,"
-    where = "" if start == "stationary" else " as t → ∞"
-    return (
-        f"{name} = {coupling:g} ≥ γ² = {limit:g}: the series in σ_w² diverges{where};"
-        " each order is computed, their sum means nothing by itself",
-    )

@@ -1,7 +1,8 @@
 """Fields, lines and vertices of networks with structured weights: what their average over W adds to −S.
 
     partial symmetry    (η σ_w²/2N) g_ab g_ba ∬ Σ_ij z̃_i(t1) φ(h_j(t1)) z̃_j(t2) φ(h_i(t2)) ,    i in a, j in b
-    populations         (σ_w²/2N) g_ab² ∬ Σ_i z̃_i(t1) z̃_i(t2) Σ_j φ(h_j(t1)) φ(h_j(t2))   and   (J_ab/N) ∫ Σ_ij z̃_i φ(h_j)
+    populations         (σ_w²/2N) g_ab² ∬ Σ_i z̃_i(t1) z̃_i(t2) Σ_j φ(h_j(t1)) φ(h_j(t2))
+    their means         (J_ab/N) ∫ Σ_ij z̃_i φ(h_j)
     low rank            (1/N) ∫ Σ_ij z̃_i m_i n_j φ(h_j), where m and n are fields that never change
 
 Each population has fields of its own, which f_b N units carry; that of the observable's legs are h and z̃.
@@ -19,7 +20,7 @@ import numpy as np
 
 from nnqft import Activation, Field, InputError, Leg, Propagator, Term, Vertex
 from nnqft_plugins.models.network.derivatives import DerivativeAverages
-from nnqft_plugins.models.network.wick_ordered import Chaos
+from nnqft_plugins.models.network.wick_ordered import Chaos, NoExpansionError
 from nnqft_plugins.networks.weights import Weights
 
 HALF = Fraction(1, 2)
@@ -43,11 +44,15 @@ def exchange_vertices(phi_phi: Powers, weights: Weights, cut: bool = False, wick
                     if not strength * coefficient:
                         continue
                     twice = a != b or p != q
-                    found.append(_exchange(weights, (a, b), (one, two), strength * coefficient * (1 if twice else HALF)))
+                    found.append(
+                        _exchange(weights, (a, b), (one, two), strength * coefficient * (1 if twice else HALF))
+                    )
     degree = {v.name: max((leg.power for leg in v.legs if leg.field.startswith("h")), default=0) for v in found}
     total = {v.name: sum(leg.power for leg in v.legs if leg.field.startswith("h")) for v in found}
     return tuple(
-        replace(v, degree=total[v.name] if wick else degree[v.name] if cut else 0, subtraction="wick" if wick else "none")
+        replace(
+            v, degree=total[v.name] if wick else degree[v.name] if cut else 0, subtraction="wick" if wick else "none"
+        )
         for v in found
     )
 
@@ -81,7 +86,9 @@ def population_fields(fields: tuple[Field, ...], weights: Weights) -> tuple[Fiel
                 replace(
                     field,
                     name=named(field.name, weights, a),
-                    symbol=field.symbol.replace("h", f"h{number}").replace("z̃", f"z̃{number}").replace("𝔚", f"𝔚{number}"),
+                    symbol=field.symbol.replace("h", f"h{number}")
+                    .replace("z̃", f"z̃{number}")
+                    .replace("𝔚", f"𝔚{number}"),
                     meaning=meaning,
                     share=1.0 if field.bilocal else share,
                 )
@@ -232,11 +239,11 @@ def one_population(weights: Weights | None) -> Weights | None:
 
     Raises
     ------
-    InputError
+    NoExpansionError
         If there are several populations.
     """
     if weights is not None and weights.several:
-        raise InputError("fractions: populations are expanded about 𝔚 = 0 alone; write expansion='bare'")
+        raise NoExpansionError("fractions: populations are expanded about 𝔚 = 0 alone; write expansion='bare'")
     return weights
 
 
@@ -262,3 +269,19 @@ def _wick_powers(activation: Activation, variance: float, most: int) -> dict[int
     size = float(np.abs(a).max(initial=0.0))
     scaled = {p: float(a[p]) for p in range(len(a)) if abs(a[p]) > NEGLIGIBLE * size}
     return {p: value * variance ** (-p / 2) / math.sqrt(math.factorial(p)) for p, value in scaled.items()}
+
+
+def bare_remarks(start: str, values: Mapping[str, Any], gain: float, weights: Weights | None) -> tuple[str, ...]:
+    """That the series in σ_w² diverges, where it does; `gain` is φ'(0)²."""
+    reach = 1.0 if weights is None else weights.reach
+    coupling, limit = values["sigma_w"] ** 2 * gain * reach, values["gamma"] ** 2
+    if coupling < limit:
+        return ()
+    name = "σ_w²" if gain == 1 else "σ_w² φ'(0)²"
+    if reach != 1.0:
+        name += f" × {reach:g}, of the structure of W,"
+    where = "" if start == "stationary" else " as t → ∞"
+    return (
+        f"{name} = {coupling:g} ≥ γ² = {limit:g}: the series in σ_w² diverges{where};"
+        " each order is computed, their sum means nothing by itself",
+    )

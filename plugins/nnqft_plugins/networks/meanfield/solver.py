@@ -14,10 +14,17 @@ from nnqft.show.watch import time_limit as limited
 from nnqft.threads import one_thread
 from nnqft_plugins.networks.meanfield.adapting import solve_adapting
 from nnqft_plugins.networks.meanfield.driven import solve_driven
+from nnqft_plugins.networks.meanfield.elliptic import rest_elliptic
 from nnqft_plugins.networks.meanfield.layers import layered_curve, variance_from_start
 from nnqft_plugins.networks.meanfield.rest import solve_rest
 from nnqft_plugins.networks.meanfield.solution import MeanField
 from nnqft_plugins.networks.meanfield.stationary import Curve, solve_static
+from nnqft_plugins.networks.meanfield.structured import (
+    check_known,
+    normalised,
+    structured_curves,
+    with_latent_source,
+)
 from nnqft_plugins.networks.network import Network, network_of
 
 STATIONARY, MOVING_INPUT, FROM_REST = 1e-9, 1e-7, 1e-4
@@ -70,7 +77,8 @@ def solve(
     Phys. Rev. X 8, 041029 (2018). For layers B. Poole et al., arXiv:1606.05340.
     """
     network = network_of(theory, activation, structured=True)
-    slow = _moving(network) or network.adaptation is not None
+    check_known(network)
+    slow = _moving(network) or network.adaptation is not None or len(_populations(network)) > 1
     default = (MOVING_INPUT if slow else STATIONARY) if network.stationary else FROM_REST
     accuracy = default if rtol is None else _between("rtol", rtol, 1e-12, 1e-1)
     if network.stationary and horizon is not None:
@@ -91,9 +99,12 @@ def solve(
 
 
 def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> MeanField:
-    curve = _curve(network, 0.01 * accuracy)
-    # Units with adaptation: the solution comes with its error, from two grids.
-    rough = curve if network.adaptation is not None else _curve(network, accuracy)
+    if network.weights is not None and network.weights.low_rank:
+        network = with_latent_source(network, lambda one: _curves(one, accuracy)[0])
+    curves = _curves(network, 0.01 * accuracy)
+    curve = curves[0 if network.weights is None else network.weights.observed]
+    # Units with adaptation, and structured weights: the solution comes with its error, from two grids.
+    rough = curve if network.adaptation is not None or len(curves) > 1 else _curves(network, accuracy)[0]
     if tau is None:
         end = min(curve.end, 12 / (curve.rate or 1e-300)) if curve.end else 10 / network.gamma
         lags = np.linspace(0.0, end, 201)
@@ -111,18 +122,26 @@ def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> 
         error=max(error, rounding),
         wanted=accuracy * max(abs(curve.variance), 1e-300) + rounding,
         curve=curve,
+        populations=tuple(curves) if len(curves) > 1 else (),
     )
 
 
-def _curve(network: Network, accuracy: float) -> Curve:
+def _populations(network: Network) -> tuple[float, ...]:
+    return (1.0,) if network.weights is None else network.weights.fractions
+
+
+def _curves(network: Network, accuracy: float) -> list[Curve]:
+    """The solution of each population."""
     tick("solving at infinite width")
+    if network.weights is not None and (network.weights.eta or network.weights.several):
+        return structured_curves(network, max(accuracy, 1e-10))
     if network.layered:
-        return layered_curve(network)
+        return [layered_curve(network)]
     if network.adaptation is not None:
-        return solve_adapting(network, max(accuracy, 1e-10))
+        return [solve_adapting(network, max(accuracy, 1e-10))]
     if _moving(network):
-        return solve_driven(network, max(0.1 * accuracy, 1e-10))
-    return solve_static(network, max(accuracy, 1e-13))
+        return [solve_driven(network, max(0.1 * accuracy, 1e-10))]
+    return [solve_static(network, max(accuracy, 1e-13))]
 
 
 def _moving(network: Network) -> bool:
@@ -130,7 +149,8 @@ def _moving(network: Network) -> bool:
 
 
 def _from_rest(theory: Theory, network: Network, horizon: float, accuracy: float) -> MeanField:
-    grid = solve_rest(network, horizon, accuracy)
+    elliptic = network.weights is not None and network.weights.eta
+    grid = rest_elliptic(normalised(network), horizon) if elliptic else solve_rest(network, horizon, accuracy)
     notes = []
     if grid.error > accuracy * np.abs(grid.C).max():
         notes.append(f"error {grid.error:.1e} on the finest grid allowed; a smaller horizon would be solved better")

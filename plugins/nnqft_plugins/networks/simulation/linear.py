@@ -109,7 +109,9 @@ def _measure(ensemble: Ensemble, rates: np.ndarray, modes: Modes) -> tuple[np.nd
 
     for m, (t, s) in enumerate(ensemble.times):
         if ensemble.response:
-            answered = np.exp(rates * (t - s)) if N == network.N else np.exp(rates * (t - s)) * modes.share * network.N / N
+            answered = (
+                np.exp(rates * (t - s)) if N == network.N else np.exp(rates * (t - s)) * modes.share * network.N / N
+            )
             values[:, m] = answered.mean(axis=1).real if t > s else 0.0
             continue
         values[:, m] = (modes.trace * k(t, s)).sum(axis=(1, 2)).real / N

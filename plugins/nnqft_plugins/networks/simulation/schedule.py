@@ -57,9 +57,7 @@ def spacing_for(lags: np.ndarray, wanted: float) -> float:
     return unit * math.ceil(wanted / unit - 1e-9)
 
 
-def kernels(
-    schedule: Schedule, records: np.ndarray, units: slice = slice(None)
-) -> tuple[np.ndarray, np.ndarray]:
+def kernels(schedule: Schedule, records: np.ndarray, units: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
     """K = (1/N) Σ_i h_i(t) h_i(s) of networks at the moments of a schedule, over all units or some of them.
 
     Parameters
