@@ -22,7 +22,7 @@ from nnqft import InputError
 
 TIMES = [(2.0, 2.0), (2.0, 1.3), (0.4, 1.5)]
 POPULATIONS: dict[str, Any] = {"fractions": [0.75, 0.25], "gains": [[1.0, 2.0], [0.5, 1.5]]}
-CUBIC = {1: 1.0, 3: -1 / 3}
+BENT = {0: 0.3, 1: 1.0, 2: 0.4}
 
 
 def contributions(theory: nnqft.Theory, order: int) -> np.ndarray:
@@ -68,12 +68,13 @@ def test_words_of_the_semicircle_and_of_antisymmetric_matrices() -> None:
 
 def test_one_unit_hears_itself_with_variance_one_plus_eta() -> None:
     """At N = 1 W is one Gaussian of variance (1 + η) σ_w²."""
-    wanted = one_site(CUBIC, TIMES, order=2, gamma=1.3, kappa=0.8, sigma_b=0.5)
-    theory = nnqft.theory("cubic_tanh", N=1, sigma_w=1.0, gamma=1.3, kappa=0.8, sigma_b=0.5, eta=-0.4, expansion="bare")
+    given: dict[str, Any] = {"gamma": 1.3, "kappa": 0.8, "sigma_b": 0.5}
+    wanted = one_site(BENT, TIMES, order=2, **given)
+    theory = nnqft.theory("taylor", coefficients=BENT, N=1, sigma_w=1.0, eta=-0.4, expansion="bare", **given)
     assert by_order(theory, 2) == pytest.approx(wanted * 0.6 ** np.arange(3)[:, None], abs=1e-10)
 
 
-@pytest.mark.parametrize("phi", [{1: 1.0, 3: -0.3}, {0: 0.3, 1: 1.0, 2: 0.4}])
+@pytest.mark.parametrize("phi", [{1: 1.0, 3: -0.3}, BENT])
 def test_one_unit_of_low_rank(phi: dict[int, float]) -> None:
     """At N = 1 and σ_w = 0 the weight is m n: order n brings ⟨(m n)ⁿ⟩."""
     variances, order = (1.2, 0.8, 0.5), 2
@@ -157,6 +158,30 @@ def two_unit_words(given: dict[str, Any], order: int) -> dict[tuple[int, int, in
             both = times(powers[a], turned[b])
             found |= {(n, a, b): float((weights * both[2 * n][:, i, i]).sum()) for n in range(order + 1)}
     return found
+
+
+SADDLES: dict[str, dict[str, Any]] = {
+    "eta": {"eta": 0.6},
+    "low rank": {"low_rank": (0.01, 0.01, 0.01)},
+    "populations": {
+        "fractions": [0.6, 0.4],
+        "gains": [[1.0, 2.0], [0.5, 1.5]],
+        "means": [[0.002, -0.005], [0.005, 0.001]],
+        "population": 2,
+    },
+}
+
+
+@pytest.mark.parametrize("given", SADDLES.values(), ids=SADDLES)
+def test_both_expansions_are_one_at_weak_coupling(given: dict[str, Any]) -> None:
+    """About mean-field theory order 1 is right to σ_w², whatever its lines hold beyond that."""
+    s = 0.005
+    weak: dict[str, Any] = {"N": 5, "sigma_w": s**0.5, "sigma_b": 0.5}
+    bare = nnqft.compute(nnqft.theory("cubic_tanh", expansion="bare", **weak, **given), "two_point", order=2)
+    saddle = nnqft.compute(nnqft.theory("cubic_tanh", **weak, **given), "two_point", order=1, rtol=1e-4)
+    first = nnqft.compute(nnqft.theory("cubic_tanh", **weak), "two_point", order=1, rtol=1e-4)
+    assert abs(saddle.mean[0] - bare.mean[0]) < 8 * s**2 + 4 * saddle.sdev[0]
+    assert abs(first.mean[0] - bare.mean[0]) > 16 * s**2, "structure that nobody sees"
 
 
 def test_equal_populations_are_one() -> None:

@@ -12,14 +12,16 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Theory, Vertex
+from nnqft import Activation, Field, Leg, Parameter, Propagator, Theory, Vertex
 from nnqft_plugins.models.network.averages import polynomial_average
 from nnqft_plugins.models.network.lines import DELTA_LINE, correlator_line, response_line
+from nnqft_plugins.models.network.populations import population_rules
 from nnqft_plugins.models.network.saddle import (
     BARE_REMARK,
     SADDLE,
     SADDLE_FIRST,
     Saddle,
+    averages_of,
     curve_line,
     mean_field_line,
     saddle_of,
@@ -90,28 +92,6 @@ def phi_phi_of(phi: Mapping[int, Fraction | float]) -> dict[tuple[int, int], Fra
     return {(p, q): phi[p] * phi[q] for p in sorted(phi) for q in sorted(phi) if p <= q}
 
 
-def averages_of(values: Mapping[str, Any]) -> str | None:
-    """What averages the vertices hold: None in the bare expansion, which has none.
-
-    Raises
-    ------
-    InputError
-        If the parameters contradict each other.
-    """
-    given, kept = values["averages"], values["tadpoles"] == "kept"
-    if values["expansion"] == "bare":
-        if given is not None:
-            raise InputError(
-                f"averages={given!r} belongs to expansion='saddle'; write that, too, or leave averages out"
-            )
-        return None
-    if given == "activation" and kept:
-        raise InputError(
-            "averages='activation' has no tadpoles to keep: they are in its vertices; write tadpoles='cancelled'"
-        )
-    return given or ("polynomial" if kept else "activation")
-
-
 def network_theory(
     model: str,
     start: str,
@@ -151,7 +131,7 @@ def network_theory(
     gain = values["sigma_w"] ** 2 * average.slope(float(line(0.0, 0.0))) if start == "stationary" else 0.0
     chaos = Chaos(network_vertices(phi_phi, saddle.subtraction, degree is not None)[1:], degree, False)
     powers = phi_phi, phi, degree is not None
-    return _saddle_theory(model, start, values, saddle, line, chaos, gain, powers)
+    return _saddle_theory(model, start, values, saddle, _saddle_rules(values, saddle, line, chaos, powers), chaos, gain)
 
 
 def activation_theory(
@@ -203,27 +183,44 @@ def wick_theory(
     saddle = saddle_of(start, values)
     assert saddle is not None
     values = {**values, "averages": "activation"}
-    weights, variance = one_population(weights_of(values)), 0.0
+    weights, rules = weights_of(values), None
     if weights is not None and start == "rest":
         raise NoExpansionError(
             "expansion='saddle' from rest: structured weights have vertices about 𝔚 = 0 alone; write expansion='bare'"
         )
+    powers: Expanded | None = None
     if start == "rest":
         check_edges_from_rest(activation)
         line, grid = solve_from_rest(values, activation, saddle.horizon)
         chaos = rest_chaos(activation, degree, grid, values["kappa"] > 0)
+    elif weights is not None and weights.several:
+        rules, chaos, gain = population_rules(values, FIELDS, WEIGHTS, weights, saddle.theta0, activation, degree)
     else:
         curve = stationary_curve(values, activation)
-        line, variance = curve_line(values, curve), curve.variance
+        line = curve_line(values, curve)
         chaos = stationary_chaos(activation, degree, curve, values["gamma"], values["kappa"] > 0)
+        powers = None if weights is None else chaos_powers(activation, curve.variance, chaos)
     said = f"expansion='saddle': Gaussian averages of φ = {activation.name} itself"
     if chaos.degree is not None:
         how = "as far as they matter, at most" if chaos.chosen else "up"
         said += f", vertices :h^p h^q: {how} to p + q = {chaos.degree}"
     chaos = replace(chaos, remarks=(said, *chaos.remarks))
-    gain = values["sigma_w"] ** 2 * chaos.slope if values["sigma_w"] else 0.0
-    powers = None if weights is None else chaos_powers(activation, variance, chaos)
-    return _saddle_theory(model, start, values, saddle, line, chaos, gain, powers)
+    if rules is None:
+        gain = values["sigma_w"] ** 2 * chaos.slope if values["sigma_w"] else 0.0
+        rules = _saddle_rules(values, saddle, line, chaos, powers)
+    return _saddle_theory(model, start, values, saddle, rules, chaos, gain)
+
+
+def _saddle_rules(
+    values: Mapping[str, Any], saddle: Saddle, line: Propagator, chaos: Chaos, powers: Expanded | None
+) -> Rules:
+    """The rules of one population, with what structure adds in these powers of h."""
+    lines = (line, response_line(values["gamma"], saddle.theta0, chaos.sharp), DELTA_LINE)
+    rules: Rules = FIELDS, lines, (WEIGHTS, *chaos.vertices)
+    if powers is None:
+        return rules
+    wick = any(vertex.subtraction == "wick" for vertex in chaos.vertices)
+    return with_structure(weights_of(values), rules, *powers, wick)
 
 
 def _saddle_theory(
@@ -231,20 +228,14 @@ def _saddle_theory(
     start: str,
     values: Mapping[str, Any],
     saddle: Saddle,
-    line: Propagator,
+    rules: Rules,
     chaos: Chaos,
     gain: float,
-    powers: Expanded | None,
 ) -> Theory:
-    """The theory with these mean-field lines and vertices; `gain` is σ_w² ⟨φ'²⟩."""
+    """The theory with these rules; `gain` is σ_w² ⟨φ'²⟩."""
     if start == "rest":
         values = {**values, "T": saddle.horizon}
     weights = weights_of(values)
-    lines = (line, response_line(values["gamma"], saddle.theta0, chaos.sharp), DELTA_LINE)
-    rules: Rules = FIELDS, lines, (WEIGHTS, *chaos.vertices)
-    if powers is not None:
-        wick = any(vertex.subtraction == "wick" for vertex in chaos.vertices)
-        rules = with_structure(weights, rules, *powers, wick)
     remarks = saddle_remarks(saddle, gain / values["gamma"] ** 2)
     return Theory(
         model=model,
@@ -254,7 +245,10 @@ def _saddle_theory(
         fields=rules[0],
         propagators=rules[1],
         vertices=rules[2],
-        remarks=(*(remarks if weights is None else (STRUCTURE_REMARK, *remarks[1:])), *chaos.remarks),
+        remarks=(
+            *(remarks if weights is None or weights.several else (STRUCTURE_REMARK, *remarks[1:])),
+            *chaos.remarks,
+        ),
         theta0=saddle.theta0,
         horizon=saddle.horizon,
         degree=chaos.degree,

@@ -11,7 +11,7 @@ Each population has fields of its own, which f_b N units carry; that of the obse
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -81,7 +81,7 @@ def population_fields(fields: tuple[Field, ...], weights: Weights) -> tuple[Fiel
     for a, share in enumerate(weights.fractions):
         for field in fields:
             number = "" if a == weights.observed else str(a + 1)
-            meaning = f"{field.meaning}, population {a + 1}"
+            meaning = f"{field.meaning}, population {a + 1}" + ("" if field.bilocal else f" of {share:g} N")
             everyone.append(
                 replace(
                     field,
@@ -123,11 +123,19 @@ def population_vertices(vertices: tuple[Vertex, ...], weights: Weights) -> tuple
                 # With 𝔚 z̃ z̃, or φ(0)², of which all populations have their share.
                 strength = 1.0 if "W" in fields else float(weights.feeds[a].sum())
                 found.append(_moved(vertex, weights, a, a, strength, f"{vertex.name} {a + 1}"))
-            else:
-                for b in range(count):
-                    if gain := weights.gains[a][b]:
-                        found.append(_moved(vertex, weights, a, b, gain**2, f"{vertex.name} {a + 1}←{b + 1}"))
+        if "z" not in fields:
+            found += [each for b in range(count) for each in block_vertices((vertex,), weights, b)]
     return tuple(found)
+
+
+def block_vertices(vertices: tuple[Vertex, ...], weights: Weights, b: int) -> tuple[Vertex, ...]:
+    """𝔚̃ φφ of population b, for all that hear it."""
+    return tuple(
+        _moved(vertex, weights, a, b, row[b] ** 2, f"{vertex.name} {a + 1}←{b + 1}")
+        for vertex in vertices
+        for a, row in enumerate(weights.gains)
+        if row[b]
+    )
 
 
 def _moved(vertex: Vertex, weights: Weights, a: int, b: int, strength: float, name: str) -> Vertex:
@@ -136,12 +144,14 @@ def _moved(vertex: Vertex, weights: Weights, a: int, b: int, strength: float, na
     return replace(vertex, name=name, legs=legs, coefficient=coefficient)
 
 
-def mean_vertices(phi: Mapping[int, Fraction | float], weights: Weights, cut: bool = False) -> tuple[Vertex, ...]:
-    """(J_ab/N) z̃_i φ(h_j), a vertex for each power of φ."""
+def mean_vertices(
+    phis: Sequence[Mapping[int, Fraction | float]], weights: Weights, cut: bool = False
+) -> tuple[Vertex, ...]:
+    """(J_ab/N) z̃_i φ(h_j), a vertex for each power of φ, which may be other ones in each population."""
     found = []
     for a, row in enumerate(weights.means):
         for b, mean in enumerate(row):
-            for p, c in phi.items() if mean else ():
+            for p, c in phis[b].items() if mean else ():
                 z = Leg(named("z", weights, a), 0, "i")
                 if p:
                     legs: tuple[Leg, ...] = (z, Leg(named("h", weights, b), 0, "j", p))
@@ -213,7 +223,7 @@ def with_structure(
         raise InputError(f"{name} needs φ itself, and this model has φφ alone; write model 'cubic_tanh' or 'taylor'")
     if weights.eta:
         vertices = (*vertices, *exchange_vertices(phi_phi, weights, cut, wick))
-    vertices = (*vertices, *_ordered(mean_vertices(phi or {}, weights, cut), wick))
+    vertices = (*vertices, *_ordered(mean_vertices([phi or {}] * len(weights.fractions), weights, cut), wick))
     if weights.low_rank:
         extra = low_rank_rules(phi or {}, weights, cut)
         fields, lines = (*fields, *extra[0]), (*lines, *extra[1])

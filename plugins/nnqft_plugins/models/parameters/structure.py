@@ -55,7 +55,10 @@ def _blocks(low: float, example: str) -> Any:
 def _row(name: str, value: Any, write: str) -> tuple[float, ...]:
     if isinstance(value, str | Mapping) or not hasattr(value, "__iter__"):
         raise InputError(f"{name}: {short(value)}: wanted a list of numbers, {write}")
-    return tuple(finite_number(name, number) for number in value)
+    try:
+        return tuple(finite_number(name, number) for number in value)
+    except InputError:
+        raise InputError(f"{name}: {short(value)}: wanted finite numbers, {write}") from None
 
 
 def _population(name: str, value: Any) -> int | None:

@@ -86,7 +86,8 @@ def solve_populations(network: Network, accuracy: float) -> list[Curve]:
     for C in smooth:
         line = _Correlator(network.gamma, network.kappa, CubicSpline(grid, C - own), end)
         plateau = float(C[-1]) if abs(C[-1]) > 1e-12 * C[0] else 0.0
-        curves.append(Curve(float(C[0]), plateau, slow, end, line, error))
+        still = C[0] - C[-1] <= 1e-9 * C[0]
+        curves.append(Curve(float(C[0]), plateau, 0.0 if still else slow, 0.0 if still else end, line, error))
     return curves
 
 
@@ -115,7 +116,9 @@ def _settle(
     if guess is not None and guess.shape[1] == size + 2:
         state = guess
     else:
-        state = np.tile(np.append(bare + still, still), (len(weights.fractions), 1))
+        # Without noise a constant stays one, even where it is unstable: so C begins with something that decays.
+        begin = bare + still + (0.0 if network.kappa else float(coupling.max()) * np.exp(-gamma * grid) / gamma**2)
+        state = np.tile(np.append(begin, still), (len(weights.fractions), 1))
     mixing, largest = Mixing(len(state)), _LARGEST * (bare[0] + still + float(coupling.max()) / gamma**2)
     for _ in range(_SWEEPS):
         tick("solving at infinite width")
