@@ -146,20 +146,31 @@ def _decay_rate(network: Network, weights: Weights, state: np.ndarray) -> float:
     return max(rate, 1e-3 * network.gamma)
 
 
-def _check_means(network: Network, weights: Weights, variances: np.ndarray) -> None:
-    """Means of the weights leave a mean field alone that has none: φ odd, and no loop of them that feeds itself."""
-    if not np.any(weights.means):
-        return
-    phi = network.activation
+def check_odd(network: Network, variances: np.ndarray) -> np.ndarray:
+    """⟨φ'⟩ of each population, where means of the weights leave alone a mean field that has none: with φ odd.
+
+    Raises
+    ------
+    InputError
+        If there are means of the weights, and φ has one.
+    """
+    weights, phi = network.weights, network.activation
+    assert weights is not None
     b, _ = hermite(phi.value, variances, 1e-13, phi.kinks)
     size = np.sqrt((b**2).sum(axis=1)).max()
-    if np.abs(b[:, 0]).max() > 1e-10 * size:
+    if np.any(weights.means) and np.abs(b[:, 0]).max() > 1e-10 * size:
         raise InputError(
             f"means with φ = {phi.name}, whose average is not 0: mean-field theory of firing populations is not solved"
             " here; write an odd φ, or nnqft simulate"
         )
-    slopes = b[:, 1] / np.sqrt(variances)
-    loop = np.array(weights.means) * np.array(weights.fractions) * slopes
+    return np.asarray(b[:, 1] / np.sqrt(variances)) if b.shape[1] > 1 else np.zeros(len(b))
+
+
+def _check_means(network: Network, weights: Weights, variances: np.ndarray) -> None:
+    """Means of the weights must have no loop that feeds itself."""
+    if not np.any(weights.means):
+        return
+    loop = np.array(weights.means) * np.array(weights.fractions) * check_odd(network, variances)
     fastest = float(np.linalg.eigvals(loop).real.max())
     if fastest >= network.gamma:
         raise InputError(

@@ -14,15 +14,14 @@ from nnqft.show.watch import time_limit as limited
 from nnqft.threads import one_thread
 from nnqft_plugins.networks.meanfield.adapting import solve_adapting
 from nnqft_plugins.networks.meanfield.driven import solve_driven
-from nnqft_plugins.networks.meanfield.elliptic import rest_elliptic
 from nnqft_plugins.networks.meanfield.layers import layered_curve, variance_from_start
 from nnqft_plugins.networks.meanfield.rest import solve_rest
 from nnqft_plugins.networks.meanfield.solution import MeanField
 from nnqft_plugins.networks.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.networks.meanfield.structured import (
     check_known,
-    normalised,
     structured_curves,
+    structured_grid,
     with_latent_source,
 )
 from nnqft_plugins.networks.network import Network, network_of
@@ -149,8 +148,8 @@ def _moving(network: Network) -> bool:
 
 
 def _from_rest(theory: Theory, network: Network, horizon: float, accuracy: float) -> MeanField:
-    elliptic = network.weights is not None and network.weights.eta
-    grid = rest_elliptic(normalised(network), horizon) if elliptic else solve_rest(network, horizon, accuracy)
+    structured = network.weights is not None and (network.weights.eta or network.weights.several)
+    grid = (structured_grid if structured else solve_rest)(network, horizon, accuracy)
     notes = []
     if grid.error > accuracy * np.abs(grid.C).max():
         notes.append(f"error {grid.error:.1e} on the finest grid allowed; a smaller horizon would be solved better")

@@ -14,9 +14,11 @@ import numpy as np
 from scipy.optimize import brentq
 
 from nnqft import InputError
-from nnqft_plugins.networks.meanfield.elliptic import solve_elliptic
+from nnqft_plugins.networks.meanfield.elliptic import rest_elliptic, solve_elliptic
 from nnqft_plugins.networks.meanfield.gaussian import hermite
 from nnqft_plugins.networks.meanfield.populations import solve_populations
+from nnqft_plugins.networks.meanfield.rest import TimeGrid
+from nnqft_plugins.networks.meanfield.rest_populations import rest_populations
 from nnqft_plugins.networks.meanfield.stationary import Curve
 from nnqft_plugins.networks.network import Network
 
@@ -44,8 +46,6 @@ def check_known(network: Network) -> None:
         )
     if weights.eta and weights.several:
         raise InputError("eta and fractions: mean-field theory knows one of them; leave the other out")
-    if weights.several and not network.stationary:
-        raise InputError("fractions: mean-field theory of several populations is stationary; write start='stationary'")
 
 
 def normalised(network: Network) -> Network:
@@ -74,6 +74,15 @@ def outlying_exponent(network: Network, variance: float) -> float:
     """Growth rate of κ_r where it vanishes, of the fastest low-rank component."""
     assert network.weights is not None
     return max(overlap for *_, overlap in network.weights.low_rank) * average_slope(network, variance) - network.gamma
+
+
+def structured_grid(network: Network, horizon: float, accuracy: float) -> TimeGrid:
+    """C(t,s) from rest of the population that is looked at, with η or of several populations."""
+    weights = network.weights
+    assert weights is not None
+    if weights.eta:
+        return rest_elliptic(normalised(network), horizon)
+    return rest_populations(network, horizon, accuracy)[weights.observed]
 
 
 def with_latent_source(network: Network, solved: Callable[[Network], Curve]) -> Network:
