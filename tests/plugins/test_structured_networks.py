@@ -228,8 +228,11 @@ REFUSED: list[tuple[Any, str]] = [
         lambda: nnqft.compute(nnqft.theory("linear", eta=0.5), "two_point", order="resummed", width_order=0),
         "eta: order='resummed'",
     ),
-    (lambda: edge_of_chaos(nnqft.theory("taylor", eta=0.5), [0.0]), "eta: this calculation is known for independent"),
-    (lambda: published(nnqft.theory("linear", eta=0.5), 1.0), "eta: the published forms"),
+    (
+        lambda: edge_of_chaos(nnqft.theory("taylor", eta=0.5), [0.0]),
+        "eta: this calculation with structured weights is not derived",
+    ),
+    (lambda: published(nnqft.theory("linear", eta=0.5), 1.0), "eta: a published form with"),
     (
         lambda: nnqft.compute(nnqft.theory("taylor", eta=0.5, **EI), "two_point", order=1),
         "fractions with eta: populations are expanded about",
@@ -238,6 +241,7 @@ REFUSED: list[tuple[Any, str]] = [
         lambda: nnqft.diagrams(nnqft.theory("taylor", eta=0.5, start="rest"), "mean", order=1),
         "expansion='saddle' from rest",
     ),
+    (lambda: nnqft.dyson(nnqft.theory("linear", **EI), order=1), "has 2 responses at these parameters"),
     (lambda: nnqft.theory("quintic", low_rank=(1, 1, 0), expansion="bare"), "low_rank needs φ itself"),
     (lambda: simulate(nnqft.theory("linear", N=7, **EI), networks=4), "N=7 makes populations of 5.6, 1.4 units"),
     (lambda: nnqft.theory("feedforward", eta=0.5), "eta"),

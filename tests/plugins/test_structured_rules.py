@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -18,7 +19,7 @@ from oracles import (
 )
 
 import nnqft
-from nnqft import InputError
+from nnqft import InputError, Leg, Vertex
 
 TIMES = [(2.0, 2.0), (2.0, 1.3), (0.4, 1.5)]
 POPULATIONS: dict[str, Any] = {"fractions": [0.75, 0.25], "gains": [[1.0, 2.0], [0.5, 1.5]]}
@@ -229,3 +230,18 @@ def test_no_structure_is_no_parameter() -> None:
     """η = 0 is the theory without it, so that its diagrams, seeds and files are those of always."""
     assert nnqft.theory("linear", eta=0.0, low_rank=[]) == nnqft.theory("linear")
     assert "gains" not in nnqft.theory("cubic_tanh").parameters
+
+
+def test_shares_of_the_units_fit_together() -> None:
+    """Lines and index slots join fields of one population alone, and a share is a part of the whole."""
+    theory = nnqft.theory("linear", **POPULATIONS)
+    h, z, *others = theory.fields
+    for fields, message in (
+        ((replace(h, share=0.5), z, *others), "propagator 'G' joins fields of different shares"),
+        ((replace(h, share=0.0), z, *others), "share=0.0: wanted a number > 0, at most 1"),
+    ):
+        with pytest.raises(nnqft.TheoryError, match=message):
+            replace(theory, fields=fields)
+    strange = Vertex("strange", (Leg("z", 0, "i"), Leg("h2", 0, "i")), 1.0)
+    with pytest.raises(nnqft.TheoryError, match="index 'i' joins fields of different shares"):
+        replace(theory, vertices=(*theory.vertices, strange))

@@ -166,7 +166,7 @@ def weights_of(values: Mapping[str, Any]) -> Weights | None:
 
 
 def refuse_structure(values: Mapping[str, Any], what: str, instead: str) -> None:
-    """Raise InputError if the weights have structure: `what` is not derived for them, write `instead`."""
+    """Raise InputError if the weights have structure, for which `what` is not derived; `instead` says what to do."""
     given = [name for name in STRUCTURED if values.get(name) is not None]
     if given:
-        raise InputError(f"{given[0]}: {what} is known for independent, equal weights alone; {instead}")
+        raise InputError(f"{given[0]}: {what} with structured weights is not derived; {instead}")

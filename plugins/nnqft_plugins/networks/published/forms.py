@@ -182,7 +182,7 @@ def published(theory: Theory, horizon: Any) -> Published:
         raise InputError(
             f"model {theory.model!r} is no network with static weights, the published forms are for one; write 'linear'"
         )
-    refuse_structure(p, "the published forms", "leave it out")
+    refuse_structure(p, "a published form", "leave it out")
     if not p["sigma_w"] < p["gamma"]:
         raise InputError(f"sigma_w={p['sigma_w']:g}: the published forms need sigma_w < gamma={p['gamma']:g}")
     depth = finite_number("horizon", horizon)
