@@ -81,6 +81,36 @@ def trace_moment(a: int, b: int) -> tuple[int, ...]:
     return tuple(counts)
 
 
+def structured_moment(
+    a: int, b: int, *, eta: float = 0.0, fractions: Sequence[float] = (1.0,),
+    gains: Sequence[Sequence[float]] = ((1.0,),), observed: int = 0,
+) -> list[float]:  # fmt: skip
+    """<(W^a (W^T)^b)_ii> at sigma_w = 1, i in population `observed`: the coefficients of N^-k, k = 0 .. (a+b)/2.
+
+    W_ij = g_ab X_ij / sqrt(N), <X_ij X_kl> = delta_ik delta_jl + eta delta_il delta_jk. Each pair of factors goes
+    either way; each class of equal indices is summed over its populations, f_b N units each.
+    """
+    size = a + b
+    if not size:
+        return [1.0]
+    row_col = [(e, (e + 1) % size) if e < a else ((e + 1) % size, e) for e in range(size)]
+    out = [0.0] * (size // 2 + 1)
+    for pairing in _pairings(tuple(range(size))):
+        for crossed in product((0, 1), repeat=len(pairing)):
+            label = list(range(size))
+            for (e, f), turn in zip(pairing, crossed, strict=True):
+                for i, j in zip(row_col[e], row_col[f][:: 1 - 2 * turn], strict=True):
+                    old, new = label[i], label[j]
+                    label = [new if x == old else x for x in label]
+            free = sorted(set(label) - {label[0]})
+            for home in product(range(len(fractions)), repeat=len(free)):
+                where = {label[0]: observed, **dict(zip(free, home, strict=True))}
+                weight = eta ** sum(crossed) * prod(fractions[p] for p in home)
+                weight *= prod(gains[where[label[i]]][where[label[j]]] for i, j in row_col)
+                out[size // 2 - len(free)] += weight
+    return out
+
+
 def decay_integral(power: int, rate: float, upper: float) -> float:
     """int_0^upper dv e^{-rate v} v^power / power!, upper may be inf."""
     return float(gammainc(power + 1, rate * upper)) / rate ** (power + 1)
@@ -101,6 +131,7 @@ def noise_integral(a: int, b: int, t: float, s: float, gamma: float, upper: floa
 def linear_two_point(
     times: ArrayLike, *, order: int, gamma: float, kappa: float, sigma_b: float = 0.0,
     sigma_u: float = 0.0, q: float = 0.0, start: str = "stationary",
+    moment: Callable[[int, int], Sequence[float]] | None = None,
 ) -> Array:  # fmt: skip
     """C(t, s) of the linear network, exact in 1/N (docs/physics.md, oracle 1).
 
@@ -109,6 +140,7 @@ def linear_two_point(
     times : (M, 2) pairs (t, s), in either order; from rest both >= 0.
     order : highest power n of sigma_w^2.
     q : (1/N_x) sum_k phi(x_k)^2 of an input that does not change in time.
+    moment : of W^a (W^T)^b, `trace_moment` unless the weights have structure.
 
     Returns
     -------
@@ -124,7 +156,7 @@ def linear_two_point(
                 b = 2 * n - a
                 value = kappa * noise_integral(a, b, t, s, gamma, min(t_from, s_from))
                 value += static * (decay_integral(a, gamma, t_from) * decay_integral(b, gamma, s_from))
-                out[n, : n + 1, m] += value * np.array(trace_moment(a, b))
+                out[n, : n + 1, m] += value * np.array((moment or trace_moment)(a, b))
     return out
 
 

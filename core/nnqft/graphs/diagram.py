@@ -45,7 +45,7 @@ class Diagram:
     symmetry_factor : int
         |Aut|: permutations of legs and vertices that leave the diagram as it is. The weight is divided by it.
     coefficient : Fraction or float
-        Product of the vertices' coefficients and symmetries, divided by |Aut|.
+        Product of the vertices' coefficients and symmetries, divided by |Aut|, and of the shares of its index loops.
     couplings : tuple of (name, power)
         The parameters that multiply it, with their powers.
     weight : float

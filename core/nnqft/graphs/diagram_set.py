@@ -40,6 +40,8 @@ class DiagramSet(Sequence[Diagram]):
         Lines between sockets, and what they share.
     ways : (D,) integers
         Wick contractions that give each diagram, vertices of a type taken as equal.
+    shares : (D,) floats
+        Product over the index loops of each diagram of their shares of the N units.
 
     Examples
     --------
@@ -60,6 +62,7 @@ class DiagramSet(Sequence[Diagram]):
     kinds: np.ndarray = field(repr=False)
     codes: np.ndarray = field(repr=False)
     ways: np.ndarray = field(repr=False)
+    shares: np.ndarray = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.orders)
@@ -88,7 +91,8 @@ class DiagramSet(Sequence[Diagram]):
         8
         """
         at = chosen_of("chosen", chosen, len(self))
-        arrays = {name: getattr(self, name)[at] for name in ("orders", "widths", "kinds", "codes", "ways")}
+        names = ("orders", "widths", "kinds", "codes", "ways", "shares")
+        arrays = {name: getattr(self, name)[at] for name in names}
         return replace(self, **arrays)
 
     @property
@@ -125,7 +129,7 @@ class DiagramSet(Sequence[Diagram]):
         theory = self.theory
         values = [float(v.rule.coefficient) * theory.coupling_value(v.rule.couplings) for v in self.layout.vertices]
         product = np.prod(np.array(values) ** self.vertex_counts, axis=1)
-        return self.ways * product * float(theory.N) ** -self.widths.astype(float)
+        return self.ways * self.shares * product * float(theory.N) ** -self.widths.astype(float)
 
     @cached_property
     def monomials(self) -> list[str]:
@@ -226,6 +230,8 @@ def _build(diagrams: DiagramSet, n: int) -> Diagram:
         coefficient *= vertex.rule.coefficient
         couplings.update(dict(vertex.rule.couplings))
         symmetry *= vertex.symmetry
+    if (share := float(diagrams.shares[n])) != 1.0:
+        coefficient = float(coefficient) * share
     powers = tuple(sorted(couplings.items()))
     width = int(diagrams.widths[n])
     theory = diagrams.theory

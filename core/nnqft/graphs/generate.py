@@ -118,8 +118,9 @@ def _assemble(layout: Layout, observable: str, batches: list[Batch]) -> DiagramS
     if batch is None:
         empty = np.zeros(0, np.int64)
         none = np.zeros((0, 1), np.uint8)
-        return DiagramSet(layout.theory, observable, layout, empty, empty, none, none[:, :, None], empty)
-    widths = batch.width - index_loops(layout, batch)
+        return DiagramSet(layout.theory, observable, layout, empty, empty, none, none[:, :, None], empty, empty + 1.0)
+    loops, shares = index_loops(layout, batch)
+    widths = batch.width - loops
     rank = np.argsort(row_keys(batch.kind, batch.code), kind="stable")
     rank = rank[np.lexsort((widths[rank], batch.order[rank]))]
     return DiagramSet(
@@ -131,4 +132,5 @@ def _assemble(layout: Layout, observable: str, batches: list[Batch]) -> DiagramS
         kinds=batch.kind[rank],
         codes=batch.code[rank],
         ways=batch.count[rank],
+        shares=shares[rank],
     )

@@ -50,6 +50,7 @@ class Layout:
     directed: np.ndarray  # (K, K) bool: it is a response from the first kind (z̃) to the second (h)
     response: np.ndarray  # (K,) bool
     indexed: np.ndarray  # (K,) bool: carries an index
+    share: np.ndarray  # (K,) of the N units, the part that has this field
     free: np.ndarray  # (K,) legs of a socket of this kind
     average: np.ndarray  # (K,) bool: the average of its slot is subtracted
     wick: np.ndarray  # (K,) bool: contractions within its slot are subtracted
@@ -87,6 +88,7 @@ def lay_out(theory: Theory, externals: tuple[Leg, ...]) -> Layout:
         directed=joins & response[:, None] & ~response[None, :],
         response=response,
         indexed=np.array([leg.index is not None for leg in kinds]),
+        share=np.array([theory.field_named[n].share if n else 1.0 for n in names]),
         free=np.array([leg.power if leg.field else 0 for leg in kinds], dtype=np.uint8),
         average=np.array([each == "average" for each in subtractions]),
         wick=np.array([each == "wick" for each in subtractions]),

@@ -116,9 +116,10 @@ def _extend(
     return _merge(grown) if len(grown) else None
 
 
-def index_loops(layout: Layout, batch: Batch) -> np.ndarray:
-    """Number of index classes of each finished diagram that no external leg ties."""
-    return index_classes(layout, batch)[0].sum(axis=1)
+def index_loops(layout: Layout, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Number of index classes of each finished diagram that no external leg ties, and the product of their shares."""
+    loops = index_classes(layout, batch)[0]
+    return loops.sum(axis=1), np.where(loops, layout.share[batch.kind], 1.0).prod(axis=1)
 
 
 def _choose(layout: Layout, batch: Batch) -> np.ndarray:

@@ -26,6 +26,11 @@ def check_action(action: Action, who: str, couplings: Mapping[str, Any], setting
     """
     _check_names(who, "field", (field.name for field in action.fields))
     _check_loops(who, action, setting)
+    for field in action.fields:
+        if not isinstance(field.share, Real) or not 0 < field.share <= 1:
+            raise TheoryError(
+                f"{who}: field {field.name!r}: share={short(field.share)}: wanted a number > 0, at most 1"
+            )
     for propagator in action.propagators:
         _check_propagator(f"{who}: propagator {propagator.name!r}", propagator, action, setting)
     # A line is looked up by the two fields it joins, in either order: a second one would silently replace the first.
@@ -82,6 +87,8 @@ def _check_propagator(where: str, propagator: Propagator, action: Action, settin
     for end in (propagator.left, propagator.right):
         if end not in fields:
             raise TheoryError(f"{where} joins an unknown field {end!r}")
+    if fields[propagator.left].share != fields[propagator.right].share:
+        raise TheoryError(f"{where} joins fields of different shares of the N units")
     if not (propagator.delta or propagator.stub or propagator.terms or propagator.kernel):
         raise TheoryError(f"{where} has neither terms nor a kernel")
     # A response that never decays would leave nothing to bound the time it places.
@@ -124,6 +131,7 @@ def _check_vertex(
             raise TheoryError(f"{where}: {name}={short(getattr(vertex, name))}: wanted a number, such as {name}=1")
     for leg in vertex.legs:
         _check_leg(where, leg, fields)
+    _check_slots(where, vertex, fields)
     _check_memories(where, vertex, setting)
     if vertex.subtraction not in ("none", "average", "wick"):
         raise TheoryError(f"{where}: subtraction {short(vertex.subtraction)}; wanted 'none', 'average' or 'wick'")
@@ -138,6 +146,13 @@ def _check_vertex(
     # Any number of vertices of order 0 would fit below every order; a source ends a leg, and there are finitely many.
     if not (vertex.order > 0 or vertex.source) or not math.isfinite(vertex.order):
         raise TheoryError(f"{where}: order {vertex.order} must be positive, or the series never ends")
+
+
+def _check_slots(where: str, vertex: Vertex, fields: Mapping[str, Field]) -> None:
+    """Legs of one index belong to the same part of the N units."""
+    for index in {leg.index for leg in vertex.legs} - {None}:
+        if len({fields[leg.field].share for leg in vertex.legs if leg.index == index}) > 1:
+            raise TheoryError(f"{where}: index {index!r} joins fields of different shares of the N units")
 
 
 def _check_leg(where: str, leg: Leg, fields: Mapping[str, Field]) -> None:

@@ -34,6 +34,9 @@ class Field:
         True for the field conjugate to the equation of motion; ⟨z̃ z̃⟩ = 0.
     bilocal
         True for an auxiliary field of two times, such as 𝔚(t1, t2).
+    share
+        Of the N values of its index, the part that it has: a loop of its index gives share × N. Fields that a line or
+        an index slot joins have the same.
 
     Examples
     --------
@@ -47,6 +50,7 @@ class Field:
     meaning: str = ""
     response: bool = False
     bilocal: bool = False
+    share: float = 1.0
 
 
 @dataclass(frozen=True, repr=False)

@@ -182,7 +182,12 @@ def check(theory: Theory, order: Any) -> int:
     if not theory.stationary:
         raise InputError("Dyson's equation is solved for a stationary process; write start='stationary'")
     responses = [p for p in theory.propagators if not p.delta and theory.field_named[p.right].response]
-    if len(responses) != 1 or (responses[0].left,) * 2 not in theory.lines:
+    if len(responses) > 1:
+        raise InputError(
+            f"model {theory.model!r} has {len(responses)} responses at these parameters; Dyson's equation is solved for"
+            " one; write nnqft compute"
+        )
+    if not responses or (responses[0].left,) * 2 not in theory.lines:
         raise InputError(f"model {theory.model!r} has no pair of response and correlator to solve Dyson's equation for")
     own = responses[0].left
     for line in theory.propagators:

@@ -11,6 +11,13 @@ from nnqft_plugins.models.network.lines import DELTA_LINE, crowded_delay, slow_s
 from nnqft_plugins.models.network.replicas import stationary_shared
 from nnqft_plugins.models.network.rules import FIELDS, PARAMETERS, WEIGHTS, network_vertices, phi_phi_of
 from nnqft_plugins.models.network.saddle import BARE_REMARK, MEAN_FIELD_REMARK, SADDLE, stationary_network
+from nnqft_plugins.models.network.structured import (
+    STRUCTURE_REMARK,
+    Rules,
+    chaos_powers,
+    one_population,
+    with_structure,
+)
 from nnqft_plugins.models.network.tabulated import stationary_line
 from nnqft_plugins.models.network.wick_ordered import NoExpansionError, stationary_chaos
 from nnqft_plugins.models.parameters.checks import (
@@ -30,6 +37,7 @@ from nnqft_plugins.networks.adaptation import (
     unit_modes,
 )
 from nnqft_plugins.networks.meanfield.adapting import solve_adapting
+from nnqft_plugins.networks.weights import weights_of
 
 BARE_DEGREE = 5
 """Highest power of h of a named activation in the bare expansion, where nobody asks for one."""
@@ -98,7 +106,9 @@ class Adapting(AbstractModel):
         instead = "expansion='saddle'" if start == "stationary" else "start='stationary', expansion='saddle'"
         phi = {p: c for p, c in phi_of({**values, "degree": cut}, instead).items() if cut is None or p <= cut}
         unit = unit_of(values)
+        weights = weights_of(values)
         gain = (values["sigma_w"] * phi.get(1, 0.0)) ** 2 * unit.largest_gain(values["gamma"])
+        gain *= 1.0 if weights is None else weights.reach
         remarks = [BARE_REMARK]
         if gain >= 1:
             remarks.insert(0, f"σ_w² φ'(0)² max|χ|² = {gain:.4g} ≥ 1: the series in σ_w² diverges, order by order")
@@ -107,38 +117,45 @@ class Adapting(AbstractModel):
         shared = (static,) if any(term.amplitude for term in static.terms) else ()
         # Of coefficients that are all there nothing is cut off.
         kept = None if values["coefficients"] is not None and values["degree"] is None else cut
-        vertices = network_vertices(phi_phi_of(phi), cut=kept is not None)
+        phi_phi = phi_phi_of(phi)
+        own_lines = _free_line(values, rest), _response(values), DELTA_LINE
+        rules: Rules = FIELDS, own_lines, network_vertices(phi_phi, cut=kept is not None)
+        fields, lines, vertices = with_structure(weights, rules, phi_phi, phi, kept is not None)
         return Theory(
             model=self.name,
             start=start,
             parameters={n: v for n, v in {**values, "degree": kept}.items() if v is not None},
-            fields=FIELDS,
-            propagators=(_free_line(values, rest), _response(values), DELTA_LINE),
+            fields=fields,
+            propagators=lines,
             vertices=vertices,
             remarks=tuple(remarks),
             degree=kept,
-            shared=Shared(shared, vertices),
+            shared=Shared(shared, vertices) if weights is None else None,
         )
 
     def _about_saddle(self, values: Mapping[str, Any]) -> Theory:
         phi, unit, gamma = activation_of(values), unit_of(values), values["gamma"]
+        weights = one_population(weights_of(values))
         curve = solve_adapting(replace(stationary_network(values, phi), adaptation=unit_of(values)), 1e-8)
         chaos = stationary_chaos(phi, values["degree"], curve, gamma, values["kappa"] > 0)
         slowest = min(complex(rate).real for _, modes in unit_modes(gamma, unit) for _, rate in modes)
         gain = values["sigma_w"] ** 2 * chaos.slope * unit.largest_gain(gamma) if values["sigma_w"] else 0.0
-        line, vertices = stationary_line(curve.C, (), 4 / slowest), (WEIGHTS, *chaos.vertices)
+        line = stationary_line(curve.C, (), 4 / slowest)
+        rules: Rules = FIELDS, (line, _response(values, chaos.sharp), DELTA_LINE), (WEIGHTS, *chaos.vertices)
+        if weights is not None:
+            rules = with_structure(weights, rules, *chaos_powers(phi, curve.variance, chaos), wick=True)
         return Theory(
             model=self.name,
             start="stationary",
             parameters={n: v for n, v in values.items() if v is not None or (n == "degree" and chaos.chosen)},
-            fields=FIELDS,
-            propagators=(line, _response(values, chaos.sharp), DELTA_LINE),
-            vertices=vertices,
-            remarks=(MEAN_FIELD_REMARK, *chaos.remarks),
+            fields=rules[0],
+            propagators=rules[1],
+            vertices=rules[2],
+            remarks=(MEAN_FIELD_REMARK if weights is None else STRUCTURE_REMARK, *chaos.remarks),
             degree=chaos.degree,
             adaptive=chaos.chosen,
             ratio=gain,
-            shared=stationary_shared(values, line, vertices, phi, chaos.top),
+            shared=stationary_shared(values, line, rules[2], phi, chaos.top) if weights is None else None,
         )
 
 

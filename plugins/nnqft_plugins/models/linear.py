@@ -13,6 +13,7 @@ from nnqft_plugins.models.linear_sums import sums as linear_sums
 from nnqft_plugins.models.network.rules import PARAMETERS, network_theory
 from nnqft_plugins.models.parameters.activations import LINEAR
 from nnqft_plugins.networks.finite_width.answers import MAX_WIDTH, answer
+from nnqft_plugins.networks.weights import refuse_structure
 
 
 class Linear(AbstractModel):
@@ -33,6 +34,7 @@ class Linear(AbstractModel):
 
         Of other observables what is known of every network.
         """
+        refuse_structure(theory.parameters, "order='resummed'", "write a whole number for order")
         if theory.parameters.get("expansion", "bare") != "bare":
             raise InputError("order='resummed' adds the diagrams of the expansion about 𝔚 = 0; write expansion='bare'")
         if indices is not None or observable not in ("two_point", "response"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nnqft import Activation, InputError, Theory, short
 from nnqft.host import default_host, plugin_errors
 from nnqft_plugins.networks.adaptation import Adaptation
+from nnqft_plugins.networks.weights import Weights, refuse_structure, weights_of
 
 LEAST = 1e-100
 """Noise beside which there is none."""
@@ -31,6 +32,8 @@ class Network:
     activation : Activation
     adaptation : Adaptation or None
         The second variable of each unit, if it has one.
+    weights : Weights or None
+        The structure of W; None if all its entries are independent and alike.
     """
 
     gamma: float
@@ -44,6 +47,7 @@ class Network:
     layered: bool
     activation: Activation
     adaptation: Adaptation | None = None
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (("kappa", self.kappa, LEAST), ("sigma_b", self.sigma_b, LEAST**0.5)):
@@ -63,13 +67,25 @@ class Network:
         """Weight of the drive that never changes."""
         return sum(weight for rate, weight in self.sources if rate == 0.0)
 
+    def with_gain(self, c: float) -> Network:
+        """The network with φ = h that one with φ = c h is; random weights are as likely as their negatives."""
+        weights = None if self.weights is None else self.weights.scaled(c)
+        return replace(self, sigma_w=self.sigma_w * abs(c), weights=weights)
+
+    @property
+    def units(self) -> slice:
+        """The units that are looked at: those of one population, or all."""
+        return slice(0, self.N) if self.weights is None else self.weights.units(self.N)
+
     @property
     def noise(self) -> float:
         """Strength of all white noise: κ, for layers with their bias."""
         return self.kappa + (self.sigma_b**2 if self.layered else 0.0)
 
 
-def network_of(theory: Theory, activation: Activation | None = None, *, adapting: str = "") -> Network:
+def network_of(
+    theory: Theory, activation: Activation | None = None, *, adapting: str = "", structured: bool = False
+) -> Network:
     """The network of a theory.
 
     Parameters
@@ -78,6 +94,8 @@ def network_of(theory: Theory, activation: Activation | None = None, *, adapting
         Instead of the model's own; for a model that is not installed as a plugin.
     adapting
         What cannot be said of units with adaptation, which are then refused; empty where they are welcome.
+    structured
+        Whether W may have structure, which is else refused.
 
     Raises
     ------
@@ -94,6 +112,8 @@ def network_of(theory: Theory, activation: Activation | None = None, *, adapting
     for name in ("gamma", "sigma_w"):
         if name not in values:
             raise InputError(f"model {theory.model!r} has no parameter {name!r}: it is no random network")
+    if not structured:
+        refuse_structure(values, "this calculation", "leave it out, or write nnqft compute or nnqft simulate")
     layered = bool(theory.interactions) and all(vertex.points == 1 for vertex in theory.interactions)
     q, strength = values.get("q", 0.0), float(values.get("sigma_u", 0.0)) ** 2
     given = q if isinstance(q, tuple) else ((0.0, q),)
@@ -109,6 +129,7 @@ def network_of(theory: Theory, activation: Activation | None = None, *, adapting
         layered=layered,
         activation=phi,
         adaptation=_adaptation(theory, adapting),
+        weights=weights_of(values),
     )
 
 

@@ -62,8 +62,10 @@ def _grid(theory: Theory, times: np.ndarray | None) -> np.ndarray:
 
 def _patterns(theory: Theory) -> list[tuple[str, float]]:
     """Indices of the four legs, and the share of the pairs (i, j) that have them."""
-    share = 1.0 / theory.N
-    return [("iiii", share), ("iijj", 1.0 - share)] if theory.N > 1 else [("iiii", 1.0)]
+    h = theory.field_named.get("h")
+    units = theory.N * (1.0 if h is None else h.share)
+    share = 1.0 / units
+    return [("iiii", share), ("iijj", 1.0 - share)] if units > 1 else [("iiii", 1.0)]
 
 
 def _name(indices: str, block: tuple[int, ...]) -> str:

@@ -13,9 +13,10 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from nnqft import Activation, Field, InputError, Leg, Parameter, Propagator, Shared, Theory, Vertex
+from nnqft import Activation, Field, Leg, Parameter, Propagator, Shared, Theory, Vertex
 from nnqft_plugins.models.network.averages import polynomial_average
 from nnqft_plugins.models.network.lines import DELTA_LINE, correlator_line, response_line, shared_lines
+from nnqft_plugins.models.network.populations import population_rules
 from nnqft_plugins.models.network.replicas import rest_shared, stationary_shared
 from nnqft_plugins.models.network.rest_averages import ActivationAverage
 from nnqft_plugins.models.network.saddle import (
@@ -23,12 +24,23 @@ from nnqft_plugins.models.network.saddle import (
     SADDLE,
     SADDLE_FIRST,
     Saddle,
+    averages_of,
     curve_line,
     mean_field_line,
     saddle_of,
     saddle_remarks,
     solve_from_rest,
     stationary_curve,
+)
+from nnqft_plugins.models.network.structured import (
+    STRUCTURE_REMARK,
+    Expanded,
+    Rules,
+    bare_remarks,
+    chaos_powers,
+    one_population,
+    powers_of,
+    with_structure,
 )
 from nnqft_plugins.models.network.wick_ordered import (
     Chaos,
@@ -40,6 +52,8 @@ from nnqft_plugins.models.network.wick_ordered import (
     stationary_chaos,
 )
 from nnqft_plugins.models.parameters.checks import SLOWEST, input_correlation, one_of_or_none
+from nnqft_plugins.models.parameters.structure import STRUCTURE
+from nnqft_plugins.networks.weights import weights_of
 
 HALF = Fraction(1, 2)
 
@@ -52,6 +66,7 @@ PARAMETERS: dict[str, Parameter] = {
     "sigma_u": Parameter(0.0, "input weights σ_u, 1/time", low=0.0),
     "q": Parameter(0.0, "input correlation q, a number or {rate: weight}", check=input_correlation),
     "N": Parameter(100, "width", low=1, high=1e15, integer=True),
+    **STRUCTURE,
     **SADDLE,
 }
 
@@ -81,28 +96,6 @@ def phi_phi_of(phi: Mapping[int, Fraction | float]) -> dict[tuple[int, int], Fra
     return {(p, q): phi[p] * phi[q] for p in sorted(phi) for q in sorted(phi) if p <= q}
 
 
-def averages_of(values: Mapping[str, Any]) -> str | None:
-    """What averages the vertices hold: None in the bare expansion, which has none.
-
-    Raises
-    ------
-    InputError
-        If the parameters contradict each other.
-    """
-    given, kept = values["averages"], values["tadpoles"] == "kept"
-    if values["expansion"] == "bare":
-        if given is not None:
-            raise InputError(
-                f"averages={given!r} belongs to expansion='saddle'; write that, too, or leave averages out"
-            )
-        return None
-    if given == "activation" and kept:
-        raise InputError(
-            "averages='activation' has no tadpoles to keep: they are in its vertices; write tadpoles='cancelled'"
-        )
-    return given or ("polynomial" if kept else "activation")
-
-
 def network_theory(
     model: str,
     start: str,
@@ -117,32 +110,39 @@ def network_theory(
     φ itself: an expansion about mean-field theory solves for its correlator. `degree` is the power where the true φ was
     cut off, None if it was not.
     """
-    saddle = saddle_of(start, values)
+    saddle, weights = saddle_of(start, values), weights_of(values)
     linear = all(p <= 1 and q <= 1 for p, q in phi_phi)
+    phi = powers_of(phi_phi, activation)
     if saddle is None:
         own = {n: v for n, v in values.items() if n not in SADDLE and n != "averages" and v is not None}
-        remarks = _remarks(start, values, float(phi_phi.get((1, 1), 0)))
-        vertices = network_vertices(phi_phi, cut=degree is not None)
+        remarks = bare_remarks(start, values, float(phi_phi.get((1, 1), 0)), weights)
+        own_lines = correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE
+        rules: Rules = FIELDS, own_lines, network_vertices(phi_phi, cut=degree is not None)
+        fields, lines, vertices = with_structure(weights, rules, phi_phi, phi, degree is not None)
         return Theory(
             model=model,
             start=start,
             parameters=own if linear and model == "linear" else own | {"expansion": "bare"},
-            fields=FIELDS,
-            propagators=(correlator_line(start, values), response_line(values["gamma"]), DELTA_LINE),
+            fields=fields,
+            propagators=lines,
             vertices=vertices,
             remarks=remarks if linear else (*remarks, BARE_REMARK),
             degree=degree,
-            shared=Shared(shared_lines(start, values), vertices),
+            shared=Shared(shared_lines(start, values), vertices) if weights is None else None,
         )
+    one_population(weights)
     average = polynomial_average(phi_phi)
     line = mean_field_line(start, values, average, activation, saddle.horizon)
     gain = values["sigma_w"] ** 2 * average.slope(float(line(0.0, 0.0))) if start == "stationary" else 0.0
     vertices = network_vertices(phi_phi, saddle.subtraction, degree is not None)
-    if start == "rest":
+    shared: Callable[[], Shared] | None = None
+    if weights is None and start == "rest":
         shared = rest_shared(values, average, line, saddle.horizon, vertices)
-    else:
+    elif weights is None:
         shared = stationary_shared(values, line, vertices)
-    return _saddle_theory(model, start, values, saddle, line, Chaos(vertices[1:], degree, False), gain, shared)
+    chaos = Chaos(vertices[1:], degree, False)
+    rules = _saddle_rules(values, saddle, line, chaos, (phi_phi, phi, degree is not None))
+    return _saddle_theory(model, start, values, saddle, rules, chaos, gain, shared)
 
 
 def activation_theory(
@@ -194,6 +194,13 @@ def wick_theory(
     saddle = saddle_of(start, values)
     assert saddle is not None
     values = {**values, "averages": "activation"}
+    weights, rules = weights_of(values), None
+    if weights is not None and start == "rest":
+        raise NoExpansionError(
+            "expansion='saddle' from rest: structured weights have vertices about 𝔚 = 0 alone; write expansion='bare'"
+        )
+    powers: Expanded | None = None
+    shared: Callable[[], Shared] | None = None
     if start == "rest":
         check_edges_from_rest(activation)
         noisy = values["kappa"] > 0
@@ -203,18 +210,37 @@ def wick_theory(
         own = activation, grid, degree
         average = ActivationAverage(activation)
         shared = rest_shared(values, average, line, saddle.horizon, (WEIGHTS, *chaos.vertices), own)
+    elif weights is not None and weights.several:
+        rules, chaos, gain = population_rules(values, FIELDS, WEIGHTS, weights, saddle.theta0, activation, degree)
     else:
         curve = stationary_curve(values, activation)
         line = curve_line(values, curve)
         chaos = stationary_chaos(activation, degree, curve, values["gamma"], values["kappa"] > 0)
-        shared = stationary_shared(values, line, (WEIGHTS, *chaos.vertices), activation, chaos.top)
+        if weights is None:
+            shared = stationary_shared(values, line, (WEIGHTS, *chaos.vertices), activation, chaos.top)
+        else:
+            powers = chaos_powers(activation, curve.variance, chaos)
     said = f"expansion='saddle': Gaussian averages of φ = {activation.name} itself"
     if chaos.degree is not None:
         how = "as far as they matter, at most" if chaos.chosen else "up"
         said += f", vertices :h^p h^q: {how} to p + q = {chaos.degree}"
     chaos = replace(chaos, remarks=(said, *chaos.remarks))
-    gain = values["sigma_w"] ** 2 * chaos.slope if values["sigma_w"] else 0.0
-    return _saddle_theory(model, start, values, saddle, line, chaos, gain, shared)
+    if rules is None:
+        gain = values["sigma_w"] ** 2 * chaos.slope if values["sigma_w"] else 0.0
+        rules = _saddle_rules(values, saddle, line, chaos, powers)
+    return _saddle_theory(model, start, values, saddle, rules, chaos, gain, shared)
+
+
+def _saddle_rules(
+    values: Mapping[str, Any], saddle: Saddle, line: Propagator, chaos: Chaos, powers: Expanded | None
+) -> Rules:
+    """The rules of one population, with what structure adds in these powers of h."""
+    lines = (line, response_line(values["gamma"], saddle.theta0, chaos.sharp), DELTA_LINE)
+    rules: Rules = FIELDS, lines, (WEIGHTS, *chaos.vertices)
+    if powers is None:
+        return rules
+    wick = any(vertex.subtraction == "wick" for vertex in chaos.vertices)
+    return with_structure(weights_of(values), rules, *powers, wick)
 
 
 def _saddle_theory(
@@ -222,23 +248,28 @@ def _saddle_theory(
     start: str,
     values: Mapping[str, Any],
     saddle: Saddle,
-    line: Propagator,
+    rules: Rules,
     chaos: Chaos,
     gain: float,
-    shared: Callable[[], Shared],
+    shared: Callable[[], Shared] | None,
 ) -> Theory:
-    """The theory with these mean-field lines and vertices; `gain` is σ_w² ⟨φ'²⟩."""
+    """The theory with these rules; `gain` is σ_w² ⟨φ'²⟩."""
     if start == "rest":
         values = {**values, "T": saddle.horizon}
+    weights = weights_of(values)
+    remarks = saddle_remarks(saddle, gain / values["gamma"] ** 2)
     return Theory(
         model=model,
         start=start,
         # A degree that is still open stays among them: whoever chooses one writes it there.
         parameters={n: value for n, value in values.items() if value is not None or (n == "degree" and chaos.chosen)},
-        fields=FIELDS,
-        propagators=(line, response_line(values["gamma"], saddle.theta0, chaos.sharp), DELTA_LINE),
-        vertices=(WEIGHTS, *chaos.vertices),
-        remarks=(*saddle_remarks(saddle, gain / values["gamma"] ** 2), *chaos.remarks),
+        fields=rules[0],
+        propagators=rules[1],
+        vertices=rules[2],
+        remarks=(
+            *(remarks if weights is None or weights.several else (STRUCTURE_REMARK, *remarks[1:])),
+            *chaos.remarks,
+        ),
         theta0=saddle.theta0,
         horizon=saddle.horizon,
         degree=chaos.degree,
@@ -274,16 +305,3 @@ def network_vertices(
         legs = (Leg("z", 0, "i"), Leg("z", 1, "i"))
         activations.append(Vertex("(0,0)", legs, HALF * phi_phi[0, 0], (("sigma_w", 2),)))
     return (WEIGHTS, *activations)
-
-
-def _remarks(start: str, values: Mapping[str, Any], gain: float) -> tuple[str, ...]:
-    """`gain` is φ'(0)²."""
-    coupling, limit = values["sigma_w"] ** 2 * gain, values["gamma"] ** 2
-    if coupling < limit:
-        return ()
-    name = "σ_w²" if gain == 1 else "σ_w² φ'(0)²"
-    where = "" if start == "stationary" else " as t → ∞"
-    return (
-        f"{name} = {coupling:g} ≥ γ² = {limit:g}: the series in σ_w² diverges{where};"
-        " each order is computed, their sum means nothing by itself",
-    )

@@ -118,6 +118,28 @@ def saddle_of(start: str, values: Mapping[str, Any]) -> Saddle | None:
     return Saddle(values["tadpoles"] == "kept", theta0, math.inf if horizon is None else horizon)
 
 
+def averages_of(values: Mapping[str, Any]) -> str | None:
+    """What averages the vertices hold: None in the bare expansion, which has none.
+
+    Raises
+    ------
+    InputError
+        If the parameters contradict each other.
+    """
+    given, kept = values["averages"], values["tadpoles"] == "kept"
+    if values["expansion"] == "bare":
+        if given is not None:
+            raise InputError(
+                f"averages={given!r} belongs to expansion='saddle'; write that, too, or leave averages out"
+            )
+        return None
+    if given == "activation" and kept:
+        raise InputError(
+            "averages='activation' has no tadpoles to keep: they are in its vertices; write tadpoles='cancelled'"
+        )
+    return given or ("polynomial" if kept else "activation")
+
+
 def mean_field_line(
     start: str, values: Mapping[str, Any], average: PolynomialAverage, activation: Activation | None, horizon: float
 ) -> Propagator:

@@ -105,7 +105,7 @@ def solve_adapting(network: Network, accuracy: float) -> Curve:
                 break
         best, C = smooth, fine
         # Half the step has a quarter of the error.
-        guess = fine + 0.75 * _twice_as_fine(smooth - fine[::2])
+        guess = fine + 0.75 * twice_as_fine(smooth - fine[::2])
     grid = np.linspace(0.0, end, len(smooth))
     rest = CubicSpline(grid, smooth - _sum(free, grid))
     rates = [rate for rate, _ in network.sources if rate > 0]
@@ -143,13 +143,14 @@ def _settle(
     def substituted(state: np.ndarray) -> np.ndarray:
         """C and its plateau, of those."""
         variance = float(state[0])
-        source = network.sigma_w**2 * _average(network, variance, settled < _LOOK)(np.clip(state / variance, -1.0, 1.0))
+        average = average_of(network, variance, settled < _LOOK)
+        source = network.sigma_w**2 * average(np.clip(state / variance, -1.0, 1.0))
         far = static * float(source[-1])
-        return np.append(bare + far + _folded(source[:-1] - source[-1], line, float(grid[1])), still + far)
+        return np.append(bare + far + folded(source[:-1] - source[-1], line, float(grid[1])), still + far)
 
     state = np.append(bare, still)
     if guess is not None:
-        on_grid = guess if len(guess) == len(grid) else bare + _twice_as_fine(guess - bare[::2])
+        on_grid = guess if len(guess) == len(grid) else bare + twice_as_fine(guess - bare[::2])
         state = np.append(on_grid, on_grid[-1])
     mixing = Mixing()
     for _ in range(_SWEEPS):
@@ -167,7 +168,7 @@ def _settle(
     )
 
 
-def _twice_as_fine(values: np.ndarray) -> np.ndarray:
+def twice_as_fine(values: np.ndarray) -> np.ndarray:
     """On a grid of half the step, by cubics."""
     at = np.arange(len(values), dtype=float)
     return CubicSpline(at, values)(np.linspace(0.0, at[-1], 2 * len(values) - 1))
@@ -176,10 +177,13 @@ def _twice_as_fine(values: np.ndarray) -> np.ndarray:
 class Mixing:
     """Anderson's acceleration of x → g(x): of the last few steps that combination which changes least.
 
+    x holds one correlator, or several of one length side by side.
+
     D. G. Anderson, J. ACM 12, 547 (1965); H. F. Walker & P. Ni, SIAM J. Numer. Anal. 49, 1715 (2011).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count: int = 1) -> None:
+        self._count = count
         self._kept: list[tuple[np.ndarray, np.ndarray]] = []
 
     def next(self, x: np.ndarray, g: np.ndarray) -> np.ndarray:
@@ -194,10 +198,13 @@ class Mixing:
         images, steps = (np.diff([row[n] for row in self._kept], axis=0) for n in (0, 1))
         share, *_ = np.linalg.lstsq(steps.T, g - x, rcond=1e-10)
         mixed = g - share @ images
-        return mixed if mixed[0] > 0.1 * g[0] and mixed[0] < 10 * g[0] and (np.abs(mixed) <= mixed[0]).all() else g
+        # Each of several correlators is largest at lag 0, where it begins.
+        rows, first = mixed.reshape(self._count, -1), g.reshape(self._count, -1)[:, :1]
+        near = (rows[:, :1] > 0.1 * first) & (rows[:, :1] < 10 * first)
+        return mixed if near.all() and (np.abs(rows) <= rows[:, :1]).all() else g
 
 
-def _average(network: Network, variance: float, closely: bool) -> Callable[[np.ndarray], np.ndarray]:
+def average_of(network: Network, variance: float, closely: bool = True) -> Callable[[np.ndarray], np.ndarray]:
     """⟨φφ⟩ of ρ = C/C(0); of steep functions and kinks by a spline in arccos ρ.
 
     A table takes long, and substitution asks at ever new variances that hardly differ: the values are polynomials in
@@ -233,7 +240,7 @@ def _at_angles(activation: Activation, place: float, spacing: float) -> np.ndarr
     return average(np.cos(_angles())) if isinstance(average, Table) else None
 
 
-def _folded(source: np.ndarray, line: Exponentials, step: float) -> np.ndarray:
+def folded(source: np.ndarray, line: Exponentials, step: float) -> np.ndarray:
     """∫ K(τ − u) source(u) du over all u, for an even source that vanishes beyond the grid."""
     total = np.zeros(len(source))
     lag = step * np.arange(len(source))

@@ -135,8 +135,8 @@ def _picard(
         tick("solving at infinite width")
         with np.errstate(all="ignore"):
             C = noise + D
-            source = network.sigma_w**2 * _phi_phi(network, C, settled) + drive
-            new = _answered(_answered(source, network, t[1]).T, network, t[1]).T
+            source = network.sigma_w**2 * phi_phi(network, C, settled) + drive
+            new = answered(answered(source, network, t[1]).T, network, t[1]).T
         if not np.isfinite(new).all() or np.abs(new).max() > _LARGEST * max(1.0, network.sigma_w**2 / network.gamma**2):
             break
         change, D = float(np.abs(new - D).max()), new
@@ -151,7 +151,7 @@ def _picard(
     )
 
 
-def _phi_phi(network: Network, C: np.ndarray, accuracy: float) -> np.ndarray:
+def phi_phi(network: Network, C: np.ndarray, accuracy: float) -> np.ndarray:
     """⟨φφ⟩ for all pairs of times."""
     phi = network.activation
     variance = np.maximum(np.diagonal(C), 0.0)
@@ -176,10 +176,10 @@ def _left_out(network: Network, C: np.ndarray, step: float, accuracy: float) -> 
     size = np.sqrt(np.outer(variance, variance))
     rho = np.clip(np.divide(C, size, out=np.zeros_like(C), where=size > 0), 0.0, 1.0)
     rest = network.sigma_w**2 * np.outer(b[:, -1], b[:, -1]) * rho ** (b.shape[1] - 1) * (rho < 1 - 1e-12)
-    return float(_answered(_answered(rest, network, step).T, network, step).max())
+    return float(answered(answered(rest, network, step).T, network, step).max())
 
 
-def _answered(source: np.ndarray, network: Network, step: float) -> np.ndarray:
+def answered(source: np.ndarray, network: Network, step: float) -> np.ndarray:
     """∫_0^t G(t−u) source(u) du along the first axis, G the response of a unit."""
     if network.adaptation is None:
         return driven(source, network.gamma, step)

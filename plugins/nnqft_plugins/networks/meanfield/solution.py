@@ -18,9 +18,11 @@ from nnqft.show import chart
 from nnqft.show.numbers import parameter_line, parameter_title, spread
 from nnqft.show.page import Page, Table
 from nnqft.threads import one_thread
+from nnqft_plugins.networks.meanfield.elliptic import margin
 from nnqft_plugins.networks.meanfield.layers import Layers, fixed_layers, layered_exponent
 from nnqft_plugins.networks.meanfield.lyapunov import largest_exponent
 from nnqft_plugins.networks.meanfield.stationary import Curve
+from nnqft_plugins.networks.meanfield.structured import normalised, outlying_exponent
 from nnqft_plugins.networks.network import Network
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class MeanField:
     curve : Curve or None
         The stationary solution; None from rest.
     notes : tuple of str
+    populations : tuple of Curve
+        The solution of each population, if there are several; `curve` is that of the one looked at.
     """
 
     model: str
@@ -62,6 +66,7 @@ class MeanField:
     wanted: float
     curve: Curve | None
     notes: tuple[str, ...] = ()
+    populations: tuple[Curve, ...] = ()
     between: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = field(default=None, repr=False)
 
     def correlator(self, t: Any, s: Any = None) -> np.ndarray:
@@ -131,12 +136,19 @@ class MeanField:
 
     @cached_property
     def _exponent(self) -> tuple[float, float]:
-        if self.curve is None or self.network.adaptation is not None:
+        if self.curve is None or self.network.adaptation is not None or self.populations:
             return math.nan, math.nan
+        if self.network.weights is not None and self.network.weights.eta:
+            return -margin(normalised(self.network)), 0.0
         if self.network.layered:
             return layered_exponent(self.network, self.variance), 0.0
         with one_thread():
-            return largest_exponent(self.network, self.curve)
+            exponent, error = largest_exponent(self.network, self.curve)
+        if self.network.weights is not None and self.network.weights.low_rank:
+            outlier = outlying_exponent(self.network, self.variance)
+            # Where the components are active, what they bring is 0 to first order, and known no further.
+            return (max(exponent, outlier), error) if abs(outlier) > 1e-9 * self.network.gamma else (math.nan, math.nan)
+        return exponent, error
 
     @property
     def lyapunov(self) -> float:
@@ -181,6 +193,8 @@ class MeanField:
             if not math.isnan(self.lyapunov):
                 kind = "chaotic" if self.chaotic else "not chaotic"
                 numbers.append(("Lyapunov exponent", f"{self.lyapunov:.8g}  ({kind})"))
+        for number, curve in enumerate(self.populations, start=1):
+            numbers.append((f"C(0) of population {number}", f"{curve.variance:.10g}"))
         numbers.append(("numerical error", f"{self.error:.1e}"))
         lines = "\n".join(f"  {name:<18}  {value}" for name, value in numbers)
         values = self.C if self.curve is not None else np.diagonal(self.C)
@@ -232,5 +246,6 @@ class MeanField:
             "activation": self.network.activation.name,
             "tau" if self.curve is not None else "times": self.tau.tolist(),
             **{name: to_plain(getattr(self, name)) for name in numbers},
+            **({"variances": [curve.variance for curve in self.populations]} if self.populations else {}),
             "notes": list(self.notes),
         }

@@ -18,6 +18,12 @@ from nnqft_plugins.networks.meanfield.layers import layered_curve, variance_from
 from nnqft_plugins.networks.meanfield.rest import solve_rest
 from nnqft_plugins.networks.meanfield.solution import MeanField
 from nnqft_plugins.networks.meanfield.stationary import Curve, solve_static
+from nnqft_plugins.networks.meanfield.structured import (
+    check_known,
+    structured_curves,
+    structured_grid,
+    with_latent_source,
+)
 from nnqft_plugins.networks.network import Network, network_of
 
 STATIONARY, MOVING_INPUT, FROM_REST = 1e-9, 1e-7, 1e-4
@@ -69,8 +75,9 @@ def solve(
     H. Sompolinsky, A. Crisanti, H. J. Sommers, Phys. Rev. Lett. 61, 259 (1988); J. Schuecker, S. Goedeke, M. Helias,
     Phys. Rev. X 8, 041029 (2018). For layers B. Poole et al., arXiv:1606.05340.
     """
-    network = network_of(theory, activation)
-    slow = _moving(network) or network.adaptation is not None
+    network = network_of(theory, activation, structured=True)
+    check_known(network)
+    slow = _moving(network) or network.adaptation is not None or len(_populations(network)) > 1
     default = (MOVING_INPUT if slow else STATIONARY) if network.stationary else FROM_REST
     accuracy = default if rtol is None else _between("rtol", rtol, 1e-12, 1e-1)
     if network.stationary and horizon is not None:
@@ -91,9 +98,12 @@ def solve(
 
 
 def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> MeanField:
-    curve = stationary_curve(network, 0.01 * accuracy)
-    # Units with adaptation: the solution comes with its error, from two grids.
-    rough = curve if network.adaptation is not None else stationary_curve(network, accuracy)
+    if network.weights is not None and network.weights.low_rank:
+        network = with_latent_source(network, lambda one: _curves(one, accuracy)[0])
+    curves = _curves(network, 0.01 * accuracy)
+    curve = curves[0 if network.weights is None else network.weights.observed]
+    # Units with adaptation, and structured weights: the solution comes with its error, from two grids.
+    rough = curve if network.adaptation is not None or len(curves) > 1 else _curves(network, accuracy)[0]
     if tau is None:
         end = min(curve.end, 12 / (curve.rate or 1e-300)) if curve.end else 10 / network.gamma
         lags = np.linspace(0.0, end, 201)
@@ -111,25 +121,37 @@ def _stationary(theory: Theory, network: Network, tau: Any, accuracy: float) -> 
         error=max(error, rounding),
         wanted=accuracy * max(abs(curve.variance), 1e-300) + rounding,
         curve=curve,
+        populations=tuple(curves) if len(curves) > 1 else (),
     )
 
 
 def stationary_curve(network: Network, accuracy: float) -> Curve:
-    """C(τ) of a network, its numerical error about `accuracy` times C(0).
+    """C(τ) of a network, its numerical error about `accuracy` times C(0); of several populations the observed one's.
 
     Raises
     ------
     InputError
         If there is no stationary solution.
     """
+    return _curves(network, accuracy)[0 if network.weights is None else network.weights.observed]
+
+
+def _populations(network: Network) -> tuple[float, ...]:
+    return (1.0,) if network.weights is None else network.weights.fractions
+
+
+def _curves(network: Network, accuracy: float) -> list[Curve]:
+    """The solution of each population."""
     tick("solving at infinite width")
+    if network.weights is not None and (network.weights.eta or network.weights.several):
+        return structured_curves(network, max(accuracy, 1e-10))
     if network.layered:
-        return layered_curve(network)
+        return [layered_curve(network)]
     if network.adaptation is not None:
-        return solve_adapting(network, max(accuracy, 1e-10))
+        return [solve_adapting(network, max(accuracy, 1e-10))]
     if _moving(network):
-        return solve_driven(network, max(0.1 * accuracy, 1e-10))
-    return solve_static(network, max(accuracy, 1e-13))
+        return [solve_driven(network, max(0.1 * accuracy, 1e-10))]
+    return [solve_static(network, max(accuracy, 1e-13))]
 
 
 def _moving(network: Network) -> bool:
@@ -137,7 +159,8 @@ def _moving(network: Network) -> bool:
 
 
 def _from_rest(theory: Theory, network: Network, horizon: float, accuracy: float) -> MeanField:
-    grid = solve_rest(network, horizon, accuracy)
+    structured = network.weights is not None and (network.weights.eta or network.weights.several)
+    grid = (structured_grid if structured else solve_rest)(network, horizon, accuracy)
     notes = []
     if grid.error > accuracy * np.abs(grid.C).max():
         notes.append(f"error {grid.error:.1e} on the finest grid allowed; a smaller horizon would be solved better")

@@ -23,6 +23,7 @@ from nnqft.checks import finite_array, one_line_keywords
 from nnqft.files import to_plain, write_json
 from nnqft.show.chart import Chart, Curve
 from nnqft.show.page import Page, Table
+from nnqft_plugins.networks.weights import refuse_structure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -181,6 +182,7 @@ def published(theory: Theory, horizon: Any) -> Published:
         raise InputError(
             f"model {theory.model!r} is no network with static weights, the published forms are for one; write 'linear'"
         )
+    refuse_structure(p, "a published form", "leave it out")
     if not p["sigma_w"] < p["gamma"]:
         raise InputError(f"sigma_w={p['sigma_w']:g}: the published forms need sigma_w < gamma={p['gamma']:g}")
     depth = finite_number("horizon", horizon)

@@ -21,6 +21,7 @@ from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Measured, NetworkBatch
 from nnqft_plugins.networks.simulation.paths import Drive, measure
 from nnqft_plugins.networks.simulation.schedule import Schedule
+from nnqft_plugins.networks.weights import draw_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,8 @@ def adapting_batch(batch: NetworkBatch) -> Measured:
     unit = network.adaptation
     assert unit is not None
     schedule = Schedule.of(ensemble)
-    W = rng.normal(0.0, network.sigma_w / np.sqrt(network.N), (*shape, network.N))
+    W, rest = draw_weights(rng, network.weights, network.sigma_w, network.N, batch.size)
+    W = W + rest
     drive = Drive(network, rng, shape)
     begin = math.sqrt(ensemble.begin) * rng.standard_normal(shape)
     fine, coarse = (PairWalk(network, W, np.stack([begin, 0.0 * begin])) for _ in range(2))

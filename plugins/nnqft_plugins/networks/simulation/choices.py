@@ -37,7 +37,7 @@ def choose(
         raise InputError("response: simulated for linear networks only; write observable='two_point'")
     gain = _linear_gain(network) if scheme == "exact" else None
     ensemble = Ensemble(
-        network=network if gain is None else replace(network, sigma_w=network.sigma_w * abs(gain)),
+        network=network if gain is None else network.with_gain(gain),
         times=tuple((float(t), float(s)) for t, s in pairs),
         response=observable == "response",
         kernel=true_or_false("kernel", kernel) and observable == "two_point",

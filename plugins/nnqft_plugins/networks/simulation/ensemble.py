@@ -109,7 +109,7 @@ def simulate(
         If the executor cannot be reached, or the time limit leaves no two networks.
     """
     began = time.monotonic()
-    network = network_of(theory, activation)
+    network = network_of(theory, activation, structured=True)
     goal = Goal.checked(networks, rtol, time_limit)
     pairs = check_times(theory, 2, times, tau)
     ensemble = choose(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)

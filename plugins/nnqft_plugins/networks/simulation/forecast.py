@@ -60,7 +60,7 @@ def forecast_simulation(
     InputError
         As `simulate` would.
     """
-    network, goal = network_of(theory, activation), Goal.checked(networks, rtol, time_limit)
+    network, goal = network_of(theory, activation, structured=True), Goal.checked(networks, rtol, time_limit)
     pairs = check_times(theory, 2, times, tau)
     ensemble = choose(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
     with running(executor, workers, address) as place:

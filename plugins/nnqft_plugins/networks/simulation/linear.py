@@ -10,10 +10,14 @@ lowest even powers have known averages and serve as control variates.
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import product
+
 import numpy as np
 
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch
+from nnqft_plugins.networks.weights import draw_weights
 
 POWERS = ((2, 0), (1, 1), (4, 0), (3, 1), (2, 2))
 """(a, b) of the traces (1/N) tr W^a (Wᵀ)^b that are used as controls."""
@@ -23,14 +27,20 @@ def linear_batch(batch: NetworkBatch) -> Measured:
     """What pairs W, −W of linear networks give, from their eigenvectors."""
     ensemble = batch.ensemble
     network, N = ensemble.network, ensemble.network.N
-    W = batch.generator().normal(0.0, network.sigma_w / np.sqrt(N), (batch.size, N, N))
-    eigenvalues, V = np.linalg.eig(W)
-    modes = Modes(V.astype(complex), np.linalg.inv(V).astype(complex))
+    W, rest = draw_weights(batch.generator(), network.weights, network.sigma_w, N, batch.size)
+    even = network.weights is None or network.weights.even
+    if even:
+        W = W + rest
+        eigenvalues, modes = _modes(W, network)
     shape = batch.size, len(ensemble.times)
     members, values, squares, discarded = np.zeros(batch.size), np.zeros(shape), np.zeros(shape), 0
-    residual = 0.0
+    residual, closest = 0.0, np.full(batch.size, np.inf)
     for sign in (1.0, -1.0):
-        rates = sign * eigenvalues - network.gamma
+        signed = sign * W
+        if not even:
+            signed = signed + rest
+            eigenvalues, modes = _modes(signed, network)
+        rates = (sign if even else 1.0) * eigenvalues - network.gamma
         stable = rates.real.max(axis=1) < 0.0 if network.stationary else np.ones(batch.size, dtype=bool)
         with np.errstate(all="ignore"):
             value, square = _measure(ensemble, rates, modes)
@@ -39,24 +49,34 @@ def linear_batch(batch: NetworkBatch) -> Measured:
         values += np.where(keep, value, 0.0)
         squares += np.where(keep, square, 0.0)
         discarded += int((~stable).sum())
-        residual = max(residual, modes.residual(sign * W, rates, network))
-    traces = np.stack([trace - expected for trace, expected in zip(*_traces(W, network), strict=True)], axis=-1)
-    controls = np.broadcast_to(traces[:, None, :], (*shape, len(POWERS)))
-    margin = network.gamma - np.abs(eigenvalues.real).max(axis=1) if network.stationary else None
+        residual = max(residual, modes.residual(signed, rates, network))
+        closest = np.minimum(closest, -rates.real.max(axis=1))
+    controls = np.broadcast_to(_controls(W, network)[:, None, :], (*shape, len(POWERS)))
+    if network.weights is not None and (network.weights.several or network.weights.low_rank):
+        controls = controls[..., :0]  # whose averages are other ones
+    margin = closest if network.stationary else None
     return Measured(members, values, squares, values, controls, discarded, residual=residual, margin=margin)
 
 
-class Modes:
-    """The eigenvectors of a batch of matrices, and the products that every trace needs."""
+def _modes(W: np.ndarray, network: Network) -> tuple[np.ndarray, Modes]:
+    eigenvalues, V = np.linalg.eig(W)
+    return eigenvalues, Modes(V.astype(complex), np.linalg.inv(V).astype(complex), network.units)
 
-    def __init__(self, V: np.ndarray, inverse: np.ndarray) -> None:
+
+class Modes:
+    """The eigenvectors of a batch of matrices, and the products that every trace over some units needs."""
+
+    def __init__(self, V: np.ndarray, inverse: np.ndarray, units: slice = slice(None)) -> None:
         self.V, self.inverse = V, inverse
         self.noise = inverse @ inverse.conj().swapaxes(1, 2)
-        self.trace = self.noise * (V.conj().swapaxes(1, 2) @ V).swapaxes(1, 2)
+        self.seen = V[:, units]
+        self.trace = self.noise * (self.seen.conj().swapaxes(1, 2) @ self.seen).swapaxes(1, 2)
+        # Of each mode the part that some units have in a response of theirs; all of it, if they are all.
+        self.share = (inverse[:, :, units].swapaxes(1, 2) * self.seen).sum(axis=1)
 
     def covariance(self, k: np.ndarray) -> np.ndarray:
-        """The matrices ⟨h_a(t) h_b(s)⟩ from k(a_i, a_j*; t, s)."""
-        return (self.V @ (self.noise * k) @ self.V.conj().swapaxes(1, 2)).real
+        """The matrices ⟨h_a(t) h_b(s)⟩ of these units from k(a_i, a_j*; t, s)."""
+        return (self.seen @ (self.noise * k) @ self.seen.conj().swapaxes(1, 2)).real
 
     def residual(self, W: np.ndarray, rates: np.ndarray, network: Network) -> float:
         """Largest |A P x + P Aᵀ x + x|/|x| for one vector x: what ill-conditioned eigenvectors cost."""
@@ -76,7 +96,7 @@ class Modes:
 
 
 def _measure(ensemble: Ensemble, rates: np.ndarray, modes: Modes) -> tuple[np.ndarray, np.ndarray]:
-    network, N = ensemble.network, ensemble.network.N
+    network, N = ensemble.network, modes.seen.shape[1]
     values, squares = np.zeros((2, len(rates), len(ensemble.times)))
     known: dict[tuple[float, float], np.ndarray] = {}
 
@@ -89,7 +109,10 @@ def _measure(ensemble: Ensemble, rates: np.ndarray, modes: Modes) -> tuple[np.nd
 
     for m, (t, s) in enumerate(ensemble.times):
         if ensemble.response:
-            values[:, m] = np.exp(rates * (t - s)).mean(axis=1).real if t > s else 0.0
+            answered = (
+                np.exp(rates * (t - s)) if N == network.N else np.exp(rates * (t - s)) * modes.share * network.N / N
+            )
+            values[:, m] = answered.mean(axis=1).real if t > s else 0.0
             continue
         values[:, m] = (modes.trace * k(t, s)).sum(axis=(1, 2)).real / N
         if ensemble.kernel:
@@ -130,8 +153,8 @@ def phi1(z: np.ndarray) -> np.ndarray:
     return np.where(z == 0, 1.0, np.expm1(safe) / safe)
 
 
-def _traces(W: np.ndarray, network: Network) -> tuple[list[np.ndarray], list[float]]:
-    """(1/N) tr W^a (Wᵀ)^b of each matrix for POWERS, and their averages over the ensemble."""
+def _controls(W: np.ndarray, network: Network) -> np.ndarray:
+    """(U, powers): (1/N) tr W^a (Wᵀ)^b of each matrix for POWERS, less its average over the ensemble."""
     N = network.N
     square, gram = W @ W, W @ W.swapaxes(1, 2)
 
@@ -145,22 +168,29 @@ def _traces(W: np.ndarray, network: Network) -> tuple[list[np.ndarray], list[flo
         trace(square, gram),
         trace(square, square.swapaxes(1, 2)),
     ]
-    return measured, [network.sigma_w ** (a + b) * trace_average(a, b, N) for a, b in POWERS]
+    eta = 0.0 if network.weights is None else network.weights.eta
+    expected = [network.sigma_w ** (a + b) * trace_average(a, b, N, eta) for a, b in POWERS]
+    return np.stack([trace - average for trace, average in zip(measured, expected, strict=True)], axis=-1)
 
 
-def trace_average(a: int, b: int, N: int) -> float:
-    """(1/N)⟨tr W^a (Wᵀ)^b⟩ at σ_w = 1: each pairing of the W's gives N to its index loops − 1 − (a+b)/2."""
+@cache
+def trace_average(a: int, b: int, N: int, eta: float = 0.0) -> float:
+    """(1/N)⟨tr W^a (Wᵀ)^b⟩ at σ_w = 1: each pairing of the W's gives N to its index loops − 1 − (a+b)/2.
+
+    With correlation η of W_ij and W_ji a pair may also go the other way round, and then brings η.
+    """
     size = a + b
     # Factor e stands between the indices e and e+1 of the trace; Wᵀ has them exchanged.
     ends = [(e, (e + 1) % size) if e < a else ((e + 1) % size, e) for e in range(size)]
     total = 0.0
     for pairing in _pairings(tuple(range(size))):
-        label = list(range(size))
-        for e, f in pairing:
-            for one, other in zip(ends[e], ends[f], strict=True):
-                old, new = label[one], label[other]
-                label = [new if x == old else x for x in label]
-        total += float(N) ** (len(set(label)) - 1 - size // 2)
+        for turns in product((1, -1) if eta else (1,), repeat=len(pairing)):
+            label = list(range(size))
+            for (e, f), turn in zip(pairing, turns, strict=True):
+                for one, other in zip(ends[e], ends[f][::turn], strict=True):
+                    old, new = label[one], label[other]
+                    label = [new if x == old else x for x in label]
+            total += eta ** turns.count(-1) * float(N) ** (len(set(label)) - 1 - size // 2)
     return total
 
 

@@ -19,6 +19,7 @@ from nnqft.show.watch import tick
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Measured, NetworkBatch
 from nnqft_plugins.networks.simulation.schedule import Schedule, drift, kernels
+from nnqft_plugins.networks.weights import draw_weights
 
 ORDER = {"exact": 1, "heun": 2, "euler": 1, "layers": 1}
 """Power of the step by which the means of each scheme converge."""
@@ -93,7 +94,8 @@ def path_batch(batch: NetworkBatch) -> Measured:
     ensemble, rng = batch.ensemble, batch.generator()
     network, shape = ensemble.network, (batch.size, ensemble.network.N)
     schedule = Schedule.of(ensemble)
-    W = rng.normal(0.0, network.sigma_w / np.sqrt(network.N), (*shape, network.N))
+    W, rest = draw_weights(rng, network.weights, network.sigma_w, network.N, batch.size)
+    W = W + rest
     drive = Drive(network, rng, shape)
     begin = math.sqrt(ensemble.begin) * rng.standard_normal(shape)
     fine, coarse = (Walk(network, ensemble.scheme, W, begin) for _ in range(2))
@@ -127,15 +129,10 @@ def measure(
     batch: NetworkBatch, schedule: Schedule, W: np.ndarray, records: np.ndarray, free_mean: np.ndarray | None
 ) -> Measured:
     """What the states of two walks give, and of a third one, without weights, whose mean is known; if there is one."""
-    network, N = batch.ensemble.network, batch.ensemble.network.N
-    kept, K = kernels(schedule, records)
+    network = batch.ensemble.network
+    kept, K = kernels(schedule, records, network.units)
     fine, coarse, *free = K.mean(axis=2).swapaxes(1, 2)
-    traces = (
-        np.trace(W, axis1=1, axis2=2) / N,
-        (W * W.swapaxes(1, 2)).sum(axis=(1, 2)) / N - network.sigma_w**2 / N,
-        (W**2).sum(axis=(1, 2)) / N - network.sigma_w**2,
-    )
-    known = [np.broadcast_to(trace[:, None], fine.shape) for trace in traces]
+    known = [np.broadcast_to(trace[:, None], fine.shape) for trace in _traces(W, network)]
     if free_mean is not None:
         known.insert(0, free[0] - free_mean)
     return Measured(
@@ -147,6 +144,19 @@ def measure(
         discarded=int((~kept).sum()),
         drift=drift(K[0]),
     )
+
+
+def _traces(W: np.ndarray, network: Network) -> list[np.ndarray]:
+    """Traces of each matrix less their averages over the ensemble; none of weights with more structure than η."""
+    N, weights = network.N, network.weights
+    if weights is not None and (weights.several or weights.low_rank):
+        return []
+    eta, square = (0.0 if weights is None else weights.eta), network.sigma_w**2
+    return [
+        np.trace(W, axis1=1, axis2=2) / N,
+        (W * W.swapaxes(1, 2)).sum(axis=(1, 2)) / N - square * (1 / N + eta),
+        (W**2).sum(axis=(1, 2)) / N - square * (1 + eta / N),
+    ]
 
 
 def _free_mean(batch: NetworkBatch, schedule: Schedule) -> np.ndarray:

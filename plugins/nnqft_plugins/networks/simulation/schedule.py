@@ -57,8 +57,8 @@ def spacing_for(lags: np.ndarray, wanted: float) -> float:
     return unit * math.ceil(wanted / unit - 1e-9)
 
 
-def kernels(schedule: Schedule, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """K = (1/N) Σ_i h_i(t) h_i(s) of networks at the moments of a schedule.
+def kernels(schedule: Schedule, records: np.ndarray, units: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+    """K = (1/N) Σ_i h_i(t) h_i(s) of networks at the moments of a schedule, over all units or some of them.
 
     Parameters
     ----------
@@ -74,6 +74,7 @@ def kernels(schedule: Schedule, records: np.ndarray) -> tuple[np.ndarray, np.nda
     """
     kept = (np.abs(records[:2]) < RUN_AWAY).all(axis=(0, 1, 3))  # False for nan
     records[:2, :, ~kept] = 0.0
+    records = records[..., units]
     sums = [
         [np.einsum("kun,kun->ku", walk[t], walk[s]) for t, s in zip(schedule.later, schedule.earlier, strict=True)]
         for walk in records
