@@ -12,6 +12,7 @@ from nnqft.host import default_host, plugin_errors
 from nnqft.integrals.estimate import Estimate
 from nnqft.interfaces.executor import Target
 from nnqft.interfaces.model import AbstractModel
+from nnqft.interfaces.observable import AbstractObservable
 from nnqft.results.assemble import versions
 from nnqft.results.result import Result
 from nnqft.results.series import Series
@@ -38,8 +39,7 @@ def resum(request: Request, theory: Theory) -> Result:
     assert request.width_order is not None  # checked with the request
     for width in range(request.width_order + 1):
         start = time.process_time()
-        with plugin_errors(f"model {theory.model!r}"):
-            values, bounds = model.resummed(theory, request.observable, width, times)
+        values, bounds = _sum(model, theory, request.observable, width, times)
         values, bounds = np.asarray(values, float), np.asarray(bounds, float)
         if values.shape != (len(times),) or not np.isfinite(values).all() or not np.isfinite(bounds).all():
             raise PluginError(f"model {theory.model!r}: its resummed form is no finite number at each of the times")
@@ -64,13 +64,27 @@ def resum(request: Request, theory: Theory) -> Result:
     )
 
 
+def _sum(
+    model: AbstractModel, theory: Theory, observable: str, width: int, times: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the model knows of a width order, or where it knows nothing the observable."""
+    try:
+        with plugin_errors(f"model {theory.model!r}"):
+            return model.resummed(theory, observable, width, times)
+    except InputError:
+        plugin = default_host().observable(observable)
+        if not isinstance(plugin, AbstractObservable) or type(plugin).resummed is AbstractObservable.resummed:
+            raise
+        with plugin_errors(f"observable {observable!r}"):
+            return plugin.resummed(theory, width, times)
+
+
 def _next_width(model: AbstractModel, theory: Theory, request: Request) -> np.ndarray | None:
     """(M,) the next width order, if the model knows it."""
     assert request.width_order is not None
     times = np.array(request.times)
     try:
-        with plugin_errors(f"model {theory.model!r}"):
-            values, _ = model.resummed(theory, request.observable, request.width_order + 1, times)
+        values, _ = _sum(model, theory, request.observable, request.width_order + 1, times)
     except InputError:
         return None
     values = np.asarray(values, float)

@@ -26,13 +26,16 @@ class Linear(AbstractModel):
         return network_theory(self.name, start, values, {(1, 1): Fraction(1)})
 
     def resummed(self, theory: Theory, observable: str, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """All cacti (width 0), all mushrooms (1) or all diagrams of width 2 of ``two_point`` and ``response``."""
+        """All cacti (width 0), all mushrooms (1) or all diagrams of width 2: ``two_point``, ``response``, ``gradient``."""
         if width > linear_sums.MAX_WIDTH:
             raise InputError(f"width_order={short(width)}: the linear network is summed for width_order=0, 1 or 2")
         values = theory.parameters
         gamma, sigma = values["gamma"], values["sigma_w"]
         if values.get("expansion", "bare") != "bare":
             raise InputError("order='resummed' adds the diagrams of the expansion about 𝔚 = 0; write expansion='bare'")
+        if observable == "gradient":
+            sums = linear_sums.gradient(width, gamma, sigma, times[:, 0] - times[:, 1])
+            return float(theory.N) ** -width * sums[0], float(theory.N) ** -width * sums[1]
         if theory.stationary and sigma >= gamma:
             raise InputError(
                 f"sigma_w={sigma:g}: the sum of all cacti diverges for σ_w² ≥ γ² = {gamma**2:g}; wanted"

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaln, hyp1f1, xlogy
 
+from nnqft import InputError
 from nnqft_plugins.models.linear_sums import second_order
 
 EPS = float(np.finfo(float).eps)
@@ -51,6 +52,25 @@ def response(width: int, gamma: float, sigma: float, tau: np.ndarray) -> tuple[n
     crossed = 0.5 * np.exp(-(gamma - sigma) * lag) * np.expm1(-sigma * lag) ** 2
     values = np.where(tau > 0, crossed if width else np.exp(-gamma * lag), 0.0)
     return values, EPS * (8 + 2 * (gamma + sigma) * lag) * values
+
+
+def gradient(width: int, gamma: float, sigma: float, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(1/N) E Σ_ij J_ij(τ)² at order N^{−width}, bare of it, of J = e^{(W−γ)τ}, with its rounding bound; 0 for τ < 0.
+
+    e^{−2γτ} Σ_ab m_ab (στ)^{a+b}/(a! b!), which is e^{−2γτ} I_0(2στ) for N → ∞.
+
+    Raises
+    ------
+    InputError
+        If σ_w τ is so large that the sum is too long.
+    """
+    lag = np.maximum(tau, 0.0)
+    reach = sigma * float(lag.max())
+    if reach > MAX_SPAN:
+        raise InputError(f"times: lags reach σ_w τ = {reach:g}, wanted at most {MAX_SPAN:g}; write shorter lags")
+    chains = _chains(lag, gamma, sigma, math.ceil(reach + 12 * math.sqrt(reach) + 40))
+    values = np.where(tau >= 0, _contract(width, chains, chains), 0.0)
+    return values, EPS * (64 + 4 * (gamma + sigma) * lag) * np.abs(values)
 
 
 def stationary_kernel(width: int, gamma: float, sigma: float) -> list[Power]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch
+from nnqft_plugins.networks.simulation.moments import pairings, wick
 
 POWERS = ((2, 0), (1, 1), (4, 0), (3, 1), (2, 2))
 """(a, b) of the traces (1/N) tr W^a (Wᵀ)^b that are used as controls."""
@@ -87,9 +88,21 @@ def _measure(ensemble: Ensemble, rates: np.ndarray, modes: Modes) -> tuple[np.nd
             known[t, s] = correlation(network, rates[:, :, None], rates.conj()[:, None, :], t, s)
         return known[t, s]
 
+    if ensemble.moments:
+        pairs = {(t, s) for times in ensemble.times for n, t in enumerate(times) for s in times[n + 1 :]}
+        covariance = {(t, s): modes.covariance(k(t, s)) for t, s in pairs}
+        for m, moment in enumerate(ensemble.moments):
+            values[:, m] = wick(moment, covariance) if pairs else 0.0
+        return values, squares
     for m, (t, s) in enumerate(ensemble.times):
         if ensemble.response:
             values[:, m] = np.exp(rates * (t - s)).mean(axis=1).real if t > s else 0.0
+            continue
+        if ensemble.gradient:
+            grown = np.exp(rates * (t - s))
+            pairs_of_modes = grown[:, :, None] * grown.conj()[:, None, :]
+            values[:, m] = (modes.trace * pairs_of_modes).sum(axis=(1, 2)).real / N if t >= s else 0.0
+            squares[:, m] = values[:, m] ** 2
             continue
         values[:, m] = (modes.trace * k(t, s)).sum(axis=(1, 2)).real / N
         if ensemble.kernel:
@@ -154,7 +167,7 @@ def trace_average(a: int, b: int, N: int) -> float:
     # Factor e stands between the indices e and e+1 of the trace; Wᵀ has them exchanged.
     ends = [(e, (e + 1) % size) if e < a else ((e + 1) % size, e) for e in range(size)]
     total = 0.0
-    for pairing in _pairings(tuple(range(size))):
+    for pairing in pairings(tuple(range(size))):
         label = list(range(size))
         for e, f in pairing:
             for one, other in zip(ends[e], ends[f], strict=True):
@@ -162,12 +175,3 @@ def trace_average(a: int, b: int, N: int) -> float:
                 label = [new if x == old else x for x in label]
         total += float(N) ** (len(set(label)) - 1 - size // 2)
     return total
-
-
-def _pairings(items: tuple[int, ...]) -> list[list[tuple[int, int]]]:
-    if not items:
-        return [[]]
-    first, *others = items
-    return [
-        [(first, partner), *rest] for partner in others for rest in _pairings(tuple(x for x in others if x != partner))
-    ]
