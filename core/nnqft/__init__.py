@@ -40,7 +40,10 @@ if TYPE_CHECKING:
     from nnqft.interfaces.model import AbstractModel
     from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable, Need
     from nnqft.interfaces.parameter import Parameter
+    from nnqft.interfaces.simulator import AbstractSimulator, Sampling, Simulated
+    from nnqft.pipeline.check import check
     from nnqft.pipeline.compute import compute
+    from nnqft.results.comparison import Check
     from nnqft.results.derived import Derived
     from nnqft.results.load import load
     from nnqft.results.result import Result
@@ -63,7 +66,9 @@ __all__ = [
     "AbstractIntegrator",
     "AbstractModel",
     "AbstractObservable",
+    "AbstractSimulator",
     "Activation",
+    "Check",
     "ClosedForm",
     "Derived",
     "Diagram",
@@ -89,8 +94,10 @@ __all__ = [
     "Propagator",
     "Request",
     "Result",
+    "Sampling",
     "SelfEnergy",
     "Series",
+    "Simulated",
     "Singularity",
     "Target",
     "Term",
@@ -101,6 +108,7 @@ __all__ = [
     "Vertex",
     "Work",
     "WorkError",
+    "check",
     "compute",
     "diagrams",
     "dyson",
@@ -141,7 +149,10 @@ _HOMES = {
     "nnqft.interfaces.model": ("AbstractModel",),
     "nnqft.interfaces.observable": ("AbstractDerivedObservable", "AbstractObservable", "Need"),
     "nnqft.interfaces.parameter": ("Parameter",),
+    "nnqft.interfaces.simulator": ("AbstractSimulator", "Sampling", "Simulated"),
+    "nnqft.pipeline.check": ("check",),
     "nnqft.pipeline.compute": ("compute",),
+    "nnqft.results.comparison": ("Check",),
     "nnqft.results.derived": ("Derived",),
     "nnqft.results.load": ("load",),
     "nnqft.results.result": ("Result",),

@@ -24,6 +24,7 @@ from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.integrator import AbstractIntegrator
 from nnqft.interfaces.model import AbstractModel
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
+from nnqft.interfaces.simulator import AbstractSimulator
 
 GROUP = "nnqft"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -48,6 +49,14 @@ def nnqft_integrators() -> Sequence[AbstractIntegrator]:  # type: ignore[empty-b
     """Integrators, asked for by ``compute(..., integrator=name)``; ``"auto"`` takes the first that fits.
 
     Called when an integrator is first asked for.
+    """
+
+
+@hookspec
+def nnqft_simulators() -> Sequence[AbstractSimulator]:  # type: ignore[empty-body]
+    """Simulators, which ``nnqft.check`` compares diagrams with; it takes the first that supports the theory.
+
+    Called when a theory is first checked.
     """
 
 

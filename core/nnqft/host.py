@@ -29,11 +29,13 @@ from nnqft.interfaces.integrator import AbstractIntegrator
 from nnqft.interfaces.model import AbstractModel
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
 from nnqft.interfaces.parameter import Parameter
+from nnqft.interfaces.simulator import AbstractSimulator
 
 KINDS = {
     "nnqft_models": "model",
     "nnqft_observables": "observable",
     "nnqft_integrators": "integrator",
+    "nnqft_simulators": "simulator",
     "nnqft_executors": "executor",
     "nnqft_drawings": "drawing",
     "nnqft_commands": "command",
@@ -44,6 +46,7 @@ _INTERFACES: dict[str, tuple[type, ...]] = {
     "model": (AbstractModel,),
     "observable": (AbstractObservable, AbstractDerivedObservable),
     "integrator": (AbstractIntegrator,),
+    "simulator": (AbstractSimulator,),
 }
 
 
@@ -151,6 +154,10 @@ class Host:
     def integrators(self) -> list[AbstractIntegrator]:
         """All integrators, in the order in which they were installed."""
         return [thing for thing, _ in self.table("integrator").values()]
+
+    def simulators(self) -> list[AbstractSimulator]:
+        """All simulators, in the order in which they were installed."""
+        return [thing for thing, _ in self.table("simulator").values()]
 
     def executor(self, name: object) -> Callable[..., AbstractExecutor]:
         """The factory of executors of that name; raises as `get` does."""

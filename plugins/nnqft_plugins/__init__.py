@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nnqft import AbstractDerivedObservable, AbstractIntegrator, AbstractModel, AbstractObservable, hookimpl
+from nnqft import (
+    AbstractDerivedObservable,
+    AbstractIntegrator,
+    AbstractModel,
+    AbstractObservable,
+    AbstractSimulator,
+    hookimpl,
+)
 
 
 @hookimpl
@@ -58,6 +65,14 @@ def nnqft_integrators() -> Sequence[AbstractIntegrator]:
     from nnqft_plugins.integrators.vegas import VegasIntegrator
 
     return [ExactIntegrator(), VegasIntegrator(), JaxIntegrator()]
+
+
+@hookimpl
+def nnqft_simulators() -> Sequence[AbstractSimulator]:
+    """Ensembles of networks."""
+    from nnqft_plugins.networks.simulation.simulator import NetworkSimulator
+
+    return [NetworkSimulator()]
 
 
 @hookimpl

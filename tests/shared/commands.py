@@ -13,6 +13,7 @@ FEWER = {
     "phase-diagram": ["--sigma-w", "1:2:3", "--sigma-b", "0.3"],
     "compute": ["-n", "1"],
     "dyson": ["-n", "1", "--rtol", "1e-2"],
+    "check": ["--samples", "40"],
 }
 """Options that make an example small; an option that is written twice would be refused, so its first is left out."""
 

@@ -26,7 +26,7 @@ class Linear(AbstractModel):
         return network_theory(self.name, start, values, {(1, 1): Fraction(1)})
 
     def resummed(self, theory: Theory, observable: str, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """All cacti (width 0), all mushrooms (1) or all diagrams of width 2: ``two_point``, ``response``, ``gradient``."""
+        """All cacti (width 0), all mushrooms (1) or all diagrams of width 2 of C, of the response, of the gradient."""
         if width > linear_sums.MAX_WIDTH:
             raise InputError(f"width_order={short(width)}: the linear network is summed for width_order=0, 1 or 2")
         values = theory.parameters

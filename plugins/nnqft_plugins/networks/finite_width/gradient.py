@@ -99,9 +99,9 @@ def _diagonal(solution: MeanField, start: float, reach: float, steps: int) -> np
     for _ in range(20 * steps):
         tick("response at infinite width")
         with np.errstate(all="ignore"):
-            half = sum((residue * driven(weight * D, rate, t[1])).real for residue, rate in modes)
-            new = bare + sum((residue * driven(half.T, rate, t[1])).real for residue, rate in modes).T
-        change, D = np.abs(np.diagonal(new - D) / np.diagonal(new)).max(), new
+            half = np.sum([(residue * driven(weight * D, rate, t[1])).real for residue, rate in modes], axis=0)
+            new = bare + np.sum([(residue * driven(half.T, rate, t[1])).real for residue, rate in modes], axis=0)
+            change, D = np.abs(np.diagonal(new - D) / np.diagonal(new)).max(), new
         if not np.isfinite(D).all():
             break
         if change < 1e-11:
@@ -111,7 +111,7 @@ def _diagonal(solution: MeanField, start: float, reach: float, steps: int) -> np
 
 def _slopes(solution: MeanField, t: np.ndarray) -> np.ndarray:
     """(T, T) ⟨φ'φ'⟩ between equally spaced times."""
-    network, phi = solution.network, solution.network.activation
+    phi = solution.network.activation
     if solution.curve is not None:
         variance = solution.variance
         rho = np.clip(solution.correlator(t - t[0]) / variance, -1.0, 1.0)

@@ -93,7 +93,8 @@ def _legs(theory: Theory, plugin: AbstractObservable, need: Need) -> list[Moment
     if any(leg.field != "h" for leg in legs):
         together = f"; {' and '.join(TANGENT)} are simulated alone, with one unit" if plugin.name in TANGENT else ""
         raise InputError(f"observable {plugin.name!r}: networks are asked for products of their h only{together}")
-    each = [tuple((row[leg.point], units[leg.index]) for leg in legs for _ in range(leg.power)) for row in need.times]
+    ends = [(leg.point, units[leg.index]) for leg in legs for _ in range(leg.power) if isinstance(leg.point, int)]
+    each = [tuple((row[point], unit) for point, unit in ends) for row in need.times]
     for moment in each:
         check_legs(moment, theory.N)
     return each

@@ -102,7 +102,8 @@ def _pilot(ensemble: Ensemble, networks: int, asked: Asked) -> tuple[Run, float]
     pilot_of(ensemble)  # the same few whatever the number of networks: known from here on
     with running("local") as here:
         began = time.perf_counter()
-        return rounds(here, ensemble, Goal(networks, None), lambda state: None, asked.numbers), time.perf_counter() - began
+        run = rounds(here, ensemble, Goal(networks, None), lambda state: None, asked.numbers)
+    return run, time.perf_counter() - began
 
 
 def _how(ensemble: Ensemble) -> str:

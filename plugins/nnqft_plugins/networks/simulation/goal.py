@@ -36,7 +36,9 @@ class Goal:
 
     def excess(self, summary: Summary) -> float:
         """Largest error over what is allowed; inf without a relative target."""
-        return math.inf if self.rtol is None else float((np.sqrt(np.diagonal(summary.total)) / self.allowed(summary)).max())
+        if self.rtol is None:
+            return math.inf
+        return float((np.sqrt(np.diagonal(summary.total)) / self.allowed(summary)).max())
 
     def allowed(self, summary: Summary) -> np.ndarray:
         """The error that `rtol` allows for each number."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from itertools import permutations
 
 import numpy as np
@@ -120,17 +120,16 @@ def averaged(moment: Moment, factors: Sequence[np.ndarray]) -> np.ndarray:
     """The average over different units of products of states, each (…, N) in the order of the moment: (…)."""
     width = factors[0].shape[-1]
     units = sorted({unit for _, unit in moment})
-    products = [
-        math.prod(factor for factor, (_, unit) in zip(factors, moment, strict=True) if unit == u) for u in units
-    ]
+    products = [_product([f for f, (_, unit) in zip(factors, moment, strict=True) if unit == u]) for u in units]
     total = np.zeros(factors[0].shape[:-1])
     for sign, names in merged(moment):
-        sums = [
-            math.prod(p for p, name in zip(products, names, strict=True) if name == new).sum(axis=-1)
-            for new in set(names)
-        ]
-        total += sign * math.prod(sums)
+        alike = [[p for p, name in zip(products, names, strict=True) if name == new] for new in set(names)]
+        total += sign * _product([_product(each).sum(axis=-1) for each in alike])
     return total / choices(moment, width)
+
+
+def _product(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return reduce(np.multiply, arrays)
 
 
 def wick(moment: Moment, covariance: dict[tuple[float, float], np.ndarray]) -> np.ndarray:

@@ -126,7 +126,8 @@ class Simulation:
         measured = not np.isnan(self.kernel).any()
         pairs = self.times.shape[1] == 2
         lags = pairs and self.start == "stationary" and not self.times[:, 1].any()
-        columns = ["τ" if lags else "t, s" if pairs else "times", self.observable, "of it the step", *["variance of the kernel"] * measured]
+        axis = "τ" if lags else "t, s" if pairs else "times"
+        columns = [axis, self.observable, "of it the step", *["variance of the kernel"] * measured]
         rows = []
         for m in spread(len(self.mean), _ROWS):
             shown = self.times[m, :1] if lags else self.times[m]
@@ -183,7 +184,8 @@ def load(path: str | os.PathLike[str]) -> Simulation:
         data["notes"] = tuple(data["notes"])
         data["parameters"] = {name: _tuples(value) for name, value in data["parameters"].items()}
         simulation = Simulation(**data)
-        if simulation.times.ndim != 2 or len(simulation.times) != len(simulation.mean) or simulation.cov.shape != (len(simulation.mean),) * 2:
+        count = len(simulation.mean)
+        if simulation.times.ndim != 2 or len(simulation.times) != count or simulation.cov.shape != (count, count):
             raise ValueError("arrays of different lengths")
         simulation.table()  # parts that contradict each other show here at the latest
     except Exception as error:  # which one depends on what is wrong where

@@ -31,7 +31,7 @@ class Schedule:
     @classmethod
     def of(cls, ensemble: Ensemble) -> Schedule:
         """The schedule for the times of an ensemble."""
-        bases = np.zeros(1)
+        bases: np.ndarray = np.zeros(1)
         if ensemble.network.stationary:
             bases = ensemble.burn + np.arange(max(1, round(ensemble.window / ensemble.spacing))) * ensemble.spacing
         legs = [_offsets(ensemble, times) for times in ensemble.times]
@@ -81,10 +81,7 @@ def kernels(schedule: Schedule, records: np.ndarray) -> tuple[np.ndarray, np.nda
         For each pair of times and repetition; 0 on the first two walks of networks that ran away.
     """
     kept = bounded(records)
-    sums = [
-        [np.einsum("kun,kun->ku", walk[t], walk[s]) for t, s in schedule.places]
-        for walk in records
-    ]
+    sums = [[np.einsum("kun,kun->ku", walk[t], walk[s]) for t, s in schedule.places] for walk in records]
     return kept, np.array(sums) / records.shape[3]
 
 

@@ -1,16 +1,18 @@
 """How paths of networks depend on what happened before: J_ij(t, s) = ∂h_i(t)/∂h_j(s), by tangents of their steps.
 
-Each tangent begins at s as a vector v of random signs, of which E v_i v_j = δ_ij, so that v·Jv has the average tr J, and
-|Jv|² the average Σ_ij J_ij². M. F. Hutchinson, Commun. Stat. Simul. 19, 433 (1990). The variance of Σ_ij J_ij² over
+Each tangent begins at s as a vector v of random signs, of which E v_i v_j = δ_ij, so that v·Jv has the average tr J,
+and |Jv|² the average Σ_ij J_ij². M. F. Hutchinson, Commun. Stat. Simul. 19, 433 (1990). The variance of Σ_ij J_ij² over
 networks takes the product of two vectors' values, whose average has no share of their own scatter.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
+from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Measured, NetworkBatch
 from nnqft_plugins.networks.simulation.paths import Drive, Walk, follow, traces_of
 from nnqft_plugins.networks.simulation.schedule import RUN_AWAY, Schedule, drift
@@ -27,38 +29,71 @@ def tangent_batch(batch: NetworkBatch) -> Measured:
     W = rng.normal(0.0, network.sigma_w / np.sqrt(network.N), (*shape, network.N))
     drive = Drive(network, rng, shape)
     begin = math.sqrt(ensemble.begin) * rng.standard_normal(shape)
-    walks = [Walk(network, W, begin) for _ in range(2)]
-    rows = [(m, k) for m, (later, _) in enumerate(schedule.places) for k in range(len(later))]
-    found = np.zeros((2, len(schedule.places), len(schedule.places[0][0]), batch.size, VECTORS))
+    fine, coarse = (Walk(network, W, begin) for _ in range(2))
+    due = _Due.of(schedule)
+    found = np.zeros((2, *due.shape, batch.size, VECTORS))
     started: dict[int, np.ndarray] = {}
-    begun = {int(schedule.places[m][1][k]) for m, k in rows}
-    last = {start: max(int(l[k]) for l, s in schedule.places for k in range(len(s)) if s[k] == start) for start in begun}
     with np.errstate(all="ignore"):
-        for column in follow(ensemble, schedule, drive, *walks):
-            if column in begun:
+        for column in follow(ensemble, schedule, drive, fine, coarse):
+            if column in due.last:
                 started[column] = rng.choice((-1.0, 1.0), (*shape, VECTORS))
-                for walk in walks:
-                    walk.tangents[column] = started[column]
-            for m, k in rows:
-                later, first = (int(place[k]) for place in schedule.places[m])
-                if later == column and first in started:
-                    for n, walk in enumerate(walks if ensemble.refined else walks[:1] * 2):
-                        found[n, m, k] = _value(ensemble.gradient, started[first], walk.tangents[first], later > first)
-            for start in [start for start in started if last[start] <= column]:
-                del started[start]
-                for walk in walks:
-                    del walk.tangents[start]
-    kept = np.logical_and.reduce([(np.abs(walk.h) < RUN_AWAY).all(axis=1) for walk in walks])
-    kept &= np.isfinite(found).all(axis=(0, 1, 2, 4))
+                fine.tangents[column] = coarse.tangents[column] = started[column]
+            for m, k, first in due.at.get(column, ()):
+                for n, walk in enumerate((fine, coarse if ensemble.refined else fine)):
+                    value = _value(ensemble.gradient, started[first], walk.tangents[first], column > first)
+                    found[n, m, k] = value
+            for start in [start for start in started if due.last[start] <= column]:
+                del started[start], fine.tangents[start], coarse.tangents[start]
+    return _measured(network, W, found, _kept(found, fine, coarse))
+
+
+@dataclass(frozen=True)
+class _Due:
+    """What is to be measured when.
+
+    Attributes
+    ----------
+    at : dict
+        Position of a moment → (row, repetition, position of the moment when its tangent began).
+    last : dict
+        Position where a tangent begins → where it is needed last.
+    shape : tuple
+        Numbers of rows and repetitions.
+    """
+
+    at: dict[int, list[tuple[int, int, int]]]
+    last: dict[int, int]
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, schedule: Schedule) -> _Due:
+        """Everything with a tangent that begins before it is measured; before it began there is no answer."""
+        at: dict[int, list[tuple[int, int, int]]] = {}
+        last: dict[int, int] = {}
+        for m, places in enumerate(schedule.places):
+            for k, (later, first) in enumerate(places.T.tolist()):
+                if later >= first:
+                    at.setdefault(later, []).append((m, k, first))
+                    last[first] = max(last.get(first, later), later)
+        return cls(at, last, (len(schedule.places), schedule.places[0].shape[1]))
+
+
+def _kept(found: np.ndarray, *walks: Walk) -> np.ndarray:
+    """(U,) networks that stayed within bounds."""
+    bounded = [(np.abs(walk.h) < RUN_AWAY).all(axis=1) for walk in walks]
+    return np.logical_and.reduce([*bounded, np.isfinite(found).all(axis=(0, 1, 2, 4))])
+
+
+def _measured(network: Network, W: np.ndarray, found: np.ndarray, kept: np.ndarray) -> Measured:
+    """What (2, rows, repetitions, U, vectors) values by both steps give."""
     found[:, :, :, ~kept] = 0.0
-    pairs = found[0].prod(axis=-1).mean(axis=1).T
     K = found.mean(axis=-1)
     fine, coarse = K.mean(axis=2).swapaxes(1, 2)
     known = [np.broadcast_to(trace[:, None], fine.shape) for trace in traces_of(network, W)]
     return Measured(
         members=kept.astype(float),
         values=fine,
-        squares=pairs,
+        squares=found[0].prod(axis=-1).mean(axis=1).T,
         coarse=coarse,
         controls=np.stack(known, axis=-1),
         discarded=int((~kept).sum()),
