@@ -166,7 +166,7 @@ class Impatient(nnqft.AbstractExecutor):
             yield function(item)
 
 
-@pytest.mark.parametrize("batches", [3, 20])
+@pytest.mark.parametrize("batches", [3, 12])
 def test_an_interrupt_hands_back_what_there_is(batches):
     theory = nnqft.theory("linear", sigma_w=0.4)
     found = nnqft.check(theory, N=[20, 30], samples=160, executor=Impatient(batches))

@@ -36,12 +36,14 @@ def said(words: list[str], wanted: int = 0) -> str:
 def smaller(words: list[str]) -> list[str]:
     """The example with less to do."""
     more = FEWER.get(words[0], [])
+    if "resummed" in words:  # nothing is small or large about it
+        return words
     kept, skip = [], False
     for word in words:
         if not skip and word not in more[::2]:
             kept.append(word)
         skip = word in more[::2] and not skip
-    return kept if "resummed" in words else kept + more
+    return kept + more
 
 
 def run_smaller(line: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Sampling:
     seed: int
     step: float | None
     time_limit: float | None
-    executor: AbstractExecutor
+    executor: AbstractExecutor = field(repr=False)
     progress: bool = False
     activation: Activation | None = None
 
