@@ -1,4 +1,4 @@
-"""Does theory say what networks do? One table for a linear network at two widths, and one for the growth of small changes."""
+"""Does theory say what networks do? A table for linear networks of two widths, and one for how small changes grow."""
 
 import nnqft
 

@@ -36,7 +36,7 @@ def nnqft_observables() -> Sequence[AbstractObservable | AbstractDerivedObservab
     from nnqft_plugins.observables.cumulant import Cumulant
     from nnqft_plugins.observables.effective_bias import EffectiveBias
     from nnqft_plugins.observables.four_point import FourPoint
-    from nnqft_plugins.observables.gradient import Gradient
+    from nnqft_plugins.observables.gradient import Gradient, GradientVariance
     from nnqft_plugins.observables.kernel_variance import KernelVariance
     from nnqft_plugins.observables.mean import Mean
     from nnqft_plugins.observables.response import Response
@@ -54,6 +54,7 @@ def nnqft_observables() -> Sequence[AbstractObservable | AbstractDerivedObservab
         EffectiveBias(),
         ResponsePoles(),
         Gradient(),
+        GradientVariance(),
     ]
 
 

@@ -119,6 +119,12 @@ def test_a_file_holds_everything(tmp_path):
         assert back.table() == found.table()
         assert_array_equal(back.agreement, found.agreement)
         assert back.plot().get_ylabel() == observable
+    phi = network_of(nnqft.theory("linear")).activation
+    theirs = nnqft.check(
+        nnqft.theory(Stranger(1.0), **REST), "kernel_variance", times=[(1, 1)], samples=9, activation=phi
+    )
+    theirs.save(tmp_path / "theirs.json")
+    assert nnqft.load(tmp_path / "theirs.json").table() == theirs.table()  # a model that is not installed
     data = json.loads((tmp_path / "check.json").read_text())
     assert data["agrees"] is True
     data["compared"][0]["simulated"]["mean"] = [1.0, 2.0]

@@ -45,6 +45,21 @@ def test_linear_networks_are_sums_of_words(tau):
         assert_allclose(result.contribution("resummed", width).mean, wanted, rtol=1e-12 + 5 * (sigma * tau) ** 8)
 
 
+def test_the_variance_is_that_of_wide_networks():
+    """What is left is the next order in 1/N. At first Σ_j J_ij² differs by 2τW_ii from unit to unit."""
+    theory, tau = nnqft.theory("linear", N=150, sigma_w=0.8), [0.01, 0.5, 1.5]
+    known = gradient_of_units(theory, tau)
+    assert_allclose(known[0], 4 * (0.8 * 0.01) ** 2 * math.exp(-0.04) / 150, rtol=1e-3)
+    found = simulate(theory, observable="gradient_variance", tau=tau, networks=60)
+    assert (np.abs(found.mean - known) < 4 * found.sdev + 6 * known / 150).all()
+    assert (found.sdev < 0.05 * known).all()
+    assert gradient_of_units(nnqft.theory("linear"), [-1.0, 0.0]).tolist() == [0.0, 0.0]
+
+
+def gradient_of_units(theory: nnqft.Theory, tau: list[float]) -> np.ndarray:
+    return nnqft.compute(theory, "gradient_variance", order="resummed", width_order=1, tau=tau).mean
+
+
 def test_mean_field_theory_is_the_sum_of_cacti():
     """The ladder on a grid, and the closed form; before the change there is nothing, and at once all of it."""
     tau, line = [0.0, 0.5, 2.0, 5.0], {"coefficients": {1: 1.0}}
@@ -122,13 +137,14 @@ def test_paths_and_eigenvectors_agree(start):
     theory = bare_theory("linear", N=8, sigma_w=0.6, start=start)
     times = {"times": [(1.0, 0.0), (2.0, 0.5)]} if start == "rest" else {"tau": [1.0, 1.5]}
     quick = {} if start == "rest" else {"burn": 0.1, "window": 0.1}
-    for observable in ("gradient", "response"):
+    for observable in ("gradient", "response", "gradient_variance"):
         kernel = observable == "gradient"
         exact = simulate(theory, observable=observable, networks=20_000, kernel=kernel, **times)
         paths = simulate(
             theory, observable=observable, networks=4000, method="heun", step=0.2, kernel=kernel, **times, **quick
         )
         assert (np.abs(paths.mean - exact.mean) < 4 * np.hypot(paths.sdev, exact.sdev)).all()
+        assert (paths.sdev < 0.1 * exact.mean).all()
         if kernel:
             (one, e), (two, d) = paths.kernel_variance(), exact.kernel_variance()
             assert (np.abs(one - two) < 4 * np.hypot(e, d)).all()
@@ -159,6 +175,8 @@ BAD = [
     (lambda: gradient(nnqft.theory("taylor", activation="sign", expansion="saddle")), "jumps"),
     (lambda: gradient(nnqft.theory("linear"), tau=[1e5]), "write shorter lags"),
     (lambda: gradient(nnqft.theory("toy")), "gives no activation"),
+    (lambda: nnqft.compute(nnqft.theory("linear"), "gradient_variance", order=1), "order='resummed', width_order=1"),
+    (lambda: nnqft.check(bare_theory("taylor"), "gradient_variance"), "networks of other φ can be simulated"),
     (lambda: simulate(nnqft.theory("adaptation", N=3), observable="gradient", networks=4), "units with adaptation"),
     (lambda: simulate(nnqft.theory("linear", N=3), observable="response", networks=4, kernel=True), "kernel=True is"),
 ]

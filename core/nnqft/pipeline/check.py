@@ -19,7 +19,8 @@ from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.observable import Need
 from nnqft.interfaces.simulator import AbstractSimulator, Sampling, Simulated
 from nnqft.pipeline.expected import expected, needs_for, of_width, orders_to_try, wanted, widths_of
-from nnqft.results.comparison import Check, Compared
+from nnqft.results.compared import Compared, at_width_zero
+from nnqft.results.comparison import Check
 from nnqft.results.result import Result
 from nnqft.rules.theory import Theory
 from nnqft.stages.theories import as_theory
@@ -188,7 +189,7 @@ def _compare(question: _Question, theory: Theory, simulator: AbstractSimulator) 
     needs, numbers = wanted(theory, found)
     with plugin_errors(f"simulator {simulator.name!r}"):
         simulated = simulator.simulate(theory, needs, numbers, replace(sampling, time_limit=question.clock.left))
-    return Compared(theory.N, found, _checked(simulator, simulated, len(found.mean)))
+    return Compared(theory.N, found, at_width_zero(found), _checked(simulator, simulated, len(found.mean)))
 
 
 def _checked(simulator: AbstractSimulator, found: Any, size: int) -> Simulated:

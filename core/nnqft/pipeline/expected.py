@@ -89,8 +89,7 @@ def _derivation(
     ends = np.cumsum([len(need.times) for need in needs.values()])[:-1]
 
     def numbers(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        # Slopes do not depend on the errors; independent ones of size one are primary, so that gvar knows the slopes.
-        inputs = gvar.gvar(mean, np.ones(len(mean)))
+        inputs = gvar.gvar(mean, np.array(cov))  # with their errors, by which a plugin may judge what is determined
         with plugin_errors(f"observable {plugin.name!r}"), np.errstate(all="ignore"):
             found = plugin.derive(theory, times, dict(zip(needs, np.split(inputs, ends), strict=True)))
         derived = [found[name] + 0 * inputs[0] for name in names]

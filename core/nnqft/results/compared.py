@@ -31,11 +31,14 @@ class Compared:
     ----------
     N : int
     theory : Result or Derived
+    infinite : (K,) array
+        Theory at width order 0, which is N → ∞ but for factors 1/N that the observable has by itself.
     simulated : Simulated
     """
 
     N: int
     theory: Result | Derived
+    infinite: np.ndarray
     simulated: Simulated
 
     @property
@@ -45,18 +48,6 @@ class Compared:
             return self.theory.names
         request = self.theory.request
         return tuple(time_label(request, m).removeprefix("τ = ") for m in range(len(request.times)))
-
-    @property
-    def infinite(self) -> np.ndarray:
-        """(K,) theory at width order 0, which is N → ∞ but for factors 1/N that the observable has by itself."""
-        theory = self.theory
-        if isinstance(theory, Result):
-            return sum((part.mean for (_, k), part in theory.series.items() if k == 0), np.zeros(len(theory.mean)))
-        totals = {}
-        for label, result in theory.bases.items():
-            zero = Estimate.exact(np.zeros(len(result.request.times)))
-            totals[label] = add_all([zero, *(part for (_, k), part in result.series.items() if k == 0)])
-        return derive(theory.plugin, theory.rules, theory.times, theory.bases, totals)[1]
 
     @property
     def theory_error(self) -> np.ndarray:
@@ -97,7 +88,8 @@ class Compared:
     def to_data(self) -> dict[str, object]:
         """Everything as JSON values."""
         simulated = to_plain(vars(self.simulated) | {"cov": cov_to_data(self.simulated.cov)})
-        return {"N": self.N, "theory": self.theory.to_data(), "simulated": simulated}
+        infinite = to_plain(self.infinite)
+        return {"N": self.N, "theory": self.theory.to_data(), "infinite": infinite, "simulated": simulated}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Compared:
@@ -108,4 +100,16 @@ class Compared:
         given["mean"] = np.array(given["mean"], float).reshape(size)
         given["cov"] = np.array(cov_from(given["cov"], size))
         given["notes"] = tuple(str(note) for note in given["notes"])
-        return cls(whole_number("N", data["N"], 1), theory, Simulated(**given))
+        infinite = np.array(data["infinite"], float).reshape(size)
+        return cls(whole_number("N", data["N"], 1), theory, infinite, Simulated(**given))
+
+
+def at_width_zero(theory: Result | Derived) -> np.ndarray:
+    """(K,) the numbers from the contributions of width order 0 alone."""
+    if isinstance(theory, Result):
+        return sum((part.mean for (_, k), part in theory.series.items() if k == 0), np.zeros(len(theory.mean)))
+    totals = {}
+    for label, result in theory.bases.items():
+        zero = Estimate.exact(np.zeros(len(result.request.times)))
+        totals[label] = add_all([zero, *(part for (_, k), part in result.series.items() if k == 0)])
+    return derive(theory.plugin, theory.rules, theory.times, theory.bases, totals)[1]

@@ -33,8 +33,9 @@ class Linear(AbstractModel):
         gamma, sigma = values["gamma"], values["sigma_w"]
         if values.get("expansion", "bare") != "bare":
             raise InputError("order='resummed' adds the diagrams of the expansion about 𝔚 = 0; write expansion='bare'")
-        if observable == "gradient":
-            sums = linear_sums.gradient(width, gamma, sigma, times[:, 0] - times[:, 1])
+        if observable in ("gradient", "gradient_variance"):
+            known = linear_sums.gradient if observable == "gradient" else linear_sums.gradient_variance
+            sums = known(width, gamma, sigma, times[:, 0] - times[:, 1])
             return float(theory.N) ** -width * sums[0], float(theory.N) ** -width * sums[1]
         if theory.stationary and sigma >= gamma:
             raise InputError(

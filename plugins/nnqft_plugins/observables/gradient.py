@@ -8,6 +8,24 @@ from nnqft import AbstractObservable, InputError, Leg, Theory
 from nnqft_plugins.networks.finite_width.gradient import mean_square_gradient
 
 
+class GradientVariance(AbstractObservable):
+    """The variance of Σ_j (∂h_i(t)/∂h_j(s))² over networks, noise and units i, which begins at order 1/N.
+
+    Known for φ = h at that order; simulated for any φ.
+    """
+
+    name = "gradient_variance"
+    summary = "variance of Σ_j (∂h_i(t)/∂h_j(s))² over networks and units, with --order resummed"
+
+    def legs(self, theory: Theory, arity: int) -> tuple[Leg, ...]:
+        """Refused: there are none."""
+        raise InputError("gradient_variance: known as a sum of all orders only; write order='resummed', width_order=1")
+
+    def resummed(self, theory: Theory, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Refused: what is known of it the linear network knows."""
+        raise InputError("gradient_variance: known for φ = h to order 1/N only; networks of other φ can be simulated")
+
+
 class Gradient(AbstractObservable):
     """E Σ_j (∂h_i(t)/∂h_j(s))², of one network under one noise: 1 at t = s, 0 before; it grows as e^{2λ(t−s)}.
 

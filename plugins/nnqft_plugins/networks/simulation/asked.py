@@ -14,7 +14,7 @@ from nnqft.stages.times import check_times
 from nnqft_plugins.networks.simulation.moments import Moment, Polynomials, check_legs, polynomials
 
 Times = tuple[tuple[float, ...], ...]
-TANGENT = ("response", "gradient")
+TANGENT = ("response", "gradient", "gradient_variance")
 """Observables of how paths depend on what happened before."""
 
 
@@ -73,7 +73,12 @@ def ask_all(theory: Theory, needs: Sequence[Need]) -> Asked:
     """Several of them together, in the same networks, their numbers one after another."""
     first = needs[0]
     if len(needs) == 1 and first.indices is None and first.observable in ("two_point", *TANGENT):
-        return Asked(first.observable, first.times, first.times)
+        if first.observable != "gradient_variance":
+            return Asked(first.observable, first.times, first.times)
+        # The mean of squares minus the square of the mean.
+        count = len(first.times)
+        terms = tuple(((1.0, (count + m,)), (-1.0, (m, m))) for m in range(count))
+        return Asked(first.observable, first.times, first.times * 2, Polynomials((), terms))
     rows = []
     for need in needs:
         plugin = default_host().observable(need.observable)

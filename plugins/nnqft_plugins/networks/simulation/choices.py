@@ -36,7 +36,7 @@ def choose(
     if tangent and scheme != "exact":
         _check_tangents(network, asked.observable)
     kernel = true_or_false("kernel", kernel)
-    if kernel and (asked.moments or asked.observable == "response"):
+    if kernel and (asked.polynomials is not None or asked.observable == "response"):
         raise InputError(f"kernel=True is for 'two_point' and 'gradient', not {asked.observable!r}; leave it out")
     gain = _linear_gain(network) if scheme == "exact" else None
     ensemble = Ensemble(
@@ -44,7 +44,8 @@ def choose(
         times=tuple(tuple(float(t) for t in row) for row in asked.rows),
         moments=asked.moments,
         response=asked.observable == "response",
-        gradient=asked.observable == "gradient",
+        gradient=asked.observable in ("gradient", "gradient_variance"),
+        spread=asked.observable == "gradient_variance",
         kernel=kernel,
         scheme=scheme,
         seed=whole_number("seed", seed, 0),

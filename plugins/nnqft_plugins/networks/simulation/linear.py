@@ -101,7 +101,13 @@ def _measure(ensemble: Ensemble, rates: np.ndarray, modes: Modes) -> tuple[np.nd
         if ensemble.gradient:
             grown = np.exp(rates * (t - s))
             pairs_of_modes = grown[:, :, None] * grown.conj()[:, None, :]
-            values[:, m] = (modes.trace * pairs_of_modes).sum(axis=(1, 2)).real / N if t >= s else 0.0
+            if t < s:
+                continue
+            if ensemble.spread and 2 * m >= len(ensemble.times):
+                each = np.diagonal(modes.covariance(pairs_of_modes), axis1=1, axis2=2)
+                values[:, m] = (each**2).mean(axis=1)
+                continue
+            values[:, m] = (modes.trace * pairs_of_modes).sum(axis=(1, 2)).real / N
             squares[:, m] = values[:, m] ** 2
             continue
         values[:, m] = (modes.trace * k(t, s)).sum(axis=(1, 2)).real / N

@@ -23,6 +23,8 @@ class Ensemble:
         What is averaged over units instead of h_i(t) h_i(s), if there are any.
     response, gradient : bool
         Measure (1/N) Σ_i J_ii or (1/N) Σ_ij J_ij² instead, J_ij = ∂h_i(t)/∂(impulse on j at s).
+    spread : bool
+        Measure the average over i of (Σ_j J_ij²)² in the second half of the rows.
     kernel : bool
         Measure the fluctuations of (1/N) Σ_i h_i(t) h_i(s), or of (1/N) Σ_ij J_ij², too.
     scheme : str
@@ -43,6 +45,7 @@ class Ensemble:
     moments: tuple[Moment, ...] = ()
     response: bool = False
     gradient: bool = False
+    spread: bool = False
     kernel: bool = False
     scheme: str = "exact"
     step: float = 0.0

@@ -41,7 +41,7 @@ class Polynomials:
 
         A product of averages is too large by their covariance, as a variance over few networks is too small.
         """
-        values, slopes = np.zeros(len(self.terms)), np.zeros((len(self.terms), len(self.moments)))
+        values, slopes = np.zeros(len(self.terms)), np.zeros((len(self.terms), len(mean)))
         for row, terms in enumerate(self.terms):
             for coefficient, places in terms:
                 values[row] += coefficient * math.prod(mean[list(places)])

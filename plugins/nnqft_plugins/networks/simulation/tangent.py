@@ -2,7 +2,8 @@
 
 Each tangent begins at s as a vector v of random signs, of which E v_i v_j = δ_ij, so that v·Jv has the average tr J,
 and |Jv|² the average Σ_ij J_ij². M. F. Hutchinson, Commun. Stat. Simul. 19, 433 (1990). The variance of Σ_ij J_ij² over
-networks takes the product of two vectors' values, whose average has no share of their own scatter.
+networks takes the product of two vectors' values, whose average has no share of their own scatter, and that of one
+unit's Σ_j J_ij² the product of (Jv)_i² of both.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ def tangent_batch(batch: NetworkBatch) -> Measured:
                 fine.tangents[column] = coarse.tangents[column] = started[column]
             for m, k, first in due.at.get(column, ()):
                 for n, walk in enumerate((fine, coarse if ensemble.refined else fine)):
+                    if ensemble.spread and 2 * m >= due.shape[0]:
+                        found[n, m, k] = (walk.tangents[first] ** 2).prod(axis=-1).mean(axis=1)[:, None]
+                        continue
                     value = _value(ensemble.gradient, started[first], walk.tangents[first], column > first)
                     found[n, m, k] = value
             for start in [start for start in started if due.last[start] <= column]:
