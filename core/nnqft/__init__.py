@@ -40,7 +40,10 @@ if TYPE_CHECKING:
     from nnqft.interfaces.model import AbstractModel
     from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable, Need
     from nnqft.interfaces.parameter import Parameter
+    from nnqft.interfaces.simulator import AbstractSimulator, Sampling, Simulated
+    from nnqft.pipeline.check import check
     from nnqft.pipeline.compute import compute
+    from nnqft.results.comparison import Check
     from nnqft.results.derived import Derived
     from nnqft.results.load import load
     from nnqft.results.result import Result
@@ -64,7 +67,9 @@ __all__ = [
     "AbstractIntegrator",
     "AbstractModel",
     "AbstractObservable",
+    "AbstractSimulator",
     "Activation",
+    "Check",
     "ClosedForm",
     "Derived",
     "Diagram",
@@ -90,9 +95,11 @@ __all__ = [
     "Propagator",
     "Request",
     "Result",
+    "Sampling",
     "SelfEnergy",
     "Series",
     "Shared",
+    "Simulated",
     "Singularity",
     "Target",
     "Term",
@@ -103,6 +110,7 @@ __all__ = [
     "Vertex",
     "Work",
     "WorkError",
+    "check",
     "compute",
     "diagrams",
     "dyson",
@@ -143,7 +151,10 @@ _HOMES = {
     "nnqft.interfaces.model": ("AbstractModel",),
     "nnqft.interfaces.observable": ("AbstractDerivedObservable", "AbstractObservable", "Need"),
     "nnqft.interfaces.parameter": ("Parameter",),
+    "nnqft.interfaces.simulator": ("AbstractSimulator", "Sampling", "Simulated"),
+    "nnqft.pipeline.check": ("check",),
     "nnqft.pipeline.compute": ("compute",),
+    "nnqft.results.comparison": ("Check",),
     "nnqft.results.derived": ("Derived",),
     "nnqft.results.load": ("load",),
     "nnqft.results.result": ("Result",),

@@ -28,4 +28,5 @@ def nnqft_commands() -> Mapping[str, str]:
         "diagrams": "nnqft.cli.listing:diagrams",
         "compute": "nnqft.cli.compute:compute",
         "dyson": "nnqft.cli.dyson:dyson",
+        "check": "nnqft.cli.check:check",
     }

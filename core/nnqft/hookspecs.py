@@ -25,6 +25,7 @@ from nnqft.interfaces.executor import AbstractExecutor
 from nnqft.interfaces.integrator import AbstractIntegrator
 from nnqft.interfaces.model import AbstractModel
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
+from nnqft.interfaces.simulator import AbstractSimulator
 
 GROUP = "nnqft"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -61,6 +62,14 @@ def nnqft_sums() -> Mapping[str, Callable[..., Any]]:  # type: ignore[empty-body
     then the next is asked. `activation` is the model's, or None; `indices` a pattern such as ``"iijj"`` or None;
     `rough` says that the size of the answer is enough; `times` may be none, to see whether it is known. What it knows
     and cannot sum it refuses with an `InputError`.
+    """
+
+
+@hookspec
+def nnqft_simulators() -> Sequence[AbstractSimulator]:  # type: ignore[empty-body]
+    """Simulators, which ``nnqft.check`` compares diagrams with; it takes the first that supports the theory.
+
+    Called when a theory is first checked.
     """
 
 

@@ -29,12 +29,14 @@ from nnqft.interfaces.integrator import AbstractIntegrator
 from nnqft.interfaces.model import AbstractModel, Summed
 from nnqft.interfaces.observable import AbstractDerivedObservable, AbstractObservable
 from nnqft.interfaces.parameter import Parameter
+from nnqft.interfaces.simulator import AbstractSimulator
 
 KINDS = {
     "nnqft_models": "model",
     "nnqft_observables": "observable",
     "nnqft_integrators": "integrator",
     "nnqft_sums": "sum",
+    "nnqft_simulators": "simulator",
     "nnqft_executors": "executor",
     "nnqft_drawings": "drawing",
     "nnqft_commands": "command",
@@ -45,6 +47,7 @@ _INTERFACES: dict[str, tuple[type, ...]] = {
     "model": (AbstractModel,),
     "observable": (AbstractObservable, AbstractDerivedObservable),
     "integrator": (AbstractIntegrator,),
+    "simulator": (AbstractSimulator,),
 }
 
 
@@ -156,6 +159,10 @@ class Host:
     def sums(self) -> list[Callable[..., Summed | None]]:
         """All sums of all orders, in the order in which they were installed."""
         return [thing for thing, _ in self.table("sum").values()]
+
+    def simulators(self) -> list[AbstractSimulator]:
+        """All simulators, in the order in which they were installed."""
+        return [thing for thing, _ in self.table("simulator").values()]
 
     def executor(self, name: object) -> Callable[..., AbstractExecutor]:
         """The factory of executors of that name; raises as `get` does."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nnqft import AbstractDerivedObservable, AbstractIntegrator, AbstractModel, AbstractObservable, hookimpl
+from nnqft import (
+    AbstractDerivedObservable,
+    AbstractIntegrator,
+    AbstractModel,
+    AbstractObservable,
+    AbstractSimulator,
+    hookimpl,
+)
 
 
 @hookimpl
@@ -31,6 +38,7 @@ def nnqft_observables() -> Sequence[AbstractObservable | AbstractDerivedObservab
     from nnqft_plugins.observables.dimension import Dimension
     from nnqft_plugins.observables.effective_bias import EffectiveBias
     from nnqft_plugins.observables.four_point import FourPoint
+    from nnqft_plugins.observables.gradient import Gradient, GradientVariance
     from nnqft_plugins.observables.kernel_variance import KernelVariance
     from nnqft_plugins.observables.mean import Mean
     from nnqft_plugins.observables.response import Response
@@ -48,6 +56,8 @@ def nnqft_observables() -> Sequence[AbstractObservable | AbstractDerivedObservab
         EffectiveBias(),
         Dimension(),
         ResponsePoles(),
+        Gradient(),
+        GradientVariance(),
     ]
 
 
@@ -67,6 +77,14 @@ def nnqft_sums() -> Mapping[str, Callable[..., Any]]:
     from nnqft_plugins.networks.finite_width.answers import answer
 
     return {"networks": answer}
+
+
+@hookimpl
+def nnqft_simulators() -> Sequence[AbstractSimulator]:
+    """Ensembles of networks."""
+    from nnqft_plugins.networks.simulation.simulator import NetworkSimulator
+
+    return [NetworkSimulator()]
 
 
 @hookimpl

@@ -17,6 +17,7 @@ VAGUE = {
     "AbstractModel.activation: values": "values by name, each of its own type; pinned by docs/plugins.md",
     "AbstractModel.theory: values": "values by name, each of its own type; pinned by docs/plugins.md",
     "Derived.from_data: data": "JSON as it was parsed, for a while: the body is to check it field by field",
+    "Check.from_data: data": "JSON as it was parsed, for a while: the body is to check it field by field",
     "Memory: kernel": "a plugin's function; its parameters are the model's own",
     "Parameter: check": "a plugin's function, from any value to the one it makes of it",
     "Parameter.validate: return": "what `check` makes of a value",

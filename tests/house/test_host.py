@@ -62,6 +62,16 @@ class Executor(nnqft.AbstractExecutor):
         return nnqft.Outcome([None] * len(work), False, "idle")
 
 
+class Simulator(nnqft.AbstractSimulator):
+    name = "nobody"
+
+    def supports(self, theory: nnqft.Theory, needs: Sequence[nnqft.Need], sampling: nnqft.Sampling) -> str:
+        return "never"
+
+    def simulate(self, theory: nnqft.Theory, needs: Any, numbers: Any, sampling: nnqft.Sampling) -> nnqft.Simulated:
+        raise NotImplementedError
+
+
 def draw_nothing(diagram: nnqft.Diagram) -> str:
     """Nothing."""
     return ""
@@ -78,6 +88,7 @@ WHOLE = {
     "nnqft_observables": lambda: (Observable(),),
     "nnqft_integrators": lambda: iter([Integrator()]),
     "nnqft_sums": lambda: {"none": lambda *asked: None},
+    "nnqft_simulators": lambda: [Simulator()],
     "nnqft_executors": lambda: {"idle": lambda workers=None, address=None: Executor()},
     "nnqft_drawings": lambda: {"nothing": draw_nothing},
     "nnqft_commands": lambda: {"greet": "greeting:greet"},
@@ -312,7 +323,7 @@ def test_two_strangers_with_one_name(plugin):
     assert "'third'" in said[0]
 
 
-@pytest.mark.parametrize("hook", ["nnqft_models", "nnqft_observables", "nnqft_integrators"])
+@pytest.mark.parametrize("hook", ["nnqft_models", "nnqft_observables", "nnqft_integrators", "nnqft_simulators"])
 @pytest.mark.parametrize("thing", [SimpleNamespace(name="thing"), Model, "text"], ids=["stranger", "class", "text"])
 def test_an_object_of_the_wrong_type(plugin, hook, thing):
     refused(*load(plugin("third", {hook: lambda: [thing]})), KINDS[hook])

@@ -11,9 +11,9 @@ import nnqft
 
 ROOT = Path(__file__).parents[2]
 ALLOWED = {
-    "nnqft", "nnqft.checks", "nnqft.cli", "nnqft.errors", "nnqft.files", "nnqft.host", "nnqft.identity",
-    "nnqft.integrals", "nnqft.interrupts", "nnqft.replacing", "nnqft.show", "nnqft.stages.times", "nnqft.threads",
-    "nnqft.writing",
+    "nnqft", "nnqft.checks", "nnqft.cli", "nnqft.errors", "nnqft.files", "nnqft.graphs.indices",
+    "nnqft.host", "nnqft.identity", "nnqft.integrals", "nnqft.interrupts", "nnqft.replacing", "nnqft.show",
+    "nnqft.stages.times", "nnqft.threads", "nnqft.writing",
 }  # fmt: skip
 FILES = [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "workers").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
 
@@ -30,8 +30,8 @@ def imports(path: Path) -> set[str]:
 
 
 def room(module: str) -> str:
-    """The room of a module; a single module of the stages is on the list, and counts for itself."""
-    return module if module.startswith("nnqft.stages.") else ".".join(module.split(".")[:2])
+    """The room of a module; a single module of stages or graphs is on the list, and counts for itself."""
+    return module if module.startswith(("nnqft.stages.", "nnqft.graphs.")) else ".".join(module.split(".")[:2])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

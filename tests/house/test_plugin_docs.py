@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose
 
 import nnqft
 from nnqft import Leg, Vertex, hookspecs
-from nnqft.host import KINDS, Host
+from nnqft.host import KINDS, Host, default_host
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
@@ -55,6 +55,7 @@ def test_every_hook_is_documented_and_tested(hook):
         nnqft.AbstractObservable,
         nnqft.AbstractDerivedObservable,
         nnqft.AbstractIntegrator,
+        nnqft.AbstractSimulator,
         nnqft.AbstractExecutor,
     ],
     ids=lambda interface: interface.__name__,
@@ -105,6 +106,17 @@ def test_the_integrator_the_executor_and_the_drawing_work(page):
     assert len(seen) == len(work) == 4
     assert [page["draw_edges"](diagram).count(">") for diagram in found] == [0, 2, 2, 2]
     assert page["Kurtosis"]().legs(theory, 1) == (Leg("h", 0, "i"),) * 4
+
+
+def test_the_simulator_works(page, monkeypatch):
+    site = page["Site"]()
+    monkeypatch.setitem(default_host().table("simulator"), "site", (site, "page"))
+    theory = nnqft.theory("langevin", drift={1: 1.0, 3: 0.02})
+    found = nnqft.check(theory, "two_point", order=3, samples=4000, step=0.02)
+    assert found.agrees
+    assert found.simulated[0].method == "euler"
+    with pytest.raises(nnqft.InputError, match="it knows two_point at times"):
+        nnqft.check(theory, "two_point", tau=[1.0])
 
 
 def test_the_delay_has_the_density_it_claims(page):

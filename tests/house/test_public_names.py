@@ -12,12 +12,12 @@ import nnqft
 
 NAMES = [
     "AbstractDerivedObservable", "AbstractExecutor", "AbstractIntegrator", "AbstractModel", "AbstractObservable",
-    "Activation", "ClosedForm", "Derived", "Diagram", "DiagramRow", "DiagramSet", "Dyson", "Estimate",
-    "ExecutorError", "Field", "InputError", "IntegrationError", "Keep", "LedgerError", "Leg", "Line", "Memory",
-    "Need", "NnqftError", "Outcome", "Parameter", "PluginError", "Point", "Propagator", "Request", "Result",
-    "SelfEnergy", "Series", "Shared", "Singularity", "Target", "Term", "Theory", "TheoryError", "TimeIntegral",
-    "UnknownNameError", "Vertex", "Work", "WorkError", "compute", "diagrams", "dyson", "finite_number", "hookimpl",
-    "load", "short", "theory", "time_integral", "whole_number",
+    "AbstractSimulator", "Activation", "Check", "ClosedForm", "Derived", "Diagram", "DiagramRow", "DiagramSet",
+    "Dyson", "Estimate", "ExecutorError", "Field", "InputError", "IntegrationError", "Keep", "LedgerError", "Leg",
+    "Line", "Memory", "Need", "NnqftError", "Outcome", "Parameter", "PluginError", "Point", "Propagator", "Request",
+    "Result", "Sampling", "SelfEnergy", "Series", "Shared", "Simulated", "Singularity", "Target", "Term", "Theory",
+    "TheoryError", "TimeIntegral", "UnknownNameError", "Vertex", "Work", "WorkError", "check", "compute",
+    "diagrams", "dyson", "finite_number", "hookimpl", "load", "short", "theory", "time_integral", "whole_number",
 ]  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def test_every_public_method_is_documented(name):
             assert words, f"{name}.{method} has no docstring"
 
 
-@pytest.mark.parametrize("name", ["theory", "diagrams", "compute", "dyson", "load", "time_integral"])
+@pytest.mark.parametrize("name", ["theory", "diagrams", "check", "compute", "dyson", "load", "time_integral"])
 def test_every_public_function_says_what_it_raises(name):
     assert "Raises" in getattr(nnqft, name).__doc__
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import nnqft
-from nnqft.host import default_host
+from nnqft.host import default_host, open_executor
 from nnqft.stages.effort import Effort
 from nnqft.stages.jobs import make_job
 from nnqft_plugins.networks.meanfield import phase_diagram, solve
@@ -17,6 +17,7 @@ SADDLE = nnqft.theory("taylor", activation="tanh", N=10, kappa=0.1, sigma_w=0.5,
 """Its lines are tables of many numbers."""
 RESULT = nnqft.compute(LINEAR, "two_point", order=5, width_order=1, tau=[0.1 * n for n in range(50)])
 DERIVED = nnqft.compute(LINEAR, "correlation_length", order=2)
+CHECK = nnqft.check(LINEAR, "two_point", tau=[0.0, 1.0], samples=20)
 DYSON = nnqft.dyson(LINEAR, order=1)
 DIAGRAMS = nnqft.diagrams(LINEAR, "two_point", order=6, width_order=1)
 JOB = make_job(nnqft.diagrams(LINEAR, "two_point", order=2), RESULT.times, "auto")
@@ -55,6 +56,9 @@ THINGS = {
     "layers": solve(nnqft.theory("feedforward", activation="tanh")).layers(),
     "phase diagram": phase_diagram(SADDLE, sigma_w=[1.0, 2.0], sigma_b=[0.0]),
     "published": published(LINEAR, 5.0),
+    "check": CHECK,
+    "simulated": CHECK.simulated[0],
+    "sampling": nnqft.Sampling(100, None, 0, None, None, open_executor("local")),
     "effort": Effort(),
     **{f"field {each.name}": each for each in SADDLE.fields},
     **{f"propagator {each.name}": each for each in (*SADDLE.propagators, *LINEAR.propagators)},
@@ -73,7 +77,7 @@ def test_a_repr_is_one_short_line(name):
     assert text.endswith(")")
 
 
-@pytest.mark.parametrize("name", ["result", "derived", "dyson", "simulation", "mean field", "phase diagram"])
+@pytest.mark.parametrize("name", ["result", "derived", "dyson", "simulation", "mean field", "phase diagram", "check"])
 def test_a_result_printed_is_its_table(name):
     assert str(THINGS[name]) == THINGS[name].table()
     assert "\n" in str(THINGS[name])

@@ -17,9 +17,10 @@ assert_type(nnqft.diagrams(theory, "two_point", order=1), nnqft.DiagramSet)
 assert_type(nnqft.compute(theory, "two_point", order=1, tau=[0.0, 1.0], rtol=1e-3), nnqft.Result)
 assert_type(nnqft.compute(theory, "correlation_length", order=1), nnqft.Derived)
 assert_type(nnqft.compute(theory, ["two_point", "mean"], order=1), dict[str, nnqft.Result | nnqft.Derived])
-assert_type(nnqft.load("result.json"), nnqft.Result | nnqft.Derived | nnqft.Dyson)
+assert_type(nnqft.load("result.json"), nnqft.Result | nnqft.Derived | nnqft.Dyson | nnqft.Check)
 assert_type(nnqft.load("result.json", nnqft.Result), nnqft.Result)
 assert_type(nnqft.dyson(theory, order=1), nnqft.Dyson)
+assert_type(nnqft.check(theory, "two_point", N=[20, 40]), nnqft.Check)
 nnqft.compute(theory, "two_point", order=1, width=1)  # type: ignore[call-overload]
 """
 

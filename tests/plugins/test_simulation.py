@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from nnqft_plugins.networks.simulation import Simulation, load, simulate
 from nnqft_plugins.networks.simulation.batches import run_batch
 from nnqft_plugins.networks.simulation.linear import Modes, correlation, linear_batch, trace_average
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch, concatenate
+from nnqft_plugins.networks.simulation.moments import averaged, polynomials, wick
 from nnqft_plugins.networks.simulation.paths import path_batch
 from nnqft_plugins.networks.simulation.pilot import pilot_of
 from nnqft_plugins.networks.simulation.statistics import summarise
@@ -222,6 +224,56 @@ def test_a_wide_tanh_network_is_mean_field_theory():
     result = simulate(theory, tau=tau, networks=6)
     wanted = solve(theory).correlator(tau)
     assert_allclose(result.mean, wanted, atol=0.025 * wanted[0])
+
+
+# Products of states
+
+
+def test_products_of_different_units_are_averaged_over_all_of_them():
+    """Against loops over the units."""
+    h = np.random.default_rng(4).standard_normal((3, 2, 5))  # times, networks, units
+    moment = ((0.0, 0), (1.0, 0), (1.0, 1), (2.0, 2))
+    wanted = np.zeros(2)
+    for i, j, k in permutations(range(5), 3):
+        wanted += h[0, :, i] * h[1, :, i] * h[1, :, j] * h[2, :, k] / 60
+    assert_allclose(averaged(moment, [h[0], h[1], h[1], h[2]]), wanted, atol=1e-14)
+    # Of Gaussian networks, from their covariances.
+    S = np.random.default_rng(5).standard_normal((1, 4, 4))
+    S = S @ S.swapaxes(1, 2)
+    pairs = [(i, j) for i, j in permutations(range(4), 2)]
+    each = [S[0, i, i] * S[0, j, j] + 2 * S[0, i, j] ** 2 for i, j in pairs]
+    assert_allclose(wick(((0.0, 0), (0.0, 0), (0.0, 1), (0.0, 1)), {(0.0, 0.0): S})[0], np.mean(each))
+
+
+def test_a_cumulant_is_its_moments():
+    """And its estimate from few networks is unbiased: that of a variance is Σ (x − x̄)²/(n − 1)."""
+    found = polynomials([(((0.0, 0), (0.0, 0), (1.0, 1)), True), (((3.0, 1), (3.0, 1)), True)], stationary=True)
+    assert len(found.moments) == 4  # ⟨aab⟩, ⟨aa⟩, ⟨ab⟩, ⟨a⟩, which all times share
+    x = np.random.default_rng(0).standard_normal(7)
+    variance = polynomials([(((0.0, 0), (0.0, 0)), True)], stationary=True)
+    assert [len(moment) for moment in variance.moments] == [1, 2]
+    values, slopes = variance.numbers(np.array([x.mean(), (x**2).mean()]), np.cov([x, x**2]) / 7)
+    assert_allclose(values[0], x.var(ddof=1), rtol=1e-12)
+    assert slopes.shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("observable", "times", "indices"),
+    [
+        ("cumulant", (1.0, 1.0, 0.6, 0.6), "iijj"),
+        ("cumulant", (1.0, 1.0, 1.0, 1.0), None),
+        ("four_point", (1.0, 0.6, 1.0, 0.6), "ijij"),
+        ("mean", (1.0,), None),
+    ],
+)
+def test_paths_and_covariances_give_the_same_products(observable, times, indices):
+    theory = nnqft.theory("linear", N=6, sigma_w=0.8, sigma_b=0.4, start="rest")
+    ask = {"observable": observable, "times": [times], "indices": indices}
+    exact = simulate(theory, networks=10_000, **ask)
+    paths = simulate(theory, networks=10_000, method="heun", step=0.25, **ask)
+    assert (np.abs(paths.mean - exact.mean) < 4 * np.hypot(paths.sdev, exact.sdev)).all()
+    assert paths.sdev[0] < 0.1 * max(abs(exact.mean[0]), 0.1)
+    assert paths.indices == indices
 
 
 # Layers
@@ -463,7 +515,14 @@ BAD = [
     (lambda: simulate(linear(), networks=1), "whole number ≥ 2"),
     (lambda: simulate(linear(), rtol=0.0), "rtol=0.0: wanted a number between 0 and 1"),
     (lambda: simulate(linear(), networks=10, method="rk4"), "unknown method 'rk4'"),
-    (lambda: simulate(linear(), networks=10, observable="mean"), "unknown observable 'mean'"),
+    (lambda: simulate(linear(), networks=10, observable="meen"), "unknown observable 'meen'"),
+    (
+        lambda: simulate(linear(), networks=10, observable="kernel_variance"),
+        "is derived from others: write nnqft.check",
+    ),
+    (lambda: simulate(linear(), networks=10, observable="response", indices="ij"), "simulated alone, with one unit"),
+    (lambda: simulate(linear(), networks=10, indices="ijj"), "has 3 letters, 'two_point' has 2 legs"),
+    (lambda: simulate(linear(), networks=10, observable="mean", kernel=True), "kernel=True is for"),
     (lambda: simulate(linear(), networks=10, step=0.1), "step=0.1: exact networks have no steps"),
     (lambda: simulate(linear(), networks=10, method="heun", step=-0.1), "step=-0.1: wanted a number > 0"),
     (lambda: simulate(linear(), networks=10, method="layers"), "for model 'feedforward'"),
@@ -471,7 +530,7 @@ BAD = [
     (lambda: simulate(linear(start="rest"), networks=10), "times are missing"),
     (lambda: simulate(linear(start="rest"), networks=10, times=[(1, 1)], method="heun", burn=1.0), "from rest nothing"),
     (lambda: simulate(bare_theory("taylor", N=3), networks=10, method="exact"), "for linear networks, not φ = tanh"),
-    (lambda: simulate(bare_theory("taylor", N=3), networks=10, observable="response"), "for linear networks only"),
+    (lambda: simulate(nnqft.theory("taylor", activation="sign"), networks=9, observable="response"), "jumps"),
     (lambda: simulate(bare_theory("taylor", N=3), networks=10, layer=1.0), "layer is for model 'feedforward'"),
     (lambda: simulate(bare_theory("quintic"), networks=10), "gives no activation"),
     (lambda: simulate(nnqft.theory("feedforward", N=3), networks=10, method="heun"), "simulated by method='layers'"),

@@ -10,11 +10,13 @@ from typing import Any
 from nnqft.cli.summaries import summary
 from nnqft.errors import raised
 from nnqft.host import Host
+from nnqft.interfaces.observable import AbstractObservable
 from nnqft.interfaces.parameter import Parameter
 
-_KINDS = ("model", "observable", "integrator", "executor", "drawing", "command")
+_KINDS = ("model", "observable", "integrator", "simulator", "executor", "drawing", "command")
 _EXAMPLES = {
     "integrator": "nnqft compute linear -p sigma_w=0.5 -n 1 --integrator {} --rtol 0.01",
+    "simulator": "nnqft check linear -p N=20 -p sigma_w=0.4 --samples 200",
     "executor": "nnqft compute linear -p sigma_w=0.5 -n 1 --executor {}",
     "drawing": "nnqft diagrams linear -n 1 --drawing {}",
     "command": "nnqft {} --help",
@@ -90,5 +92,7 @@ def example_of(kind: str, name: str, thing: Any) -> str:
         return f"nnqft compute {name}{shown} -n 1{times}"
     if kind == "observable":
         times = "" if thing.arity in (0, 2) else f" --times {','.join(['0'] * (thing.arity or 2))}"
-        return f"nnqft compute linear -p sigma_w=0.5 -O {name} -n 1{times}"
+        summed = isinstance(thing, AbstractObservable) and type(thing).resummed is not AbstractObservable.resummed
+        order = "--order resummed --width-order 0" if summed else "-n 1"
+        return f"nnqft compute linear -p sigma_w=0.5 -O {name} {order}{times}"
     return _EXAMPLES[kind].format(name)

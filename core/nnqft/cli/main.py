@@ -1,7 +1,7 @@
 """The command line: ``nnqft COMMAND …``, the commands of plugins among them.
 
 Exit status: 0 done · 2 bad input, one line on stderr · 3 target not reached, or ended by a signal: result written and
-marked so · 128 + its number, if there was no result yet.
+marked so · 4 theory and simulation disagree · 128 + the signal's number, if there was no result yet.
 """
 
 from __future__ import annotations

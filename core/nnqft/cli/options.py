@@ -31,7 +31,7 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
         return int(number)
 
 
-def _order(type_: Any, tokens: Sequence[Token]) -> int | str:
+def order_or_all(type_: Any, tokens: Sequence[Token]) -> int | str:
     """A whole number, or the word that stands for all orders; other words are refused with the request."""
     text = tokens[0].value
     return text if text.isalpha() else _whole(type_, tokens)
@@ -62,7 +62,7 @@ Order = Annotated[int, WHOLE, Parameter(name=["--order", "-n"], group=QUESTION, 
 OrderOrAll = Annotated[
     int | str,
     Parameter(
-        converter=_order,
+        converter=order_or_all,
         name=["--order", "-n"],
         group=QUESTION,
         help="Highest order n in σ_w², or resummed for all of them.",
@@ -195,6 +195,14 @@ def parse_numbers(name: str, text: str) -> list[float]:
         raise InputError(
             f"--{name} {short(text)}: wanted numbers, write for example --{name} 0,0.5,1 or --{name} 0:5:11"
         ) from None
+
+
+def parse_widths(text: str) -> list[int]:
+    """``20,50,100`` as whole numbers."""
+    try:
+        return [int(part) for part in text.strip(" ,").split(",")]
+    except ValueError:
+        raise InputError(f"--widths {short(text)}: wanted whole numbers, write for example --widths 20,50") from None
 
 
 def _spaced(first: float, last: float, count: int) -> list[float]:

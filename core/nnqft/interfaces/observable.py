@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nnqft.errors import InputError
 from nnqft.rules.parts import Leg
 from nnqft.rules.theory import Theory
 
@@ -49,6 +50,18 @@ class AbstractObservable(ABC):
         The `point` of a leg is the column of its time, and legs of equal `index` carry the same index; those of
         different `replica` belong to different noise histories on one network.
         """
+
+    def resummed(self, theory: Theory, width: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The sum of all orders in the coupling of a width order, where the observable knows it and the model does not.
+
+        As `AbstractModel.resummed`: values and bounds of their errors, (M,) each, N^{−width} included.
+
+        Raises
+        ------
+        InputError
+            If it has no such sum.
+        """
+        raise InputError(f"observable {self.name!r} has no resummed form; write a whole number for order")
 
 
 @dataclass(frozen=True, repr=False)

@@ -82,14 +82,15 @@ def base_requests(
     for name in names:
         plugin = default_host().observable(name)
         assert isinstance(plugin, AbstractDerivedObservable)  # the caller sorted them
-        grids[plugin] = _grid(theory, plugin.arity, times, tau)
+        grids[plugin] = grid_of(theory, plugin.arity, times, tau)
     return grids, {
         base: _base_request(theory, Need(base.observable, rows, *base[1:4]), effort, order, width_order)
         for base, rows in _all_times(theory, grids, order == RESUMMED).items()
     }
 
 
-def _grid(theory: Theory, arity: int | None, times: object, tau: object) -> np.ndarray | None:
+def grid_of(theory: Theory, arity: int | None, times: object, tau: object) -> np.ndarray | None:
+    """The times of a derived observable, checked; None where it chooses its own."""
     if arity == 0 or (times is None and tau is None):
         return None
     return np.array(check_times(theory, arity, times, tau))

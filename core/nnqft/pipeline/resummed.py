@@ -137,14 +137,35 @@ def _of_model(
             )
         more["indices"] = request.indices
     resummed: Callable[..., Any] = model.resummed
-    with plugin_errors(f"model {model.name!r}"):
-        found = resummed(theory, request.observable, width, np.array(request.times), **more)
+    try:
+        with plugin_errors(f"model {model.name!r}"):
+            found = resummed(theory, request.observable, width, np.array(request.times), **more)
+    except InputError:
+        if not _sums_itself(request):
+            raise
+        return _of_observable(theory, request, width)
     return _checked(f"model {model.name!r}", found, len(request.times))
+
+
+def _sums_itself(request: Request) -> bool:
+    """Does the observable know sums of its own?"""
+    observable = default_host().observable(request.observable)
+    return isinstance(observable, AbstractObservable) and type(observable).resummed is not AbstractObservable.resummed
+
+
+def _of_observable(theory: Theory, request: Request, width: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    observable = default_host().observable(request.observable)
+    assert isinstance(observable, AbstractObservable)
+    with plugin_errors(f"observable {request.observable!r}"):
+        found = observable.resummed(theory, width, np.array(request.times))
+    return _checked(f"observable {request.observable!r}", found, len(request.times))
 
 
 def _of_plugins(
     theory: Theory, model: AbstractModel, request: Request, width: int, rough: bool, times: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    if request.indices is None and _sums_itself(request):
+        return _of_observable(theory, request, width)
     times = np.array(request.times) if times is None else times
     with plugin_errors(f"activation of model {model.name!r}"):
         phi = model.activation(theory.parameters)

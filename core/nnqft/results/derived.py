@@ -151,15 +151,25 @@ class Derived:
         >>> [float(length.partial(n)[0].round(6)) for n in range(3)]
         [1.0, 1.125, 1.148438]
         """
-        order, request = whole_number("order", order, 0), self.first.request
+        order = whole_number("order", order, 0)
         width_order = None if width_order is None else whole_number("width_order", width_order, 0)
         if order >= len(self.by_order):
             asked = f"only order ≤ {len(self.by_order) - 1}" if len(self.by_order) else "order by order"
             raise InputError(f"partial({order}) was not computed, {asked}; compute with a higher order")
+        return partial_numbers(self.plugin, self.rules, self.times, self.bases, order, width_order)
+
+    @property
+    def plugin(self) -> AbstractDerivedObservable:
+        """The observable that these are numbers of."""
         plugin = default_host().observable(self.observable)
         assert isinstance(plugin, AbstractDerivedObservable)
-        theory = self.theory or make_theory(request.model, request.start, dict(request.parameters))
-        return partial_numbers(plugin, theory, self.times, self.bases, order, width_order)
+        return plugin
+
+    @property
+    def rules(self) -> Theory:
+        """The theory; made again for numbers that were loaded."""
+        request = self.first.request
+        return self.theory or make_theory(request.model, request.start, dict(request.parameters))
 
     def table(self) -> str:
         """The numbers with their errors and, where there are orders, how they came about order by order."""

@@ -10,12 +10,13 @@ import numpy as np
 from nnqft.checks import one_line_keywords
 from nnqft.errors import InputError, one_line, short
 from nnqft.files import FORMAT, parse_json
+from nnqft.results.comparison import Check
 from nnqft.results.derived import Derived
 from nnqft.results.result import Result
 from nnqft.self_energies.solution import Dyson
 
-Saved = Result | Derived | Dyson
-Kind = TypeVar("Kind", Result, Derived, Dyson)
+Saved = Result | Derived | Dyson | Check
+Kind = TypeVar("Kind", Result, Derived, Dyson, Check)
 
 
 @overload
@@ -24,7 +25,7 @@ def load(path: str | os.PathLike[str]) -> Saved: ...
 def load(path: str | os.PathLike[str], kind: type[Kind]) -> Kind: ...
 @one_line_keywords
 def load(path: str | os.PathLike[str], kind: type[Kind] | None = None) -> Saved | Kind:
-    """Read what `save` of a `Result`, a `Derived` or a `Dyson` wrote.
+    """Read what `save` of a `Result`, a `Derived`, a `Dyson` or a `Check` wrote.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def load(path: str | os.PathLike[str], kind: type[Kind] | None = None) -> Saved 
         Of a JSON file. Nothing in it is run. Its checksum is compared; a file that has none, as earlier versions wrote
         it, or where somebody made it null to edit it, is read with a warning and a note.
     kind
-        The class that is wanted, for type checkers and as a check; any of the three if not given.
+        The class that is wanted, for type checkers and as a check; any of the four if not given.
 
     Raises
     ------
@@ -69,6 +70,8 @@ def load(path: str | os.PathLike[str], kind: type[Kind] | None = None) -> Saved 
 def _read(data: dict[str, object]) -> Saved:
     if data.get("kind") == "dyson":
         return Dyson.from_data(data)
+    if data.get("kind") == "check":
+        return Check.from_data(data)
     if "derived" in data:
         return Derived.from_data(data)
     result = Result.from_data(data)

@@ -157,7 +157,7 @@ def make_request(
         observable=observable,
         order=order,
         width_order=width_order,
-        times=check_times(theory, arity, times, tau),
+        times=check_times(theory, arity or None, times, tau),  # one without times numbers its parts by them
         integrator=effort.integrator,
         rtol=effort.rtol,
         atol=effort.atol,

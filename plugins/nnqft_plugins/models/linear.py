@@ -37,12 +37,16 @@ class Linear(AbstractModel):
         refuse_structure(theory.parameters, "order='resummed'", "write a whole number for order")
         if theory.parameters.get("expansion", "bare") != "bare":
             raise InputError("order='resummed' adds the diagrams of the expansion about 𝔚 = 0; write expansion='bare'")
-        if indices is not None or observable not in ("two_point", "response"):
+        if indices is not None or observable not in ("two_point", "response", "gradient", "gradient_variance"):
             return self._as_any_network(theory, observable, indices, width, times)
         if width > linear_sums.MAX_WIDTH:
             raise InputError(f"width_order={short(width)}: the linear network is summed for width_order=0, 1 or 2")
         values = theory.parameters
         gamma, sigma = values["gamma"], values["sigma_w"]
+        if observable in ("gradient", "gradient_variance"):
+            known = linear_sums.gradient if observable == "gradient" else linear_sums.gradient_variance
+            sums = known(width, gamma, sigma, times[:, 0] - times[:, 1])
+            return float(theory.N) ** -width * sums[0], float(theory.N) ** -width * sums[1]
         if theory.stationary and sigma >= gamma:
             raise InputError(
                 f"sigma_w={sigma:g}: the sum of all cacti diverges for σ_w² ≥ γ² = {gamma**2:g}; wanted"

@@ -55,8 +55,16 @@ class Dimension(AbstractDerivedObservable):
             needs["static"] = Need("two_point", ((0.0, 0.0),), replicas="ab", width_order=0)
         return needs
 
+    def needs_resummed(self, theory: Theory, times: np.ndarray | None) -> Mapping[str, Need]:
+        """Its own sum, a number at N → ∞: part 0 is that at equal times, part 1 at frequency 0."""
+        check_stationary(theory, self.name)
+        layered = theory.interactions and all(vertex.points == 1 for vertex in theory.interactions)
+        return {"whole": Need(self.name, ((0.0,),) if layered else ((0.0,), (1.0,)), width_order=0)}
+
     def derive(self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
         """``equal_time`` and ``zero_frequency``; the first alone where what histories share changes in time."""
+        if "whole" in values:
+            return dict(zip(("equal_time", "zero_frequency"), values["whole"], strict=False))
         stays = _stays(theory)
         if theory.N == 1:  # one unit fluctuates in one direction
             return dict.fromkeys(("equal_time", "zero_frequency")[: 1 + stays], 1.0)
@@ -72,7 +80,7 @@ class Dimension(AbstractDerivedObservable):
         self, theory: Theory, times: np.ndarray | None, values: Mapping[str, np.ndarray]
     ) -> Mapping[str, float]:
         """Of ``zero_frequency`` what the quadrature leaves out of ψ and C."""
-        if theory.N == 1 or not _stays(theory):
+        if "whole" in values or theory.N == 1 or not _stays(theory):
             return {}
         own, rate, weights = _own(values), slowest_rate(theory), laguerre(NODES)[1]
         grid = _scatter(theory, values)

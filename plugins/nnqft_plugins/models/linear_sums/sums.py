@@ -18,10 +18,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaln, hyp1f1, xlogy
 
+from nnqft import InputError
 from nnqft_plugins.models.linear_sums import second_order
 
 EPS = float(np.finfo(float).eps)
 MAX_WIDTH = 2
+_LADDERS = 100.0
+"""The same of the variance of gradients, whose sum is double."""
 MAX_SPAN = 500.0
 """Largest σ_w × time from rest: the chains that matter are as long."""
 
@@ -51,6 +54,58 @@ def response(width: int, gamma: float, sigma: float, tau: np.ndarray) -> tuple[n
     crossed = 0.5 * np.exp(-(gamma - sigma) * lag) * np.expm1(-sigma * lag) ** 2
     values = np.where(tau > 0, crossed if width else np.exp(-gamma * lag), 0.0)
     return values, EPS * (8 + 2 * (gamma + sigma) * lag) * values
+
+
+def gradient(width: int, gamma: float, sigma: float, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(1/N) E Σ_ij J_ij(τ)² at order N^{−width}, bare of it, of J = e^{(W−γ)τ}, with its rounding bound; 0 for τ < 0.
+
+    e^{−2γτ} Σ_ab m_ab (στ)^{a+b}/(a! b!), which is e^{−2γτ} I_0(2στ) for N → ∞.
+
+    Raises
+    ------
+    InputError
+        If σ_w τ is so large that the sum is too long.
+    """
+    lag = np.maximum(tau, 0.0)
+    reach = sigma * float(lag.max())
+    if reach > MAX_SPAN:
+        raise InputError(f"times: lags reach σ_w τ = {reach:g}, wanted at most {MAX_SPAN:g}; write shorter lags")
+    chains = _chains(lag, gamma, sigma, math.ceil(reach + 12 * math.sqrt(reach) + 40))
+    values = np.where(tau >= 0, _contract(width, chains, chains), 0.0)
+    return values, EPS * (64 + 4 * (gamma + sigma) * lag) * np.abs(values)
+
+
+def gradient_variance(width: int, gamma: float, sigma: float, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The variance of Σ_j J_ij(τ)² over networks and units i at order N^{−width}, bare of it, with a bound.
+
+    Nothing at order 0, and at order 1, with x = στ,
+
+        2 e^{−4γτ} Σ_{(m,n) ≠ 0} [ Σ_k x^{m+n+2k}/((m+k)! (n+k)!) ]² ,
+
+    ladders of m and n responses between two copies that differ in the change only (docs/physics.md, infinite sums).
+
+    Raises
+    ------
+    InputError
+        At higher orders, and if σ_w τ is so large that the sum is too long.
+    """
+    if width > 1:
+        raise InputError(f"width_order={width}: gradient_variance is summed for width_order=0 or 1")
+    lag = np.maximum(tau, 0.0)
+    reach = sigma * float(lag.max())
+    if width == 0:
+        return np.zeros(len(lag)), np.zeros(len(lag))
+    if reach > _LADDERS:
+        raise InputError(f"times: lags reach σ_w τ = {reach:g}, wanted at most {_LADDERS:g}; write shorter lags")
+    chains = _chains(lag, gamma, sigma, math.ceil(reach + 12 * math.sqrt(reach) + 40))
+    size = chains.shape[1]
+    values = np.zeros(len(lag))
+    for apart in range(size):  # n − m
+        products = chains[:, : size - apart] * chains[:, apart:]
+        ladders = np.cumsum(products[:, ::-1], axis=1)[:, ::-1] ** 2
+        values += (2.0 if apart else 1.0) * ladders[:, (0 if apart else 1) :].sum(axis=1)
+    values = np.where(tau >= 0, 2 * values, 0.0)
+    return values, EPS * (64 + 8 * (gamma + sigma) * lag) * values
 
 
 def stationary_kernel(width: int, gamma: float, sigma: float) -> list[Power]:

@@ -12,6 +12,7 @@ from nnqft.threads import one_thread
 from nnqft_plugins.networks.finite_width import filters
 from nnqft_plugins.networks.finite_width.far_lags import far
 from nnqft_plugins.networks.finite_width.layers import LayerEngine, linear_slope, linear_spread
+from nnqft_plugins.networks.finite_width.replicas import dimensions
 from nnqft_plugins.networks.finite_width.rest import RestEngine, accuracy_of
 from nnqft_plugins.networks.finite_width.stationary import StationaryEngine
 from nnqft_plugins.networks.meanfield.layers import settled_variance
@@ -113,7 +114,7 @@ Asked = Callable[["_Sums", int, np.ndarray], Answered]
 def _asked(observable: str, indices: str | None, legs: int) -> Asked:
     """What answers this observable; InputError if nothing does."""
     if indices is None:
-        if observable in ("two_point", "mean", "response", "kernel_variance"):
+        if observable in ("two_point", "mean", "response", "kernel_variance", "dimension"):
             return getattr(_Sums, observable)
         if observable == "cumulant" and legs in (1, 2):
             # The mean is of order 1/N, its square of the next one.
@@ -224,6 +225,15 @@ class _Sums:
             return _nothing(times)
         engine = self._engine(times)
         return *engine.spread(times[:, [0, 1, 0, 1]]), engine.notes
+
+    def dimension(self, width: int, times: np.ndarray) -> Answered:
+        """D/N at equal times (part 0) and at frequency 0 (part 1), which layers have none of: a number at N → ∞."""
+        if width:
+            raise InputError("the dimension D/N is known at N → ∞; write width_order=0")
+        found = list(dimensions(self.network).values())
+        parts = [found[part] for part in times[:, 0].astype(int).tolist()]
+        values, errors = np.array([[each.value, each.error] for each in parts], float).T
+        return values, errors, ("two noise histories on one network, at leading order in 1/N",)
 
     def _size(self, values: np.ndarray, times: np.ndarray) -> tuple[str, ...]:
         """A note where order 1/N is not small."""

@@ -11,16 +11,17 @@ import numpy as np
 from nnqft import InputError, Theory, UnknownNameError, short, whole_number
 from nnqft.checks import positive_number, true_or_false
 from nnqft_plugins.networks.meanfield import solve
+from nnqft_plugins.networks.meanfield.kinds import has_slopes
 from nnqft_plugins.networks.network import Network
+from nnqft_plugins.networks.simulation.asked import TANGENT, Asked
 from nnqft_plugins.networks.simulation.measurement import Ensemble
 from nnqft_plugins.networks.simulation.schedule import spacing_for
 
 METHODS = ("auto", "exact", "heun", "euler", "layers")
-OBSERVABLES = ("two_point", "response")
 
 
 def choose(
-    theory: Theory, network: Network, pairs: tuple[tuple[float, ...], ...], observable: str, method: str,
+    theory: Theory, network: Network, asked: Asked, method: str,
     step: Any, layer: Any, burn: Any, window: Any, kernel: bool, seed: Any,
 ) -> Ensemble:  # fmt: skip
     """The ensemble, after everything a user may have got wrong was checked.
@@ -28,19 +29,24 @@ def choose(
     Raises
     ------
     InputError
-        If a method or a step does not go with the network.
+        If a method, a step or what is asked does not go with the network.
     """
-    if not isinstance(observable, str) or observable not in OBSERVABLES:
-        raise UnknownNameError("observable", observable, OBSERVABLES, " of a simulation")
     scheme = _scheme(network, method)
-    if observable == "response" and scheme != "exact":
-        raise InputError("response: simulated for linear networks only; write observable='two_point'")
+    tangent = asked.observable in TANGENT
+    if tangent and scheme != "exact":
+        _check_tangents(network, asked.observable)
+    kernel = true_or_false("kernel", kernel)
+    if kernel and (asked.polynomials is not None or asked.observable == "response"):
+        raise InputError(f"kernel=True is for 'two_point' and 'gradient', not {asked.observable!r}; leave it out")
     gain = _linear_gain(network) if scheme == "exact" else None
     ensemble = Ensemble(
         network=network if gain is None else network.with_gain(gain),
-        times=tuple((float(t), float(s)) for t, s in pairs),
-        response=observable == "response",
-        kernel=true_or_false("kernel", kernel) and observable == "two_point",
+        times=tuple(tuple(float(t) for t in row) for row in asked.rows),
+        moments=asked.moments,
+        response=asked.observable == "response",
+        gradient=asked.observable in ("gradient", "gradient_variance"),
+        spread=asked.observable == "gradient_variance",
+        kernel=kernel,
         scheme=scheme,
         seed=whole_number("seed", seed, 0),
     )
@@ -105,8 +111,10 @@ def _stationary(theory: Theory, ensemble: Ensemble, burn: Any, window: Any) -> E
     if network.adaptation is not None:
         slowest = max(slowest, network.gamma / network.adaptation.rate)
     memory = slowest / network.gamma
-    lags = np.array([abs(t - s) for t, s in ensemble.times])
+    lags = np.array([t - min(times) for times in ensemble.times for t in times])
     spacing = spacing_for(lags, 0.5 * memory)
+    if ensemble.tangent:  # one tangent begins when another has ended
+        spacing = max(spacing, float(lags.max()))
     if not ensemble.refined:
         spacing = ensemble.step * math.ceil(spacing / ensemble.step - 1e-9)
     burned = 10 * memory if burn is None else positive_number("burn", burn)
@@ -121,6 +129,15 @@ def _stationary(theory: Theory, ensemble: Ensemble, burn: Any, window: Any) -> E
     )
 
 
+def _check_tangents(network: Network, observable: str) -> None:
+    """Refuse what has no tangent, or none that is known here."""
+    if network.layered or network.adaptation is not None:
+        kind = "layers" if network.layered else "units with adaptation"
+        raise InputError(f"{observable}: not simulated for {kind}; write observable='two_point'")
+    if not has_slopes(network.activation):
+        raise InputError(f"{observable}: φ = {network.activation.name} jumps, and small changes grow without bound")
+
+
 def _layer_depth(network: Network, layer: Any) -> float:
     depth = positive_number("layer", layer)
     if depth >= 2 / network.gamma:
@@ -129,8 +146,8 @@ def _layer_depth(network: Network, layer: Any) -> float:
 
 
 def _check_whole_layers(ensemble: Ensemble) -> None:
-    for t, s in ensemble.times:
-        for depth in [abs(t - s)] if ensemble.network.stationary else [t, s]:
+    for times in ensemble.times:
+        for depth in [t - min(times) if ensemble.network.stationary else t for t in times]:
             if abs(depth / ensemble.step - round(depth / ensemble.step)) > 1e-6:
                 raise InputError(f"depth {depth:g} is no multiple of layer={ensemble.step:g}; write times that are")
 

@@ -13,6 +13,7 @@ from nnqft.cli.options import (
     QUESTION,
     WHOLE,
     DryRun,
+    Indices,
     Model,
     Output,
     Param,
@@ -45,8 +46,9 @@ def simulate(
     param: Param = None,
     start: Start = "stationary",
     observable: Annotated[
-        str, Parameter(name=["--observable", "-O"], group=QUESTION, help="two_point or response.")
+        str, Parameter(name=["--observable", "-O"], group=QUESTION, help="two_point, mean, gradient, …")
     ] = "two_point",
+    indices: Indices = None,
     tau: Tau = None,
     times: Times = None,
     networks: Networks = None,
@@ -74,9 +76,9 @@ def simulate(
     check_outputs(output)
     theory = nnqft.theory(model, start=start, **parse_parameters(param))
     asked: dict[str, Any] = {
-        "observable": observable, "networks": networks, "rtol": rtol, "method": method, "step": step, "layer": layer,
-        "burn": burn, "window": window, "kernel": kernel, "seed": seed, "time_limit": time_limit,
-        **parse_times(tau, times), **place.options,
+        "observable": observable, "indices": indices, "networks": networks, "rtol": rtol, "method": method,
+        "step": step, "layer": layer, "burn": burn, "window": window, "kernel": kernel, "seed": seed,
+        "time_limit": time_limit, **parse_times(tau, times), **place.options,
     }  # fmt: skip
     if dry_run:
         print(forecast_simulation(theory, **asked))

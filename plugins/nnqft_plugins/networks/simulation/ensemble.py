@@ -15,8 +15,8 @@ from nnqft.checks import one_line_keywords, true_or_false
 from nnqft.host import running
 from nnqft.show import watch
 from nnqft.show.progress import progress_bar
-from nnqft.stages.times import check_times
 from nnqft_plugins.networks.network import network_of
+from nnqft_plugins.networks.simulation.asked import Asked, ask
 from nnqft_plugins.networks.simulation.batches import run_batch
 from nnqft_plugins.networks.simulation.choices import choose
 from nnqft_plugins.networks.simulation.findings import findings
@@ -26,7 +26,7 @@ from nnqft_plugins.networks.simulation.paths import ORDER
 from nnqft_plugins.networks.simulation.pilot import Pilot, pilot_of
 from nnqft_plugins.networks.simulation.result import Simulation
 from nnqft_plugins.networks.simulation.schedule import Schedule
-from nnqft_plugins.networks.simulation.statistics import Summary, summarise
+from nnqft_plugins.networks.simulation.statistics import Numbers, Summary, of_numbers, summarise
 
 _FIRST = 64
 """Units before the first look at the error, at least."""
@@ -42,6 +42,7 @@ def simulate(
     observable: str = "two_point",
     times: Any = None,
     tau: Any = None,
+    indices: str | None = None,
     networks: int | None = None,
     rtol: float | None = None,
     method: str = "auto",
@@ -58,16 +59,19 @@ def simulate(
     activation: Activation | None = None,
     time_limit: float | None = None,
 ) -> Simulation:
-    """Average (1/N) Σ_i h_i(t) h_i(s) over simulated networks with the parameters of a theory.
+    """Average (1/N) Σ_i h_i(t) h_i(s), or another correlation function, over simulated networks of a theory.
 
     Parameters
     ----------
     theory
         Its model must have an activation; the true function is used, not its Taylor series.
     observable
-        ``"two_point"``, or for linear networks ``"response"``.
-    times : (M, 2) array, or tau : (M,) array
-        Pairs (t, s), or lags of a stationary process; τ = 0 if neither is given.
+        ``"two_point"``, ``"mean"``, ``"cumulant"``, ``"four_point"`` or any other with legs h, of up to six; and
+        ``"response"`` and ``"gradient"``, (1/N) Σ_i J_ii and (1/N) Σ_ij J_ij² with J_ij = ∂h_i(t)/∂h_j(s).
+    times : (M, legs) array, or tau : (M,) array
+        Times of the legs, or lags of a stationary process; τ = 0 if neither is given.
+    indices
+        Units of the legs, a letter for each, such as ``"iijj"``; all one if not given.
     networks
         How many to draw; the most, if `rtol` is given, too.
     rtol
@@ -84,7 +88,7 @@ def simulate(
         Stationary paths: time that passes before the measurement, and time over which it is repeated. Chosen from
         the mean-field solution if not given.
     kernel
-        Measure the variance of (1/N) Σ_i h_i(t) h_i(s) over the ensemble, too.
+        Measure the variance of (1/N) Σ_i h_i(t) h_i(s) over the ensemble, too, or that of the gradient.
     executor, workers, address
         As for `nnqft.compute`; the numbers are the same on each.
     seed
@@ -111,32 +115,23 @@ def simulate(
     began = time.monotonic()
     network = network_of(theory, activation, structured=True)
     goal = Goal.checked(networks, rtol, time_limit)
-    pairs = check_times(theory, 2, times, tau)
-    ensemble = choose(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
+    asked = ask(theory, observable, times, tau, indices)
+    ensemble = choose(theory, network, asked, method, step, layer, burn, window, kernel, seed)
     bar = progress_bar(true_or_false("progress", progress), "first networks", "networks")
-    with running(executor, workers, address) as opened, bar as report, watch.time_limit(goal.seconds):
-        run = _run(opened, ensemble, goal, report, fixed=step is not None or layer is not None)
-    if run.summary is None and not run.discarded:
-        raise InputError(f"networks={goal.networks} are too few for an error; write networks=4 or more")
-    if run.summary is None:
-        raise InputError(
-            f"{run.discarded} of {run.discarded} networks had no stationary state or ran away, wanted at least 2;"
-            " write a smaller sigma_w, or start='rest'"
-        )
-    return _simulation(theory, observable, np.array(pairs), run, run.summary, time.monotonic() - began)
+    with running(executor, workers, address) as opened, bar as report:
+        run = run_to(opened, ensemble, goal, report, asked.numbers, fixed=step is not None or layer is not None)
+    return _simulation(theory, asked, run, run.found, time.monotonic() - began)
 
 
-def _simulation(
-    theory: Theory, observable: str, times: np.ndarray, run: Run, summary: Summary, seconds: float
-) -> Simulation:
+def _simulation(theory: Theory, asked: Asked, run: Run, summary: Summary, seconds: float) -> Simulation:
     """What is handed back of a run that has a summary."""
     measured = run.measured
     return Simulation(
         model=theory.model,
         start=theory.start,
-        observable=observable,
+        observable=asked.observable,
         parameters=dict(theory.parameters),
-        times=times,
+        times=np.array(asked.times),
         mean=summary.mean,
         cov=summary.total,
         discretisation=np.abs(summary.change),
@@ -152,6 +147,7 @@ def _simulation(
         kernel_error=summary.kernel_sdev,
         seconds=seconds,
         units=summary.units,
+        indices=asked.indices,
     )
 
 
@@ -171,13 +167,34 @@ class Run:
         """The number of networks that had to be left out."""
         return self.measured.discarded
 
+    @property
+    def found(self) -> Summary:
+        """The summary; InputError if there is none."""
+        if self.summary is None and not self.discarded:
+            raise InputError("networks=2 are too few for an error; write networks=4 or more")
+        if self.summary is None:
+            raise InputError(
+                f"{self.discarded} of {self.discarded} networks had no stationary state or ran away, wanted at least"
+                " 2; write a smaller sigma_w, or start='rest'"
+            )
+        return self.summary
 
-def _run(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report, *, fixed: bool) -> Run:
-    """Draw networks in growing rounds until the goal is met; halve a step that spoils it."""
+
+def run_to(
+    executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report, numbers: Numbers, *, fixed: bool
+) -> Run:
+    """Draw networks in growing rounds until the goal is met, or its time is over; halve a step that spoils it."""
+    with watch.time_limit(goal.seconds):
+        return _halving(executor, ensemble, goal, report, numbers, fixed)
+
+
+def _halving(
+    executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report, numbers: Numbers, fixed: bool
+) -> Run:
     run: Run | None = None
     while True:
         try:
-            run = rounds(executor, ensemble, goal, report)
+            run = rounds(executor, ensemble, goal, report, numbers)
         except watch.OutOfTime:
             if run is None:
                 raise IntegrationError(f"{watch.limit_line(goal.seconds)} before there were two networks") from None
@@ -187,7 +204,7 @@ def _run(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Rep
         ensemble = replace(ensemble, step=ensemble.step / 2)
 
 
-def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report) -> Run:
+def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: Report, numbers: Numbers) -> Run:
     """Draw batches until the goal is met, the most is drawn, or the step turns out too long."""
     size = _batch_size(ensemble, goal.networks)
     members = 2 if ensemble.scheme == "exact" else 1
@@ -212,13 +229,13 @@ def rounds(executor: AbstractExecutor, ensemble: Ensemble, goal: Goal, report: R
             ended = "interrupted"
         except watch.OutOfTime:
             ended = watch.limit_line(goal.seconds)
-        summary = _summary(ensemble, parts, pilot)
+        summary = _summary(ensemble, parts, pilot, numbers)
         if goal.rtol is None or summary is None:
             continue
         excess = goal.excess(summary)
         if excess <= 1.0:
             break
-        allowed = goal.rtol * np.abs(summary.mean)
+        allowed = goal.allowed(summary)
         if not ended and ensemble.step and ensemble.refined and (np.abs(summary.change) > 0.7 * allowed).any():
             return Run(ensemble, pilot, concatenate(parts), summary, False, "step too long")
         noise = np.diagonal(summary.cov) / np.maximum(allowed**2 - summary.change**2, 1e-300)
@@ -237,11 +254,11 @@ def first_round(ensemble: Ensemble, goal: Goal) -> int:
     return max(_FIRST, _batch_size(ensemble, goal.networks)) * (2 if ensemble.scheme == "exact" else 1)
 
 
-def _summary(ensemble: Ensemble, parts: list[Measured], pilot: Pilot) -> Summary | None:
+def _summary(ensemble: Ensemble, parts: list[Measured], pilot: Pilot, numbers: Numbers) -> Summary | None:
     if sum(p.members.sum() for p in parts) < 2 or sum(len(p.members) for p in parts) < 2:
         return None
     measured, N = concatenate(parts), ensemble.network.N
-    return summarise(measured, ORDER[ensemble.scheme], ensemble.kernel, N, pilot.scatter)
+    return of_numbers(summarise(measured, ORDER[ensemble.scheme], ensemble.kernel, N, pilot.scatter), numbers)
 
 
 def _batch_size(ensemble: Ensemble, networks: int) -> int:

@@ -13,8 +13,8 @@ from nnqft.checks import one_line_keywords
 from nnqft.host import running
 from nnqft.show.numbers import parameter_line
 from nnqft.show.page import Page
-from nnqft.stages.times import check_times
 from nnqft_plugins.networks.network import network_of
+from nnqft_plugins.networks.simulation.asked import Asked, ask
 from nnqft_plugins.networks.simulation.choices import choose
 from nnqft_plugins.networks.simulation.ensemble import Run, first_round, rounds
 from nnqft_plugins.networks.simulation.goal import Goal
@@ -34,6 +34,7 @@ def forecast_simulation(
     observable: str = "two_point",
     times: Any = None,
     tau: Any = None,
+    indices: str | None = None,
     networks: int | None = None,
     rtol: float | None = None,
     method: str = "auto",
@@ -61,19 +62,19 @@ def forecast_simulation(
         As `simulate` would.
     """
     network, goal = network_of(theory, activation, structured=True), Goal.checked(networks, rtol, time_limit)
-    pairs = check_times(theory, 2, times, tau)
-    ensemble = choose(theory, network, pairs, observable, method, step, layer, burn, window, kernel, seed)
+    asked = ask(theory, observable, times, tau, indices)
+    ensemble = choose(theory, network, asked, method, step, layer, burn, window, kernel, seed)
     with running(executor, workers, address) as place:
         name, at_once = place.name, place.parallel
     first = min(goal.networks, first_round(ensemble, goal))
     few = min(first, _PILOT)
-    run, seconds = _timed(ensemble, few)
+    run, seconds = _timed(ensemble, few, asked)
     if few < first and seconds / few * first < _LONG:
         few = first
-        run, seconds = _timed(ensemble, few)
+        run, seconds = _timed(ensemble, few, asked)
     count = max(_needed(goal, run, few), first)
     seconds = seconds / few * count / min(at_once, max(1.0, math.ceil(count / few)))
-    many = f"{len(pairs)} time{'s' * (len(pairs) > 1)}"
+    many = f"{len(asked.times)} time{'s' * (len(asked.times) > 1)}"
     heading = (
         "dry run: nothing was simulated but a few networks",
         f"{observable} of simulated {theory.model} ({theory.start}) at {many}, seed {ensemble.seed}",
@@ -96,12 +97,13 @@ def _needed(goal: Goal, run: Run, few: int) -> float:
         return min(float(goal.networks), float(np.max(few * np.diagonal(run.summary.cov) / allowed**2)))
 
 
-def _timed(ensemble: Ensemble, networks: int) -> tuple[Run, float]:
+def _timed(ensemble: Ensemble, networks: int, asked: Asked) -> tuple[Run, float]:
     """So many networks in this process, and the seconds that they took."""
     pilot_of(ensemble)  # the same few whatever the number of networks: known from here on
     with running("local") as here:
         began = time.perf_counter()
-        return rounds(here, ensemble, Goal(networks, None), lambda state: None), time.perf_counter() - began
+        run = rounds(here, ensemble, Goal(networks, None), lambda state: None, asked.numbers)
+    return run, time.perf_counter() - began
 
 
 def _how(ensemble: Ensemble) -> str:

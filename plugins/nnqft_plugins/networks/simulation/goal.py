@@ -38,5 +38,8 @@ class Goal:
         """Largest error over what is allowed; inf without a relative target."""
         if self.rtol is None:
             return math.inf
-        error = np.sqrt(np.diagonal(summary.total))
-        return float((error / np.maximum(self.rtol * np.abs(summary.mean), 1e-300)).max())
+        return float((np.sqrt(np.diagonal(summary.total)) / self.allowed(summary)).max())
+
+    def allowed(self, summary: Summary) -> np.ndarray:
+        """The error that `rtol` allows for each number."""
+        return np.maximum((self.rtol or 0.0) * np.abs(summary.mean), 1e-300)

@@ -13,7 +13,7 @@ import numpy as np
 from nnqft.show.watch import tick
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Measured, NetworkBatch
-from nnqft_plugins.networks.simulation.schedule import Schedule, drift, kernels
+from nnqft_plugins.networks.simulation.schedule import Schedule, drift, kernels, moment_averages
 
 
 def layer_batch(batch: NetworkBatch) -> Measured:
@@ -39,7 +39,10 @@ def layer_batch(batch: NetworkBatch) -> Measured:
                     coarse = layer(network, coarse, 2 * length, together, thin=True)
             records[:, column] = fine, coarse if ensemble.refined else fine
             now = moment
-    kept, K = kernels(schedule, records)
+    if ensemble.moments:
+        kept, K = moment_averages(ensemble, schedule, records)
+    else:
+        kept, K = kernels(schedule, records)
     values, twins = K.mean(axis=2).swapaxes(1, 2)
     return Measured(
         members=kept.astype(float),

@@ -17,6 +17,7 @@ import numpy as np
 
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch
+from nnqft_plugins.networks.simulation.moments import pairings, wick
 from nnqft_plugins.networks.weights import draw_weights
 
 POWERS = ((2, 0), (1, 1), (4, 0), (3, 1), (2, 2))
@@ -107,12 +108,30 @@ def _measure(ensemble: Ensemble, rates: np.ndarray, modes: Modes) -> tuple[np.nd
             known[t, s] = correlation(network, rates[:, :, None], rates.conj()[:, None, :], t, s)
         return known[t, s]
 
+    if ensemble.moments:
+        pairs = {(t, s) for times in ensemble.times for n, t in enumerate(times) for s in times[n + 1 :]}
+        covariance = {(t, s): modes.covariance(k(t, s)) for t, s in pairs}
+        for m, moment in enumerate(ensemble.moments):
+            values[:, m] = wick(moment, covariance) if pairs else 0.0
+        return values, squares
     for m, (t, s) in enumerate(ensemble.times):
         if ensemble.response:
             answered = (
                 np.exp(rates * (t - s)) if N == network.N else np.exp(rates * (t - s)) * modes.share * network.N / N
             )
             values[:, m] = answered.mean(axis=1).real if t > s else 0.0
+            continue
+        if ensemble.gradient:
+            grown = np.exp(rates * (t - s))
+            pairs_of_modes = grown[:, :, None] * grown.conj()[:, None, :]
+            if t < s:
+                continue
+            if ensemble.spread and 2 * m >= len(ensemble.times):
+                each = np.diagonal(modes.covariance(pairs_of_modes), axis1=1, axis2=2)
+                values[:, m] = (each**2).mean(axis=1)
+                continue
+            values[:, m] = (modes.trace * pairs_of_modes).sum(axis=(1, 2)).real / N
+            squares[:, m] = values[:, m] ** 2
             continue
         values[:, m] = (modes.trace * k(t, s)).sum(axis=(1, 2)).real / N
         if ensemble.kernel:
@@ -183,7 +202,7 @@ def trace_average(a: int, b: int, N: int, eta: float = 0.0) -> float:
     # Factor e stands between the indices e and e+1 of the trace; Wᵀ has them exchanged.
     ends = [(e, (e + 1) % size) if e < a else ((e + 1) % size, e) for e in range(size)]
     total = 0.0
-    for pairing in _pairings(tuple(range(size))):
+    for pairing in pairings(tuple(range(size))):
         for turns in product((1, -1) if eta else (1,), repeat=len(pairing)):
             label = list(range(size))
             for (e, f), turn in zip(pairing, turns, strict=True):
@@ -192,12 +211,3 @@ def trace_average(a: int, b: int, N: int, eta: float = 0.0) -> float:
                     label = [new if x == old else x for x in label]
             total += eta ** turns.count(-1) * float(N) ** (len(set(label)) - 1 - size // 2)
     return total
-
-
-def _pairings(items: tuple[int, ...]) -> list[list[tuple[int, int]]]:
-    if not items:
-        return [[]]
-    first, *others = items
-    return [
-        [(first, partner), *rest] for partner in others for rest in _pairings(tuple(x for x in others if x != partner))
-    ]

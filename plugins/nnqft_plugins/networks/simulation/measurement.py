@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnqft_plugins.networks.network import Network
+from nnqft_plugins.networks.simulation.moments import Moment
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,16 @@ class Ensemble:
     Attributes
     ----------
     network : Network
-    times : tuple of (t, s)
-    response : bool
-        Measure (1/N) Σ_i ∂h_i(t)/∂(impulse on i at s) instead of (1/N) Σ_i h_i(t) h_i(s).
+    times : tuple of tuples of float
+        (t, s), or the times of each of `moments`.
+    moments : tuple of Moment
+        What is averaged over units instead of h_i(t) h_i(s), if there are any.
+    response, gradient : bool
+        Measure (1/N) Σ_i J_ii or (1/N) Σ_ij J_ij² instead, J_ij = ∂h_i(t)/∂(impulse on j at s).
+    spread : bool
+        Measure the average over i of (Σ_j J_ij²)² in the second half of the rows.
     kernel : bool
-        Measure the fluctuations of (1/N) Σ_i h_i(t) h_i(s), too.
+        Measure the fluctuations of (1/N) Σ_i h_i(t) h_i(s), or of (1/N) Σ_ij J_ij², too.
     scheme : str
         ``"exact"``, ``"heun"``, ``"euler"`` or ``"layers"``.
     step : float
@@ -35,8 +41,11 @@ class Ensemble:
     """
 
     network: Network
-    times: tuple[tuple[float, float], ...]
+    times: tuple[tuple[float, ...], ...]
+    moments: tuple[Moment, ...] = ()
     response: bool = False
+    gradient: bool = False
+    spread: bool = False
     kernel: bool = False
     scheme: str = "exact"
     step: float = 0.0
@@ -46,6 +55,11 @@ class Ensemble:
     window: float = 0.0
     spacing: float = 1.0
     seed: int = 0
+
+    @property
+    def tangent(self) -> bool:
+        """Whether what is measured is how paths depend on what happened before."""
+        return self.response or self.gradient
 
 
 @dataclass(frozen=True)

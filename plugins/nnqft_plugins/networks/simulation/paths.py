@@ -10,15 +10,17 @@ means converge as step². ``"euler"``: Euler–Maruyama, means converge as the s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from nnqft import Activation
 from nnqft.show.watch import tick
 from nnqft_plugins.networks.network import Network
-from nnqft_plugins.networks.simulation.measurement import Measured, NetworkBatch
-from nnqft_plugins.networks.simulation.schedule import Schedule, drift, kernels
+from nnqft_plugins.networks.simulation.measurement import Ensemble, Measured, NetworkBatch
+from nnqft_plugins.networks.simulation.schedule import Schedule, drift, kernels, moment_averages
 from nnqft_plugins.networks.weights import draw_weights
 
 ORDER = {"exact": 1, "heun": 2, "euler": 1, "layers": 1}
@@ -71,10 +73,19 @@ class Drive:
 
 
 class Walk:
-    """States of a batch of networks under one choice of steps."""
+    """States of a batch of networks under one choice of steps, and how they depend on earlier ones.
 
-    def __init__(self, network: Network, scheme: str, W: np.ndarray, h: np.ndarray) -> None:
-        self.network, self.scheme, self.W, self.h = network, scheme, W, h
+    Attributes
+    ----------
+    h : (U, N) array
+    tangents : dict of (U, N, P) arrays
+        Changes of h to first order in changes made at one moment or another; each step takes them on by its own
+        derivative, exactly.
+    """
+
+    def __init__(self, network: Network, W: np.ndarray, h: np.ndarray) -> None:
+        self.network, self.W, self.h = network, W, h
+        self.tangents: dict[int, np.ndarray] = {}
 
     def force(self, h: np.ndarray, drive: np.ndarray) -> np.ndarray:
         """W φ(h) + drive, the force on each unit."""
@@ -84,9 +95,73 @@ class Walk:
         """One step under that noise, the drive going from `before` to `after`."""
         F = self.force(self.h, before)
         predicted = step.decay * self.h + step.gain * F + noise
+        if self.tangents:
+            self._take_along(step, predicted)
         if step.bend:
             predicted += step.bend * (self.force(predicted, after) - F)
         self.h = predicted
+
+    def _take_along(self, step: Step, predicted: np.ndarray) -> None:
+        slope = slope_of(self.network.activation)
+        now = slope(self.h)[:, :, None]
+        then = slope(predicted)[:, :, None] if step.bend else now
+        for begun, change in self.tangents.items():
+            forced = np.matmul(self.W, now * change)
+            ahead = step.decay * change + step.gain * forced
+            bent = step.bend * (np.matmul(self.W, then * ahead) - forced) if step.bend else 0.0
+            self.tangents[begun] = ahead + bent
+
+
+def slope_of(activation: Activation) -> Callable[[np.ndarray], np.ndarray]:
+    """φ', or where that is not given a quotient of differences."""
+    if activation.slope is not None:
+        return activation.slope
+    value = activation.value
+
+    def quotient(h: np.ndarray) -> np.ndarray:
+        gap = 6e-6 * (1 + np.abs(h))  # the cube root of the rounding
+        return (value(h + gap) - value(h - gap)) / (2 * gap)
+
+    return quotient
+
+
+class Free:
+    """The same unit uncoupled and without drive, whose correlator is known."""
+
+    def __init__(self, network: Network, h: np.ndarray) -> None:
+        self.network, self.h = network, h.copy()
+
+    def step(self, length: float, first: np.ndarray, second: np.ndarray) -> None:
+        """Two steps of that length, exactly."""
+        exact = step_of("heun", self.network.gamma, self.network.kappa, length)
+        self.h = exact.decay * (exact.decay * self.h + exact.spread * first) + exact.spread * second
+
+
+def follow(
+    ensemble: Ensemble, schedule: Schedule, drive: Drive, fine: Walk, coarse: Walk, free: Free | None = None
+) -> Iterator[int]:
+    """Take walks along, under the same noise, from moment to moment of a schedule; its position comes at each."""
+    network, shape = ensemble.network, fine.h.shape
+    now, input_now = 0.0, drive.value()
+    for column, moment in enumerate(schedule.moments):
+        pairs = max(1, math.ceil((moment - now) / (2 * ensemble.step) - 1e-9)) if moment > now else 0
+        for _ in range(pairs):
+            tick()
+            half = step_of(ensemble.scheme, network.gamma, network.kappa, (moment - now) / (2 * pairs))
+            first, second = drive.rng.standard_normal((2, *shape))
+            middle = drive.advance(half.length)
+            end = drive.advance(half.length)
+            fine.step(half, half.spread * first, input_now, middle)
+            fine.step(half, half.spread * second, middle, end)
+            if ensemble.refined:
+                whole = step_of(ensemble.scheme, network.gamma, network.kappa, 2 * half.length)
+                carried = half.decay if ensemble.scheme == "heun" else 1.0
+                coarse.step(whole, half.spread * (carried * first + second), input_now, end)
+            if free is not None:
+                free.step(half.length, first, second)
+            input_now = end
+        now = moment
+        yield column
 
 
 def path_batch(batch: NetworkBatch) -> Measured:
@@ -98,31 +173,13 @@ def path_batch(batch: NetworkBatch) -> Measured:
     W = W + rest
     drive = Drive(network, rng, shape)
     begin = math.sqrt(ensemble.begin) * rng.standard_normal(shape)
-    fine, coarse = (Walk(network, ensemble.scheme, W, begin) for _ in range(2))
-    free = begin.copy()  # the same unit uncoupled and without drive, whose correlator is known
+    fine, coarse = (Walk(network, W, begin) for _ in range(2))
+    free = Free(network, begin)
     records = np.empty((3, len(schedule.moments), *shape))
-    now, input_now = 0.0, drive.value()
     with np.errstate(all="ignore"):
-        for column, moment in enumerate(schedule.moments):
-            pairs = max(1, math.ceil((moment - now) / (2 * ensemble.step) - 1e-9)) if moment > now else 0
-            for _ in range(pairs):
-                tick()
-                half = step_of(ensemble.scheme, network.gamma, network.kappa, (moment - now) / (2 * pairs))
-                exact = step_of("heun", network.gamma, network.kappa, half.length)
-                first, second = rng.standard_normal((2, *shape))
-                middle = drive.advance(half.length)
-                end = drive.advance(half.length)
-                fine.step(half, half.spread * first, input_now, middle)
-                fine.step(half, half.spread * second, middle, end)
-                if ensemble.refined:
-                    whole = step_of(ensemble.scheme, network.gamma, network.kappa, 2 * half.length)
-                    carried = half.decay if ensemble.scheme == "heun" else 1.0
-                    coarse.step(whole, half.spread * (carried * first + second), input_now, end)
-                free = exact.decay * (exact.decay * free + exact.spread * first) + exact.spread * second
-                input_now = end
-            records[:, column] = fine.h, coarse.h if ensemble.refined else fine.h, free
-            now = moment
-    return measure(batch, schedule, W, records, _free_mean(batch, schedule))
+        for column in follow(ensemble, schedule, drive, fine, coarse, free):
+            records[:, column] = fine.h, coarse.h if ensemble.refined else fine.h, free.h
+    return measure(batch, schedule, W, records, None if ensemble.moments else _free_mean(batch, schedule))
 
 
 def measure(
@@ -130,10 +187,13 @@ def measure(
 ) -> Measured:
     """What the states of two walks give, and of a third one, without weights, whose mean is known; if there is one."""
     network = batch.ensemble.network
-    kept, K = kernels(schedule, records, network.units)
+    if batch.ensemble.moments:
+        kept, K = moment_averages(batch.ensemble, schedule, records)
+    else:
+        kept, K = kernels(schedule, records, network.units)
     fine, coarse, *free = K.mean(axis=2).swapaxes(1, 2)
-    known = [np.broadcast_to(trace[:, None], fine.shape) for trace in _traces(W, network)]
-    if free_mean is not None:
+    known = [np.broadcast_to(trace[:, None], fine.shape) for trace in traces_of(network, W)]
+    if free_mean is not None and free:
         known.insert(0, free[0] - free_mean)
     return Measured(
         members=kept.astype(float),
@@ -146,22 +206,22 @@ def measure(
     )
 
 
-def _traces(W: np.ndarray, network: Network) -> list[np.ndarray]:
-    """Traces of each matrix less their averages over the ensemble; none of weights with more structure than η."""
+def traces_of(network: Network, W: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Traces of weights minus their averages over the ensemble, as controls; none of more structure than η."""
     N, weights = network.N, network.weights
     if weights is not None and (weights.several or weights.low_rank):
-        return []
+        return ()
     eta, square = (0.0 if weights is None else weights.eta), network.sigma_w**2
-    return [
+    return (
         np.trace(W, axis1=1, axis2=2) / N,
         (W * W.swapaxes(1, 2)).sum(axis=(1, 2)) / N - square * (1 / N + eta),
         (W**2).sum(axis=(1, 2)) / N - square * (1 + eta / N),
-    ]
+    )
 
 
 def _free_mean(batch: NetworkBatch, schedule: Schedule) -> np.ndarray:
     """⟨h(t) h(s)⟩ of the uncoupled unit that starts with the variance of the paths, averaged over the repetitions."""
     gamma, variance = batch.ensemble.network.gamma, batch.ensemble.network.kappa / (2 * batch.ensemble.network.gamma)
-    t, s = schedule.moments[schedule.later], schedule.moments[schedule.earlier]
+    t, s = schedule.moments[np.stack(schedule.places, axis=1)]
     value = variance * np.exp(-gamma * np.abs(t - s)) + (batch.ensemble.begin - variance) * np.exp(-gamma * (t + s))
     return value.mean(axis=1)

@@ -32,8 +32,8 @@ class Simulation:
     ----------
     model, start, observable : str
     parameters : mapping
-    times : (M, 2) array
-        Pairs (t, s); (τ, 0) for lags.
+    times : (M, legs) array
+        Pairs (t, s), (τ, 0) for lags; or the times of all legs.
     mean : (M,) array
         Average over networks, the step extrapolated to zero.
     cov : (M, M) array
@@ -57,6 +57,8 @@ class Simulation:
     units : (U, M) array or None
         One value for each statistically independent unit (a network, or W and −W together), whose average is the mean:
         for error propagation to what is derived. Not saved.
+    indices : str or None
+        Units of the legs, a letter for each; None where all are of one.
     """
 
     model: str
@@ -79,6 +81,7 @@ class Simulation:
     kernel_error: np.ndarray
     seconds: float = 0.0
     units: np.ndarray | None = field(default=None, repr=False)
+    indices: str | None = None
 
     @property
     def sdev(self) -> np.ndarray:
@@ -87,8 +90,8 @@ class Simulation:
 
     @property
     def tau(self) -> np.ndarray:
-        """(M,) the lags t − s."""
-        return self.times[:, 0] - self.times[:, 1]
+        """(M,) the lags t − s, from the first to the last of the times."""
+        return self.times[:, 0] - self.times[:, -1]
 
     @property
     def N(self) -> int:
@@ -113,19 +116,22 @@ class Simulation:
     def table(self) -> str:
         """The result as plain text, with its errors and notes."""
         steps = f", step ≤ {self.step:g}" if self.step else ""
-        what = f"{self.observable} of simulated {self.model} ({self.start})"
+        indices = f" ({self.indices})" if self.indices else ""
+        what = f"{self.observable}{indices} of simulated {self.model} ({self.start})"
         heading = f"{what}: {self.networks:,} networks, {self.method}{steps}", parameter_line(self.parameters)
         last = outcome_line(self.converged, self.reason, self.seconds, self.seed)
         return Page(heading, self._rows(), self.notes, last).text()
 
     def _rows(self) -> list[Table | str]:
         measured = not np.isnan(self.kernel).any()
-        lags = self.start == "stationary" and not self.times[:, 1].any()
-        columns = ["τ" if lags else "t, s", self.observable, "of it the step", *["variance of the kernel"] * measured]
+        pairs = self.times.shape[1] == 2
+        lags = pairs and self.start == "stationary" and not self.times[:, 1].any()
+        axis = "τ" if lags else "t, s" if pairs else "times"
+        columns = [axis, self.observable, "of it the step", *["variance of the kernel"] * measured]
         rows = []
         for m in spread(len(self.mean), _ROWS):
-            t, s = self.times[m]
-            row = [f"{t:g}" if lags else f"{t:g}, {s:g}", value_with_error(self.mean[m], self.sdev[m])]
+            shown = self.times[m, :1] if lags else self.times[m]
+            row = [", ".join(f"{t:g}" for t in shown), value_with_error(self.mean[m], self.sdev[m])]
             row.append(f"{self.discretisation[m]:.1e}" if self.step else "–")
             if measured:
                 row.append(value_with_error(self.kernel[m], self.kernel_error[m]))
@@ -178,7 +184,8 @@ def load(path: str | os.PathLike[str]) -> Simulation:
         data["notes"] = tuple(data["notes"])
         data["parameters"] = {name: _tuples(value) for name, value in data["parameters"].items()}
         simulation = Simulation(**data)
-        if simulation.times.shape != (len(simulation.mean), 2) or simulation.cov.shape != (len(simulation.mean),) * 2:
+        count = len(simulation.mean)
+        if simulation.times.ndim != 2 or len(simulation.times) != count or simulation.cov.shape != (count, count):
             raise ValueError("arrays of different lengths")
         simulation.table()  # parts that contradict each other show here at the latest
     except Exception as error:  # which one depends on what is wrong where

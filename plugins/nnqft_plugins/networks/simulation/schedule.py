@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnqft_plugins.networks.simulation.measurement import Ensemble
+from nnqft_plugins.networks.simulation.moments import averaged
 
 RUN_AWAY = 1e6
 """A path that comes this far has run away: nothing that stays bounded does."""
@@ -15,34 +16,41 @@ RUN_AWAY = 1e6
 
 @dataclass(frozen=True)
 class Schedule:
-    """Moments of a path, and which two of them make each measurement.
+    """Moments of a path, and which of them make each measurement.
 
     Attributes
     ----------
     moments : (R,) array, increasing
-    later, earlier : (M, K) arrays
-        Positions in `moments`, for each pair of times and each of K repetitions.
+    places : tuple of (legs, K) arrays
+        Positions in `moments`, for each of M rows of times and each of K repetitions.
     """
 
     moments: np.ndarray
-    later: np.ndarray
-    earlier: np.ndarray
+    places: tuple[np.ndarray, ...]
 
     @classmethod
     def of(cls, ensemble: Ensemble) -> Schedule:
         """The schedule for the times of an ensemble."""
-        pairs = np.array(ensemble.times)
+        bases: np.ndarray = np.zeros(1)
         if ensemble.network.stationary:
-            lags = np.abs(pairs[:, 0] - pairs[:, 1])
             bases = ensemble.burn + np.arange(max(1, round(ensemble.window / ensemble.spacing))) * ensemble.spacing
-            one, other = bases + lags[:, None], np.broadcast_to(bases, (len(lags), len(bases)))
-        else:
-            one, other = pairs[:, :1], pairs[:, 1:]
+        legs = [_offsets(ensemble, times) for times in ensemble.times]
+        every = np.concatenate(legs)[:, None] + bases
         # Moments that differ by rounding only are one.
-        grain = 1e-9 * max(1.0, float(one.max()))
-        ticks, places = np.unique(np.rint(np.stack([one, other]) / grain), return_inverse=True)
-        later, earlier = places.reshape(2, *one.shape)
-        return cls(ticks * grain, later, earlier)
+        grain = 1e-9 * max(1.0, float(every.max()))
+        ticks, places = np.unique(np.rint(every / grain), return_inverse=True)
+        ends = np.cumsum([len(each) for each in legs])[:-1]
+        return cls(ticks * grain, tuple(np.split(places.reshape(every.shape), ends)))
+
+
+def _offsets(ensemble: Ensemble, times: tuple[float, ...]) -> np.ndarray:
+    """Times of a row, from rest as they are, else from the first of them on; the two points of C may change places."""
+    row = np.array(times)
+    if not ensemble.network.stationary:
+        return row
+    if ensemble.moments or ensemble.tangent:
+        return row - row.min()
+    return np.array([abs(row[0] - row[1]), 0.0])
 
 
 def spacing_for(lags: np.ndarray, wanted: float) -> float:
@@ -72,14 +80,26 @@ def kernels(schedule: Schedule, records: np.ndarray, units: slice = slice(None))
     K : (walks, M, K, U) array
         For each pair of times and repetition; 0 on the first two walks of networks that ran away.
     """
+    kept = bounded(records)
+    records = records[..., units]
+    sums = [[np.einsum("kun,kun->ku", walk[t], walk[s]) for t, s in schedule.places] for walk in records]
+    return kept, np.array(sums) / records.shape[3]
+
+
+def moment_averages(ensemble: Ensemble, schedule: Schedule, records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `kernels`, of each moment of the ensemble instead; (2, M, K, U)."""
+    kept = bounded(records)
+    rows = zip(ensemble.moments, schedule.places, strict=True)
+    walks = records[:2, ..., ensemble.network.units]
+    sums = [[averaged(moment, [walk[place] for place in places]) for walk in walks] for moment, places in rows]
+    return kept, np.array(sums).swapaxes(0, 1)
+
+
+def bounded(records: np.ndarray) -> np.ndarray:
+    """(U,) networks that stayed within bounds on both walks; the others are set to 0 there."""
     kept = (np.abs(records[:2]) < RUN_AWAY).all(axis=(0, 1, 3))  # False for nan
     records[:2, :, ~kept] = 0.0
-    records = records[..., units]
-    sums = [
-        [np.einsum("kun,kun->ku", walk[t], walk[s]) for t, s in zip(schedule.later, schedule.earlier, strict=True)]
-        for walk in records
-    ]
-    return kept, np.array(sums) / records.shape[3]
+    return kept
 
 
 def drift(K: np.ndarray) -> np.ndarray | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nnqft_plugins.networks.simulation.measurement import Measured
 
+Numbers = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Takes averages and their covariance, and gives numbers that follow from them, with their slopes."""
 _UNITS_PER_CONTROL = {False: 50, True: 10}
 """Least number for small and for wide networks: what control variates leave of a small one has heavy tails."""
 WIDE = 20
@@ -128,6 +131,21 @@ def summarise(measured: Measured, order: int, kernel: bool, width: int, scatter:
         kernel=spread,
         kernel_sdev=spread_sdev,
         units=mean + centred * _stretch(centred, cov),
+    )
+
+
+def of_numbers(summary: Summary, numbers: Numbers) -> Summary:
+    """The summary of numbers that follow from what was averaged, errors linearised."""
+    values, slopes = numbers(summary.mean, summary.cov)
+    measured = len(summary.kernel) == len(values)
+    return replace(
+        summary,
+        kernel=summary.kernel if measured else np.full(len(values), np.nan),
+        kernel_sdev=summary.kernel_sdev if measured else np.full(len(values), np.nan),
+        mean=values,
+        cov=slopes @ summary.cov @ slopes.T,
+        change=slopes @ summary.change,
+        units=values + (summary.units - summary.mean) @ slopes.T,
     )
 
 
