@@ -48,6 +48,7 @@ THINGS = {
     "target": nnqft.Target(rtol=1e-3, keep=nnqft.Keep("run.ledger", RESULT.request.to_json())),
     "keep": nnqft.Keep("run.ledger", RESULT.request.to_json()),
     "outcome": nnqft.Outcome([RESULT.total] * 1000, True, "target met"),
+    "shared": SADDLE.what_is_shared(),
     "need": nnqft.Need("two_point", MANY),
     "memory": nnqft.Memory(0, 1, tuple(nnqft.Term(1.0, 0.1 * n) for n in range(100))),
     "activation": nnqft.Activation.polynomial("long", {p: 1.0 / (p + 1) for p in range(100)}),

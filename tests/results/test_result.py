@@ -271,7 +271,7 @@ def test_a_file_that_lacks_something(saved, tmp_path):
     for name in whole:
         path.write_text(json.dumps({key: value for key, value in whole.items() if key != name}))
         # The first are there for other readers, and older files lack the last.
-        if name not in ("mean", "sdev", "cov", "truncation", "by_degree", "beyond", "incomplete"):
+        if name not in ("mean", "sdev", "cov", "truncation", "by_degree", "beyond", "incomplete", "counts"):
             with pytest.raises(nnqft.InputError, match=r"damaged\.json"):
                 nnqft.load(path)
 

@@ -106,8 +106,6 @@ def diagrams(
         nnqft diagrams linear -n 3 -k 1
 
         nnqft diagrams cubic_tanh -O response -n 2 --irreducible
-
-        nnqft diagrams linear -O cumulant --indices ijij --replicas aabb -n 1
     """
     import nnqft
     from nnqft.checks import whole_number

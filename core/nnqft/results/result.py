@@ -20,20 +20,11 @@ from nnqft.graphs.generate import MAX_DIAGRAMS
 from nnqft.integrals.closed_form import ClosedForm
 from nnqft.integrals.estimate import Estimate
 from nnqft.integrals.estimate_data import estimate_from, estimate_to_data, parts_from, parts_to_data, total_cov_to_data
+from nnqft.results import rows
 from nnqft.results.charts import result_chart
-from nnqft.results.rows import (
-    Counts,
-    DiagramRow,
-    DiagramRows,
-    counts_from,
-    integrators_of,
-    not_computed,
-    nothing_known,
-    part_of,
-    row_from,
-)  # fmt: skip
+from nnqft.results.rows import DiagramRow, DiagramRows, counts_from, nothing_known, part_of, row_from
 from nnqft.results.series import Series
-from nnqft.results.tables import result_page, time_label
+from nnqft.results.tables import not_computed, result_page, time_label
 from nnqft.results.truncation import Beyond, left_out, whole_orders
 from nnqft.show.numbers import value_with_error
 from nnqft.show.page import outcome_line
@@ -103,7 +94,7 @@ class Result:
     by_degree: dict[int, Estimate] = field(default_factory=dict)
     beyond: Beyond = field(default_factory=Beyond)
     incomplete: tuple[int, ...] = ()
-    counts: Counts = field(default_factory=dict)
+    counts: Mapping[tuple[int | str, int], int] = field(default_factory=dict)
 
     @property
     def times(self) -> np.ndarray:
@@ -186,7 +177,7 @@ class Result:
         >>> result.integrators()
         {'exact': 19}
         """
-        return integrators_of(self.diagrams)
+        return rows.integrators_of(self.diagrams)
 
     def count(self, order: int | str, width: int) -> int:
         """Number of diagrams of an order and width."""
@@ -287,14 +278,14 @@ class Result:
         request = Request.from_json(json.dumps(data["request"]))
         times = len(request.times)
         parts = parts_from(data["series"], times)
-        rows = tuple(row_from(row, times) for row in data["diagrams"])
+        each = tuple(row_from(row, times) for row in data["diagrams"])
         if not parts or any(isinstance(n, str) != request.resummed for n, _ in parts):
             raise ValueError("no contribution, or one of another kind of order")
         return cls(
             request=request,
             series=Series(parts, finite_number("coupling", data["coupling"]), whole_number("N", data["N"], 1)),
             by_coupling={str(name): estimate_from(e, times, parts) for name, e in data["by_coupling"].items()},
-            diagrams=rows,
+            diagrams=each,
             converged=bool(data["converged"]),
             reason=str(data["reason"]),
             notes=tuple(str(note) for note in data["notes"]),
@@ -303,5 +294,5 @@ class Result:
             by_degree={int(name): estimate_from(e, times, parts) for name, e in data.get("by_degree", {}).items()},
             beyond=Beyond.from_data(data.get("beyond", {}), times),
             incomplete=tuple(whole_number("incomplete", n, 0) for n in data.get("incomplete", ())),
-            counts=counts_from(data.get("counts"), rows),
+            counts=counts_from(data.get("counts"), each),
         )

@@ -11,13 +11,11 @@ from typing import Any, overload
 import numpy as np
 
 from nnqft.checks import finite_number, position, whole_number
-from nnqft.errors import short
 from nnqft.files import array_from
 from nnqft.graphs.diagram_set import DiagramSet
 from nnqft.integrals.estimate import Estimate
 from nnqft.show.numbers import clipped, value_with_error
 from nnqft.stages.jobs import Job
-from nnqft.stages.request import Request
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -150,14 +148,3 @@ def part_of(order: object, width: object) -> tuple[int | str, int]:
     """The order, a whole number or a word, and the width order that were asked for; InputError if they are neither."""
     asked = str.__str__(order) if isinstance(order, str) else whole_number("order", order, 0)
     return asked, whole_number("width", width, 0)
-
-
-def not_computed(request: Request, order: object, width: object) -> str:
-    """What to say of a part that lies outside of what was asked for."""
-    limit = request.width_order
-    asked = "all width orders" if limit is None else f"width order ≤ {limit}"
-    known, remedy = f"≤ {request.order}", "a higher order or width_order"
-    if request.resummed:
-        known, remedy = repr(request.order), "a whole number for order"
-    what = f"contribution({short(order)}, {short(width)})"
-    return f"{what} was not computed, only order {known} and {asked}; compute again with {remedy}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nnqft.errors import short
 from nnqft.graphs.diagram import family_name
 from nnqft.integrals.estimate import Estimate
 from nnqft.results.rows import Counts
@@ -170,3 +171,14 @@ def derived_page(
         errors = [error_cell(size) if known else "" for size in sizes] + [left_out_cell(truncation[n]) if known else ""]
         rows.append((each, value_with_error(mean[n], total[n]), *errors, *(f"{by_order[m, n]:.6g}" for m in orders)))
     return Page(heading(request, name), (Table(columns, rows, left=1), f"made of {made_of}"), notes, last)
+
+
+def not_computed(request: Request, order: object, width: object) -> str:
+    """What to say of a part that lies outside of what was asked for."""
+    limit = request.width_order
+    asked = "all width orders" if limit is None else f"width order ≤ {limit}"
+    known, remedy = f"≤ {request.order}", "a higher order or width_order"
+    if request.resummed:
+        known, remedy = repr(request.order), "a whole number for order"
+    what = f"contribution({short(order)}, {short(width)})"
+    return f"{what} was not computed, only order {known} and {asked}; compute again with {remedy}"

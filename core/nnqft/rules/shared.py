@@ -9,7 +9,7 @@ from nnqft.rules.parts import Propagator, Vertex
 from nnqft.rules.term import as_tuple
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Shared:
     """What noise histories on one network, its replicas, have in common: lines and vertices between two of them.
 
@@ -46,6 +46,9 @@ class Shared:
     def __post_init__(self) -> None:
         for name in ("lines", "vertices"):
             object.__setattr__(self, name, as_tuple(getattr(self, name)))
+
+    def __repr__(self) -> str:
+        return f"Shared({len(self.lines)} lines, {len(self.vertices)} vertices)"
 
 
 def by_history(vertex: Vertex) -> tuple[Vertex, list[str]]:

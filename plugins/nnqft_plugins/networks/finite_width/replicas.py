@@ -27,12 +27,12 @@ from functools import cached_property
 
 import numpy as np
 
-from nnqft import Activation, InputError
+from nnqft import InputError
 from nnqft_plugins.networks.finite_width.filters import modes_of
-from nnqft_plugins.networks.finite_width.spectra import Spectrum, frequencies, spectrum_of
+from nnqft_plugins.networks.finite_width.own_averages import Units
+from nnqft_plugins.networks.finite_width.spectra import frequencies
 from nnqft_plugins.networks.meanfield.adapting import solve_adapting
-from nnqft_plugins.networks.meanfield.gaussian import hermite, moment
-from nnqft_plugins.networks.meanfield.kernel import kernel
+from nnqft_plugins.networks.meanfield.gaussian import hermite
 from nnqft_plugins.networks.meanfield.layers import settled_variance
 from nnqft_plugins.networks.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.networks.network import Network
@@ -44,9 +44,6 @@ _FINE, _FINE_FOR_KINKS = (2, 3), (1, 1.5)
 """Averages m of a unit, so many to the scale on which they matter: the second number is for the answer, the first tells
 its error; with kinks each takes long.
 """
-_FARTHEST = 7.0
-"""Standard deviations of m."""
-_MOST = 300
 _ACCURACY = 1e-12
 """Of C(τ) relative to C(0), at best."""
 _FADED = 1e-12
@@ -101,13 +98,15 @@ class TwoHistories:
         return np.asarray(np.sum([residue / (rate + s) for residue, rate in modes_of(self.network)], axis=0))
 
     @cached_property
-    def units(self) -> _Units:
+    def units(self) -> Units:
         """Averages over units, and those of the coarser rule."""
-        return _Units.of(self, self._fine[1])
+        return Units.of(self.network, self.curve, self._static, self._rate, self._fine[1])
 
     @cached_property
-    def _coarser(self) -> _Units:
-        return _Units.of(self, self._fine[0]) if self._static else self.units
+    def _coarser(self) -> Units:
+        return (
+            Units.of(self.network, self.curve, self._static, self._rate, self._fine[0]) if self._static else self.units
+        )
 
     @property
     def _fine(self) -> tuple[float, float]:
@@ -119,7 +118,7 @@ class TwoHistories:
         known = max(self.curve.error, _ACCURACY) * (self.network.gamma / self.curve.rate) ** 2
         return self.units.left + known
 
-    def spectrum(self, frequency: np.ndarray, units: _Units | None = None) -> np.ndarray:
+    def spectrum(self, frequency: np.ndarray, units: Units | None = None) -> np.ndarray:
         """C_δ(ω)."""
         units = units or self.units
         inner = self.network.kappa + self.network.sigma_w**2 * units.weights @ units.spectra(frequency)
@@ -150,7 +149,7 @@ class TwoHistories:
         wrong = abs(found[0] - found[1]) + 4 * self._error * found[0]
         return Scatter(found[0], wrong)
 
-    def _at(self, frequency: float, units: _Units) -> float:
+    def _at(self, frequency: float, units: Units) -> float:
         both = np.array([frequency, -frequency])
         density = self._of_h(both[:1], both[1:], units)[0, 0]
         size = float(self.spectrum(both[:1], units)[0])
@@ -166,7 +165,7 @@ class TwoHistories:
                 f" σ_w={network.sigma_w:g}, so that 1/|1 − x|² diverges; write a smaller sigma_w"
             )
 
-    def _integrated(self, density: Callable[[np.ndarray, np.ndarray, _Units], np.ndarray]) -> Scatter:
+    def _integrated(self, density: Callable[[np.ndarray, np.ndarray, Units], np.ndarray]) -> Scatter:
         self._check()
         before, count = math.nan, _FIRST
         while True:
@@ -181,7 +180,7 @@ class TwoHistories:
             raise InputError(f"two histories: {count} frequencies do not resolve them, so close is the edge of chaos")
         return Scatter(now, wrong)
 
-    def _sum(self, density: Callable[[np.ndarray, np.ndarray, _Units], np.ndarray], count: int, units: _Units) -> float:
+    def _sum(self, density: Callable[[np.ndarray, np.ndarray, Units], np.ndarray], count: int, units: Units) -> float:
         omega, weights = frequencies(self._rate, count)
         rows = max(1, (1 << 20) // count)
         return float(
@@ -191,78 +190,17 @@ class TwoHistories:
             )
         )
 
-    def _of_phi(self, one: np.ndarray, two: np.ndarray, units: _Units) -> np.ndarray:
+    def _of_phi(self, one: np.ndarray, two: np.ndarray, units: Units) -> np.ndarray:
         return np.asarray((1 / np.abs(1 - self._x(one, two, units)) ** 2 - 1) * units.scatter(one, two))
 
-    def _of_h(self, one: np.ndarray, two: np.ndarray, units: _Units) -> np.ndarray:
+    def _of_h(self, one: np.ndarray, two: np.ndarray, units: Units) -> np.ndarray:
         x, C = self._x(one, two, units), np.outer(self.spectrum(one, units), self.spectrum(two, units))
         gains = np.outer(np.abs(self.gain(one)) ** 2, np.abs(self.gain(two)) ** 2)
         heard = self.network.sigma_w**4 * units.scatter(one, two) * gains / np.abs(1 - x) ** 2
         return np.asarray(heard + 2 * (x / (1 - x)).real * C)
 
-    def _x(self, one: np.ndarray, two: np.ndarray, units: _Units) -> np.ndarray:
+    def _x(self, one: np.ndarray, two: np.ndarray, units: Units) -> np.ndarray:
         return self.network.sigma_w**2 * units.slope_square * np.outer(self.gain(one), self.gain(two))
-
-
-@dataclass(frozen=True, eq=False)
-class _Units:
-    """Units by their averages m: the weight of each, the spectrum of φ(m + δh) beyond its average, and ⟨φ'⟩_m."""
-
-    weights: np.ndarray
-    each: list[Spectrum]
-    slopes: np.ndarray
-
-    @classmethod
-    def of(cls, histories: TwoHistories, fine: float) -> _Units:
-        """With so many averages to a scale, by the trapezoidal rule; with m = 0 alone where nothing static is heard.
-
-        As a function of m everything is smooth on the scale of δh.
-        """
-        static, variance, curve = histories._static, histories.variance, histories.curve
-        most = _FARTHEST * math.sqrt(static)
-        half = min(math.ceil(fine * most / math.sqrt(min(static, variance))), _MOST) if static else 0
-        nodes = np.linspace(-most, most, 2 * half + 1)
-        weights = np.exp(-(nodes**2) / (2 * static)) if static else np.ones(1)
-        spectra, slopes = [], []
-        for m in nodes.tolist():
-            phi = _shifted(histories.network.activation, m)
-            series = kernel(phi, variance)
-            level = float(series(np.array(0.0)))
-
-            def beyond(lag: np.ndarray, series=series, level=level) -> np.ndarray:  # type: ignore[no-untyped-def]
-                return np.asarray(series(np.clip((curve.C(lag) - static) / variance, -1.0, 1.0)) - level)
-
-            spectra.append(spectrum_of(beyond, histories._rate, max(curve.end, 40 / histories.network.gamma)))
-            slopes.append(moment(phi, variance, 1).value / math.sqrt(variance))
-        return cls(weights / weights.sum(), spectra, np.array(slopes))
-
-    @property
-    def slope_square(self) -> float:
-        """⟨φ'^a φ'^b⟩."""
-        return float(self.weights @ self.slopes**2)
-
-    @property
-    def left(self) -> float:
-        """What the spectra leave out, relative to all of them."""
-        sizes = [float(np.abs(each.coefficients).max()) for each in self.each]
-        left = sum(w * size * each.left for w, size, each in zip(self.weights, sizes, self.each, strict=True))
-        return float(left / (self.weights @ sizes or 1.0))
-
-    def spectra(self, frequency: np.ndarray) -> np.ndarray:
-        """(m, frequencies) C_φ|m(ω)."""
-        return np.stack([each(frequency) for each in self.each])
-
-    def scatter(self, one: np.ndarray, two: np.ndarray) -> np.ndarray:
-        """F at all pairs of frequencies."""
-        return np.asarray((self.weights[:, None] * self.spectra(one)).T @ self.spectra(two))
-
-
-def _shifted(activation: Activation, m: float) -> Activation:
-    """φ(m + x) as a function of x."""
-    if not m:
-        return activation
-    kinks = tuple(kink - m for kink in activation.kinks)
-    return Activation(f"{activation.name} at {m:g}", lambda x: activation.value(m + x), kinks=kinks)
 
 
 def two_histories(network: Network) -> TwoHistories:
