@@ -21,9 +21,9 @@ from nnqft.integrals.forest import time_integral
 from nnqft_plugins.integrators.exact.integrator import ExactIntegrator
 from nnqft_plugins.models.network.averages import polynomial_average
 from nnqft_plugins.models.network.lines import correlator_terms
-from nnqft_plugins.models.network.rules import network_vertices, phi_phi_of
 from nnqft_plugins.models.network.saddle import stationary_curve
 from nnqft_plugins.models.network.tabulated import rest_line, stationary_line
+from nnqft_plugins.models.network.vertices import network_vertices, phi_phi_of
 from nnqft_plugins.models.parameters.activations import LINEAR
 
 GAMMA, KAPPA, SIGMA_B = 1.3, 0.8, 0.4

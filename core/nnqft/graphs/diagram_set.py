@@ -14,8 +14,9 @@ import numpy as np
 
 from nnqft.checks import chosen_of, position
 from nnqft.graphs.diagram import Diagram
-from nnqft.graphs.layout import LINES, SAME_POINT, SAME_VERTEX, Layout
-from nnqft.graphs.parts import REPLICA, Line, Point, replicas_of
+from nnqft.graphs.drawn import histories_from, lines_from, points_from
+from nnqft.graphs.layout import SAME_POINT, SAME_VERTEX, Layout
+from nnqft.graphs.parts import REPLICA, replicas_of
 from nnqft.rules.theory import Theory
 
 
@@ -220,8 +221,8 @@ def _build(diagrams: DiagramSet, n: int) -> Diagram:
     vertex_number = {s: v for v, s in enumerate(sorted(inner))}
     point_number = {s: p for p, s in enumerate(sorted(set(first_of_point)))}
     types = diagrams._types(n)
-    points = _points(layout, sockets, first_of_vertex, list(point_number), vertex_number, types)
-    lines = _lines(layout, sockets, [point_number[f] for f in first_of_point], diagrams.codes[n])
+    points = points_from(layout, sockets, first_of_vertex, list(point_number), vertex_number, types)
+    lines = lines_from(layout, sockets, [point_number[f] for f in first_of_point], diagrams.codes[n])
     vertices = [layout.vertices[t] for t in types]
     coefficient: Fraction | float = Fraction(int(diagrams.ways[n]))
     couplings: Counter[str] = Counter()
@@ -248,53 +249,8 @@ def _build(diagrams: DiagramSet, n: int) -> Diagram:
         digest=diagrams.digest(n),
         named=diagrams._named,
         sources=tuple(v.rule.name for v in layout.vertices if v.rule.source),
-        replicas=_replicas(layout, sockets, first_of_point),
+        replicas=histories_from(layout, sockets, first_of_point),
     )
-
-
-def _points(
-    layout: Layout,
-    kinds: list[int],
-    first_of_vertex: list[int],
-    first_of_point: list[int],
-    vertex_number: dict[int, int],
-    types: list[int],
-) -> tuple[Point, ...]:
-    points: list[Point] = []
-    for socket in first_of_point:
-        vertex = vertex_number.get(first_of_vertex[socket], -1)
-        number = sum(point.vertex == vertex for point in points)
-        if vertex >= 0 and layout.vertices[types[vertex]].rule.ordered:
-            here = layout.vertices[types[vertex]]
-            leg = here.sockets[here.kinds.index(kinds[socket])]
-            assert isinstance(leg.point, int)
-            number = leg.point
-        points.append(Point(vertex, number))
-    return tuple(points)
-
-
-def _replicas(layout: Layout, kinds: list[int], first_of_point: list[int]) -> tuple[str, ...]:
-    """The noise histories of each external point, if there are several."""
-    fields: dict[int, list[str]] = {}
-    for kind, point in zip(kinds, first_of_point, strict=True):
-        if kind <= len(layout.externals):
-            fields.setdefault(point, []).append(layout.field_of[kind])
-    found = tuple(replicas_of(names) for names in fields.values())
-    return found if set(found) != {"a"} else ()
-
-
-def _lines(layout: Layout, kinds: list[int], points: list[int], codes: np.ndarray) -> tuple[Line, ...]:
-    counts = codes & LINES
-    lines = []
-    for a, b in zip(*np.nonzero(np.triu(counts)), strict=True):
-        one, two = layout.field_of[kinds[a]], layout.field_of[kinds[b]]
-        rule = layout.theory.lines[one, two]
-        # From its right to its left field, which makes a response run from z̃ to h. A stub has no direction of its own.
-        turned = one != two and one == rule.left and not rule.stub
-        start, end = (b, a) if turned or layout.directed[kinds[b], kinds[a]] else (a, b)
-        response = bool(layout.directed[kinds[start], kinds[end]])
-        lines += [Line(rule.name, points[end], points[start], response)] * int(counts[a, b])
-    return tuple(lines)
 
 
 def _monomial(layout: Layout, counts: list[int], width: int) -> str:

@@ -24,13 +24,13 @@ from nnqft.results import rows
 from nnqft.results.charts import result_chart
 from nnqft.results.rows import DiagramRow, DiagramRows, counts_from, nothing_known, part_of, row_from
 from nnqft.results.series import Series
-from nnqft.results.tables import not_computed, result_page, time_label
+from nnqft.results.tables import computed_part, result_page, time_label
 from nnqft.results.truncation import Beyond, left_out, whole_orders
 from nnqft.show.numbers import value_with_error
 from nnqft.show.page import outcome_line
 from nnqft.stages.closed_forms import sum_closed_forms
 from nnqft.stages.generation import requested_diagrams
-from nnqft.stages.request import RESUMMED, Request
+from nnqft.stages.request import Request
 from nnqft.stages.theories import make_theory
 
 if TYPE_CHECKING:
@@ -152,19 +152,10 @@ class Result:
         >>> float(result.contribution(order=1, width=1).mean[0])  # (1/4) σ_w²/N
         0.000625
         """
-        limit = self.request.width_order
-        lowest = -(10**9)
-        width = whole_number("width", width, lowest)
-        if self.request.resummed and order == RESUMMED and (RESUMMED, width) in self.series:
-            return self.series[RESUMMED, width]
-        if isinstance(self.request.order, str):
-            raise InputError(not_computed(self.request, order, width))
-        order = whole_number("order", order, lowest)
-        if not 0 <= order <= self.request.order or width < 0 or (limit is not None and width > limit):
-            raise InputError(not_computed(self.request, order, width))
+        part = computed_part(self.request, self.series, order, width)
         times = len(self.request.times)
-        empty = Estimate.unknown(times) if order in self.incomplete else Estimate.exact(np.zeros(times))
-        return self.series.get((order, width), empty)
+        empty = Estimate.unknown(times) if part[0] in self.incomplete else Estimate.exact(np.zeros(times))
+        return self.series.get(part, empty)
 
     def integrators(self) -> dict[str, int]:
         """Number of diagrams that each integrator computed.

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnqft.errors import short
+from nnqft.checks import whole_number
+from nnqft.errors import InputError, short
 from nnqft.graphs.diagram import family_name
 from nnqft.integrals.estimate import Estimate
 from nnqft.results.rows import Counts
 from nnqft.results.series import Series
 from nnqft.show.numbers import parameter_line, spread, value_with_error
 from nnqft.show.page import Page, Table
-from nnqft.stages.request import Request
+from nnqft.stages.request import RESUMMED, Request
 
 _ROWS = 24
 """Times shown in the table; the JSON file holds all."""
@@ -173,7 +174,21 @@ def derived_page(
     return Page(heading(request, name), (Table(columns, rows, left=1), f"made of {made_of}"), notes, last)
 
 
-def not_computed(request: Request, order: object, width: object) -> str:
+def computed_part(request: Request, series: Series, order: object, width: object) -> tuple[int | str, int]:
+    """The order and width of a part; InputError if it lies outside of what was computed."""
+    limit, lowest = request.width_order, -(10**9)
+    width = whole_number("width", width, lowest)
+    if request.resummed and order == RESUMMED and (RESUMMED, width) in series:
+        return RESUMMED, width
+    if isinstance(request.order, str):
+        raise InputError(_not_computed(request, order, width))
+    order = whole_number("order", order, lowest)
+    if not 0 <= order <= request.order or width < 0 or (limit is not None and width > limit):
+        raise InputError(_not_computed(request, order, width))
+    return order, width
+
+
+def _not_computed(request: Request, order: object, width: object) -> str:
     """What to say of a part that lies outside of what was asked for."""
     limit = request.width_order
     asked = "all width orders" if limit is None else f"width order ≤ {limit}"

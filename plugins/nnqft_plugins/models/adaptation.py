@@ -9,7 +9,7 @@ from typing import Any
 from nnqft import AbstractModel, Activation, InputError, Parameter, Propagator, Shared, Theory
 from nnqft_plugins.models.network.lines import DELTA_LINE, crowded_delay, slow_sources
 from nnqft_plugins.models.network.replicas import stationary_shared
-from nnqft_plugins.models.network.rules import FIELDS, PARAMETERS, WEIGHTS, network_vertices, phi_phi_of
+from nnqft_plugins.models.network.rules import FIELDS, PARAMETERS
 from nnqft_plugins.models.network.saddle import BARE_REMARK, MEAN_FIELD_REMARK, SADDLE, stationary_network
 from nnqft_plugins.models.network.structured import (
     STRUCTURE_REMARK,
@@ -19,6 +19,7 @@ from nnqft_plugins.models.network.structured import (
     with_structure,
 )
 from nnqft_plugins.models.network.tabulated import stationary_line
+from nnqft_plugins.models.network.vertices import WEIGHTS, network_vertices, phi_phi_of
 from nnqft_plugins.models.network.wick_ordered import NoExpansionError, stationary_chaos
 from nnqft_plugins.models.parameters.checks import (
     ACTIVATION,

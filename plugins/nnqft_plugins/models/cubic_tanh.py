@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from nnqft import AbstractModel, Activation, Theory
-from nnqft_plugins.models.network.rules import AVERAGES, NONLINEAR, activation_theory, network_theory, phi_phi_of
+from nnqft_plugins.models.network.rules import AVERAGES, NONLINEAR, activation_theory, network_theory
+from nnqft_plugins.models.network.vertices import phi_phi_of
 from nnqft_plugins.models.parameters.activations import CUBIC_TANH
 
 

@@ -13,8 +13,8 @@ from nnqft_plugins.models.network.rules import (
     NONLINEAR,
     activation_theory,
     network_theory,
-    phi_phi_of,
 )
+from nnqft_plugins.models.network.vertices import phi_phi_of
 from nnqft_plugins.models.parameters.checks import (
     ACTIVATION,
     activation_of,

@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from nnqft import Activation, Field, Leg, Parameter, Propagator, Shared, Theory, Vertex
+from nnqft import Activation, Field, Parameter, Propagator, Shared, Theory
 from nnqft_plugins.models.network.averages import polynomial_average
 from nnqft_plugins.models.network.lines import DELTA_LINE, correlator_line, response_line, shared_lines
 from nnqft_plugins.models.network.populations import population_rules
@@ -42,6 +42,7 @@ from nnqft_plugins.models.network.structured import (
     powers_of,
     with_structure,
 )
+from nnqft_plugins.models.network.vertices import WEIGHTS, network_vertices
 from nnqft_plugins.models.network.wick_ordered import (
     Chaos,
     NoExpansionError,
@@ -54,9 +55,6 @@ from nnqft_plugins.models.network.wick_ordered import (
 from nnqft_plugins.models.parameters.checks import SLOWEST, input_correlation, one_of_or_none
 from nnqft_plugins.models.parameters.structure import STRUCTURE
 from nnqft_plugins.networks.weights import weights_of
-
-HALF = Fraction(1, 2)
-
 
 PARAMETERS: dict[str, Parameter] = {
     "gamma": Parameter(1.0, "leak rate γ, 1/time", low=SLOWEST),
@@ -87,13 +85,6 @@ FIELDS = (
     Field("W", "𝔚(t1,t2)", "σ_w N^(-1/2) Σ_j φ(h_j(t1)) φ(h_j(t2))", bilocal=True),
     Field("W~", "𝔚̃(t1,t2)", "its conjugate", bilocal=True),
 )
-
-WEIGHTS = Vertex("W z z", (Leg("W", (0, 1)), Leg("z", 0, "i"), Leg("z", 1, "i")), HALF, (("sigma_w", 1),), HALF, HALF)
-
-
-def phi_phi_of(phi: Mapping[int, Fraction | float]) -> dict[tuple[int, int], Fraction | float]:
-    """φ(h1) φ(h2) for φ(h) = Σ phi[p] h^p, over pairs p ≤ q."""
-    return {(p, q): phi[p] * phi[q] for p in sorted(phi) for q in sorted(phi) if p <= q}
 
 
 def network_theory(
@@ -277,31 +268,3 @@ def _saddle_theory(
         ratio=gain / values["gamma"] ** 2,
         shared=shared,
     )
-
-
-def network_vertices(
-    phi_phi: Mapping[tuple[int, int], Fraction | float], subtraction: str = "none", cut: bool = False
-) -> tuple[Vertex, ...]:
-    """𝔚 z̃ z̃ and one 𝔚̃ h^p h^q for each pair, of which the average is subtracted if wanted.
-
-    `cut` says that there were higher powers: then a vertex tells its own.
-    """
-    activations = [
-        Vertex(
-            f"({p},{q})",
-            (Leg("W~", (0, 1)), *(Leg("h", n, "j", power) for n, power in enumerate((p, q)) if power)),
-            (HALF if p == q else 1) * coefficient,
-            (("sigma_w", 1),),
-            HALF,
-            HALF,
-            subtraction=subtraction,
-            degree=max(p, q) if cut else 0,
-        )
-        for (p, q), coefficient in phi_phi.items()
-        if q > 0
-    ]
-    if (0, 0) in phi_phi and subtraction == "none":
-        # φ(0)² has no field left to carry the index j: its sum cancels the 1/N. It is nothing but its average.
-        legs = (Leg("z", 0, "i"), Leg("z", 1, "i"))
-        activations.append(Vertex("(0,0)", legs, HALF * phi_phi[0, 0], (("sigma_w", 2),)))
-    return (WEIGHTS, *activations)

@@ -10,9 +10,9 @@ import numpy as np
 from nnqft import Activation, InputError, Theory, short
 from nnqft.threads import one_thread
 from nnqft_plugins.networks.finite_width import filters
+from nnqft_plugins.networks.finite_width.dimension import dimensions
 from nnqft_plugins.networks.finite_width.far_lags import far
 from nnqft_plugins.networks.finite_width.layers import LayerEngine, linear_slope, linear_spread
-from nnqft_plugins.networks.finite_width.replicas import dimensions
 from nnqft_plugins.networks.finite_width.rest import RestEngine, accuracy_of
 from nnqft_plugins.networks.finite_width.stationary import StationaryEngine
 from nnqft_plugins.networks.meanfield.layers import settled_variance

@@ -32,8 +32,6 @@ from nnqft_plugins.networks.finite_width.filters import modes_of
 from nnqft_plugins.networks.finite_width.own_averages import Units
 from nnqft_plugins.networks.finite_width.spectra import frequencies
 from nnqft_plugins.networks.meanfield.adapting import solve_adapting
-from nnqft_plugins.networks.meanfield.gaussian import hermite
-from nnqft_plugins.networks.meanfield.layers import settled_variance
 from nnqft_plugins.networks.meanfield.stationary import Curve, solve_static
 from nnqft_plugins.networks.network import Network
 
@@ -46,7 +44,7 @@ its error; with kinks each takes long.
 """
 _ACCURACY = 1e-12
 """Of C(τ) relative to C(0), at best."""
-_FADED = 1e-12
+FADED = 1e-12
 """Of C(0), what is left of C(∞) where there is none, and of C_δ where nothing fluctuates."""
 
 
@@ -85,7 +83,7 @@ class TwoHistories:
 
     @property
     def _static(self) -> float:
-        return 0.0 if abs(self.curve.plateau) < _FADED * self.curve.variance else self.curve.plateau
+        return 0.0 if abs(self.curve.plateau) < FADED * self.curve.variance else self.curve.plateau
 
     @cached_property
     def _rate(self) -> float:
@@ -176,7 +174,7 @@ class TwoHistories:
         wrong = abs(now - before) + 4 * self._error * abs(now)
         if self._static:
             wrong += abs(now - self._sum(density, count, self._coarser))
-        if not wrong < 0.1 * abs(now) + _FADED:
+        if not wrong < 0.1 * abs(now) + FADED:
             raise InputError(f"two histories: {count} frequencies do not resolve them, so close is the edge of chaos")
         return Scatter(now, wrong)
 
@@ -221,49 +219,6 @@ def two_histories(network: Network) -> TwoHistories:
             " number for q"
         )
     curve = solve_static(network) if network.adaptation is None else solve_adapting(network, 1e-10)
-    if curve.end == 0.0 or curve.variance - curve.plateau <= _FADED * curve.variance:
+    if curve.end == 0.0 or curve.variance - curve.plateau <= FADED * curve.variance:
         raise InputError("nothing fluctuates in this network, so that its covariances are 0; write kappa > 0")
     return TwoHistories(network, curve)
-
-
-def dimension_of_layers(network: Network) -> Scatter:
-    """D/N of thin layers at equal times.
-
-    Raises
-    ------
-    InputError
-        If they have a bias, which both histories hear, or no stationary state.
-    """
-    if not network.stationary:
-        raise InputError("two histories are known in a stationary state; write start='stationary', or a whole order")
-    v, _ = settled_variance(network)
-    found, wrong = hermite(network.activation.value, np.array([v]), 1e-13, network.activation.kinks)
-    a = found[0] ** 2
-    if network.sigma_b or a[0] > _FADED * a.sum():
-        raise InputError(
-            "biases, or averages of φ, are new in each layer and heard by both histories: what is theirs alone is not"
-            " known; write sigma_b=0 and an odd φ, or a whole order"
-        )
-    gamma, strength = network.gamma, network.sigma_w**2
-    gain = strength * a[1] / v
-    rate = 2 * gamma - gain
-    if rate <= 0.0:
-        raise InputError(f"what two histories share grows with depth at σ_w={network.sigma_w:g}; write a smaller one")
-    n = np.arange(1, len(a))
-    heard = strength**2 * np.sum(np.outer(a[1:], a[1:]) / (rate * (rate + np.add.outer(n, n) * gamma)))
-    psi = 2 * gain * v**2 / (rate + 2 * gamma) + float(heard)
-    return Scatter(psi, (1e-11 + 2 * float(wrong)) * abs(psi)).dimension(v)
-
-
-def dimensions(network: Network) -> dict[str, Scatter]:
-    """D/N by the names that the observable ``dimension`` has for them: at equal times, and at frequency 0.
-
-    Raises
-    ------
-    InputError
-        If the theory of two histories does not reach this network.
-    """
-    if network.layered:
-        return {"equal_time": dimension_of_layers(network)}
-    histories = two_histories(network)
-    return {"equal_time": histories.dimension(), "zero_frequency": histories.dimension_at(0.0)}
