@@ -17,7 +17,8 @@ from scipy.linalg import solve_continuous_lyapunov
 from threadpoolctl import threadpool_limits
 
 import nnqft
-from nnqft_plugins.networks.finite_width.replicas import TwoHistories, dimensions, two_histories
+from nnqft_plugins.networks.finite_width.dimension import dimensions
+from nnqft_plugins.networks.finite_width.replicas import TwoHistories, two_histories
 from nnqft_plugins.networks.network import network_of
 
 LINEAR = {50: 3000, 100: 1000, 200: 300, 400: 30}

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.linalg import solve_continuous_lyapunov
 
 import nnqft
-from nnqft_plugins.networks.finite_width.replicas import dimensions
+from nnqft_plugins.networks.finite_width.dimension import dimensions
 from nnqft_plugins.networks.network import network_of
 
 N, sigma_w = 100, 0.5

@@ -9,7 +9,8 @@ import pytest
 from scipy.linalg import solve_continuous_lyapunov
 
 import nnqft
-from nnqft_plugins.networks.finite_width.replicas import TwoHistories, dimensions, two_histories
+from nnqft_plugins.networks.finite_width.dimension import dimensions
+from nnqft_plugins.networks.finite_width.replicas import TwoHistories, two_histories
 from nnqft_plugins.networks.finite_width.spectra import frequencies, spectrum_of
 from nnqft_plugins.networks.network import network_of
 

@@ -171,6 +171,11 @@ class Estimate:
 
         Weighting by the estimated errors instead would bias the mean, because small values come with small
         errors. Associative up to rounding: merge in chunk order for reproducible bits.
+
+        Raises
+        ------
+        InputError
+            If `other` is no estimate, or one at another number of times.
         """
         instance_of("other", other, Estimate, "Estimate.exact(mean)")
         if len(other.mean) != len(self.mean):

@@ -218,6 +218,13 @@ class Theory:
     def coupling_value(self, couplings: tuple[tuple[str, int], ...]) -> float:
         """The product of couplings, given by name and power, at this theory's values.
 
+        Raises
+        ------
+        UnknownNameError
+            If there is no coupling of a name.
+        InputError
+            If these are no pairs of a name and a power.
+
         Examples
         --------
         >>> import nnqft

@@ -150,19 +150,17 @@ def _compiled(statics: Statics, times: int, at_once: int, seen: bytes, find: boo
     def block(number: Any, strata: Any, words: Any) -> Any:
         """Two uniform points in each of the block's strata, (2, strata, dim), and the numbers of these strata."""
         key = jax.random.fold_in(jax.random.wrap_key_data(words), number)
-        inside = jax.random.uniform(key, (2, _BLOCK, dim), xp.float64)
         which = number * _BLOCK + xp.arange(_BLOCK)
         corner = xp.stack(xp.unravel_index(which, [strata[axis] for axis in range(dim)]), axis=1)
-        return (corner + inside) / strata, which
+        return (corner + jax.random.uniform(key, (2, _BLOCK, dim), xp.float64)) / strata, which
 
     def mapped(u: Any, grid: Any) -> Any:
         """Points of the cube from those of the map, and the Jacobian, (n, dim) and (n,)."""
         increments = grid.shape[1] - 1
-        position = u * increments
-        left = xp.minimum(position.astype(xp.int32), increments - 1)
+        left = xp.minimum((u * increments).astype(xp.int32), increments - 1)
         axis = xp.arange(dim)
         width = grid[axis, left + 1] - grid[axis, left]
-        x = xp.clip(grid[axis, left] + (position - left) * width, np.finfo(float).tiny, _BELOW_ONE)
+        x = xp.clip(grid[axis, left] + (u * increments - left) * width, np.finfo(float).tiny, _BELOW_ONE)
         return x, xp.prod(width * increments, axis=1)
 
     def values(x: Any, data: Any, grid_of_times: Any) -> Any:
