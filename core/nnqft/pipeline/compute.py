@@ -25,7 +25,7 @@ from nnqft.stages.effort import Effort, Options
 from nnqft.stages.request import make_request
 from nnqft.stages.theories import as_theory
 
-DerivedName = Literal["correlation_length", "effective_bias", "kernel_variance", "response_poles"]
+DerivedName = Literal["correlation_length", "dimension", "effective_bias", "kernel_variance", "response_poles"]
 """The derived observables that come with nnqft, for type checkers: `compute` gives a `Derived` for these."""
 
 
