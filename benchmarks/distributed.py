@@ -167,7 +167,7 @@ def main() -> int:
     options = parser(__doc__)
     options.add_argument("--neval", type=int, default=200_000_000, help="samples of the scaling run, about a minute")
     options.add_argument("--repeats", type=int, default=200, help="computations for the pulls")
-    chosen = choose(options, neval=4_000, repeats=2)
+    chosen = choose(options, neval=10_000, repeats=2)
     report = Report("distributed", [
         "two workers ≥ 1.8 × one on a minute of work; overhead ≤ 5 % at chunks of 0.5 s;",
         "10,000 queued integrals ≤ 1 GiB in the driver; error of the sum ≤ 1.1 × ideal at equal samples;",
@@ -183,10 +183,10 @@ def everything(report: Report, chosen: argparse.Namespace) -> None:
         WORK["order"] = 1
     scaling(report, chosen.neval)
     overhead(report, 2 if chosen.smoke else 60)
-    memory(report, *((1, 4_000) if chosen.smoke else (5, 25_000_000)))
-    allocation(report, 20_000 if chosen.smoke else 20_000_000)
+    memory(report, *((1, 10_000) if chosen.smoke else (5, 25_000_000)))
+    allocation(report, 70_000 if chosen.smoke else 20_000_000)
     pulls(report, chosen.repeats)
-    ledger(report, 4_000 if chosen.smoke else 40_000_000)
+    ledger(report, 10_000 if chosen.smoke else 40_000_000)
 
 
 if __name__ == "__main__":

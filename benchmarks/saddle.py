@@ -76,7 +76,7 @@ def published(report: Report) -> None:
 def cubic(report: Report) -> None:
     """k = 1 of cubic_tanh re-expanded in σ_w², all of it by VEGAS on tabulated lines."""
     tau = [0.0, 0.7]
-    share = 100 if report.smoke else 1
+    share = 30 if report.smoke else 1
     # F(g) = g A_1(g) + g² A_2(g): coefficients A_1(0) and A_1'(0) + A_2(0), through a cubic and a straight line.
     first = cubic_parts(1, np.array([1e-4, 0.1, 0.2, 0.3]), tau, 2_000_000 // share)
     began = time.perf_counter()

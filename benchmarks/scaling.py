@@ -46,7 +46,7 @@ def main() -> int:
     options.add_argument("--few", type=int, default=100_000, help="samples of the small budget")
     options.add_argument("--repeats", type=int, default=3, help="the fastest of so many counts")
     options.add_argument("--tasks", type=int, default=2000, help="empty ones, for the overhead")
-    chosen = choose(options, neval=40_000, few=20_000, repeats=1, tasks=20)
+    chosen = choose(options, neval=80_000, few=70_000, repeats=1, tasks=20)
     asked = ["samples per second with 1 and 2 workers, and the overhead of scheduling"]
     report = Report("scaling", asked, chosen)
     heading = ["", "start s", "few s", "many s", "samples/s", "over local", "sampling", "µs of an empty task"]

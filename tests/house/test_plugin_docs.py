@@ -240,6 +240,6 @@ def test_messages_of_functions(page, what):
     _, response = theory.propagators
     theory = replace(theory, propagators=(nnqft.Propagator("C", "h", "h", kernel=KERNELS[what]), response))
     with pytest.raises(nnqft.IntegrationError) as caught:
-        nnqft.compute(theory, "two_point", order=1, neval=4000)
+        nnqft.compute(theory, "two_point", order=1, neval=10_000)
     assert documented(what) in str(caught.value)
     assert caught.value.result is not None

@@ -497,7 +497,7 @@ def test_a_function_that_fails_on_a_worker(installed, what, place, executor):
     assert line in MODEL
     installed(functions + MODEL.replace(line, spoilt) + HOOK)
     with pytest.raises(nnqft.IntegrationError) as caught:
-        nnqft.compute(nnqft.theory("fine"), "two_point", order=1, neval=4_000, executor=executor, workers=1)
+        nnqft.compute(nnqft.theory("fine"), "two_point", order=1, neval=10_000, executor=executor, workers=1)
     message = str(caught.value)
     assert f"model 'fine': {where}" in message
     assert cause in message
@@ -524,7 +524,7 @@ def test_a_function_that_cannot_travel(fresh):
             theory = nnqft.theory("sine")
             line = nnqft.Propagator("C", "h", "h", kernel=own_correlator)
             theory = replace(theory, propagators=(line, theory.propagators[1]))
-            ask = {"order": 1, "neval": 4000, "workers": 1}
+            ask = {"order": 1, "neval": 10_000, "workers": 1}
             print(nnqft.compute(theory, "two_point", executor="local", **ask).converged)
             try:
                 nnqft.compute(theory, "two_point", executor="processes", **ask)
@@ -569,7 +569,7 @@ def nnqft_drawings():
 def test_an_executor_and_a_drawing_of_a_stranger(installed, capsys):
     installed(EXTRAS)
     theory = bare_theory("linear", sigma_w=0.5)
-    result = nnqft.compute(theory, "two_point", order=1, neval=4000, executor="counting", workers=3)
+    result = nnqft.compute(theory, "two_point", order=1, neval=10_000, executor="counting", workers=3)
     assert result.reason == "counted 4 with 3"
     assert_allclose(result.mean, 0.625, rtol=0.05)
     assert main(["diagrams", "linear", "--order", "1", "--drawing", "shape"]) == 0
