@@ -103,7 +103,7 @@ def test_one_model_with_all_its_parameters(name):
     assert re.search(r"\n  N +100 +whole, ≥ 1 +width", page) or "N" not in model.parameters
 
 
-@pytest.mark.parametrize("kind", ["model", "observable", "drawing", "command", "integrator", "simulator"])
+@pytest.mark.parametrize("kind", ["model", "observable", "drawing", "command", "integrator", "sum", "simulator"])
 def test_the_examples_of_plugins_run(kind, folder):
     for name in default_host().found[kind]:
         line = said(["plugins", name]).splitlines()[-1]

@@ -59,7 +59,7 @@ def test_a_generation_that_takes_too_long_leaves_the_lower_orders(clock):
 
 def test_a_part_that_was_saved_prints_as_it_did(clock, tmp_path):
     """Diagrams that were not evaluated have no row, but are counted."""
-    request = {"integrator": "vegas", "neval": 50_000, "tau": np.linspace(0.0, 5.0, 60)}
+    request = {"integrator": "vegas", "neval": 70_000, "tau": np.linspace(0.0, 5.0, 60)}
     compute(**request, time_limit=1e6)
     limit, clock.now = 0.6 * clock.now, 0.0
     part = compute(**request, time_limit=limit)
@@ -149,7 +149,7 @@ def test_diagrams_without_an_order_are_one_line(clock, capsys):
 
 
 def test_dyson_hands_back_its_last_step(clock, capsys):
-    question = {"order": 1, "width_order": 0, "self_consistent": True, "intervals": 32, "reach": 20.0}
+    question = {"order": 1, "width_order": 0, "self_consistent": True, "intervals": 64, "reach": 20.0}
     theory = bare_theory("linear", sigma_w=0.9)
     whole = nnqft.dyson(theory, **question, time_limit=1e6)
     assert whole.converged
@@ -162,7 +162,7 @@ def test_dyson_hands_back_its_last_step(clock, capsys):
     assert np.isfinite(part.two_point).all()
     assert "NOT met" in part.table()
     clock.now = 0.0
-    words = ["-n", "1", "-k", "0", "--self-consistent", "--intervals", "32", "--reach", "20", "--time-limit", "0.5"]
+    words = ["-n", "1", "-k", "0", "--self-consistent", "--intervals", "64", "--reach", "20", "--time-limit", "0.5"]
     assert run("dyson", "linear", *words) == 3
     assert "time limit of 0.5 s reached before there was a solution" in capsys.readouterr().err
 
@@ -179,7 +179,7 @@ def test_dyson_ends_as_well_when_it_is_interrupted(monkeypatch):
     monkeypatch.setattr(self_consistent, "evaluate", interrupted)
     theory = bare_theory("linear", sigma_w=0.9)
     with pytest.warns(UserWarning, match="interrupted before the solution stayed"):
-        part = nnqft.dyson(theory, order=1, width_order=0, self_consistent=True, intervals=32, reach=20.0)
+        part = nnqft.dyson(theory, order=1, width_order=0, self_consistent=True, intervals=64, reach=20.0)
     forget()
     assert (part.steps, part.converged) == (3, False)
 

@@ -251,3 +251,20 @@ def test_layers_are_their_diagrams():
     engine = LayerEngine(replace(network_of(theory), sigma_w=0.1), times)
     g, found = 0.01, engine.cumulant(times)[0]
     assert_allclose((found / g - diagrams.contribution(1, 1).mean) / g, diagrams.contribution(2, 1).mean, rtol=0.03)
+
+
+@pytest.mark.parametrize("start", [{}, {"start": "rest", "T": 2.0}])
+def test_a_unit_of_thin_layers_hears_itself(start):
+    """Order σ_w⁴ of N δC, which is that of T alone, against diagrams to the highest degree, and against networks."""
+    theory = nnqft.theory("feedforward", activation="tanh", sigma_w=0.1, degree=14, N=1, **start)
+    ask = {"times": [(1.5, 1.5), (1.8, 1.5)], "width_order": 1}
+    series = nnqft.compute(theory, "two_point", order=2, **ask).contribution(2, 1).mean
+    summed = nnqft.compute(theory, "two_point", order="resummed", **ask).contribution("resummed", 1).mean
+    assert_allclose(summed, series, rtol=0.02)  # order σ_w⁶ is left out
+    assert (series < 0).all()
+
+
+def test_an_automatic_degree_of_layers_from_rest_keeps_their_diagrams():
+    theory = nnqft.theory("feedforward", activation="tanh", sigma_w=1.0, start="rest", T=3.0, N=2)
+    found = nnqft.compute(theory, "two_point", order=2, width_order=1, times=[(2.0, 2.0)])
+    assert found.contribution(2, 1).mean[0] == pytest.approx(-0.0108 / 2, rel=0.05)

@@ -189,7 +189,7 @@ def test_other_observables_are_computed():
 def test_equations_name_the_point_of_a_line(full):
     theory = broken_kernels.theory(broken_kernels.returns_nan, low=1.0, high=1.5)
     with pytest.raises(nnqft.NnqftError, match=r"kernel of propagator 'C' .* at t = "):
-        nnqft.dyson(theory, order=1, width_order=0, reach=10.0, intervals=16, self_consistent=full)
+        nnqft.dyson(theory, order=1, width_order=0, reach=10.0, intervals=32, self_consistent=full)
 
 
 def test_exact_integrals_are_untouched():

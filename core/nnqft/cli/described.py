@@ -13,9 +13,10 @@ from nnqft.host import Host
 from nnqft.interfaces.observable import AbstractObservable
 from nnqft.interfaces.parameter import Parameter
 
-_KINDS = ("model", "observable", "integrator", "simulator", "executor", "drawing", "command")
+_KINDS = ("model", "observable", "integrator", "sum", "simulator", "executor", "drawing", "command")
 _EXAMPLES = {
     "integrator": "nnqft compute linear -p sigma_w=0.5 -n 1 --integrator {} --rtol 0.01",
+    "sum": "nnqft compute taylor -p activation=tanh -p sigma_w=0.5 -n resummed -k 0",
     "simulator": "nnqft check linear -p N=20 -p sigma_w=0.4 --samples 200",
     "executor": "nnqft compute linear -p sigma_w=0.5 -n 1 --executor {}",
     "drawing": "nnqft diagrams linear -n 1 --drawing {}",

@@ -38,6 +38,8 @@ _CHEAP = 1000
 """Diagrams up to which one degree more is taken for the sake of the correction alone."""
 _COSTLY = 3000
 """Diagrams that are too many to go one degree further on a guess."""
+_EMPTY = 6
+"""Degrees without any diagram at which the search ends: layers from rest begin with the third."""
 _SHARE = 0.25
 """Of a time limit, after which the choice ends with what is known."""
 _UNKNOWN = "higher ones may matter, see what is left out"
@@ -68,8 +70,10 @@ def _look_for(search: _Search, degrees: Sequence[int]) -> tuple[Theory, str]:
         if isinstance(known, str):
             return theory.up_to(search.best), f"{search.name}; {known}"
         search.add(degree, known)
-        if search.empty == 2 or degree >= _bound(theory, search.request, len(known.layout.externals)):
-            # Vertices of even and of odd degree may alternate: two without a diagram are the end.
+        if search.empty == (2 if search.sums else _EMPTY) or degree >= _bound(
+            theory, search.request, len(known.layout.externals)
+        ):
+            # Vertices of even and of odd degree may alternate: two without a diagram are the end, once some had any.
             cut = replace(theory.up_to(max(search.last, degrees[0])), degree=None)
             return cut, f"{search.name}: diagrams of this order hold no higher one"
         if search.matters_no_longer(len(known)):

@@ -75,9 +75,11 @@ def _resum(request: Request, theory: Theory, effort: Effort) -> Result:
         ahead = _next_width(answer, request.width_order + 1)
     except (OutOfTime, KeyboardInterrupt) as error:
         stopped = limit_line(effort.time_limit) if isinstance(error, OutOfTime) else "interrupted"
-        if not parts and stopped == "interrupted":
+        # Width order 0 of what fluctuates is 0: alone it would pass for an answer.
+        nothing = not any(part.mean.any() for part in parts.values())
+        if nothing and stopped == "interrupted":
             raise
-        if not parts:
+        if nothing:
             raise IntegrationError(f"{stopped} before anything was summed; write a larger time_limit") from None
     if stopped == "interrupted":
         interrupts.note()

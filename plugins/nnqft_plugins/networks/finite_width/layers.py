@@ -1,12 +1,13 @@
-"""Stacks of layers of finite width at any coupling: the kernel has one time, and no unit hears of itself.
+"""Stacks of layers of finite width at any coupling: the kernel has one time.
 
 New weights in every layer are white noise, so a unit is Gaussian with C(t,s) = v(min(t,s)) e^{−γ|t−s|}, given the
 kernel q(t) = (1/N) Σ φ(h_j(t))². With f(v) = ⟨φ²⟩_v and λ = 2γ − σ_w² f'(v),
 
-    dδv/dt = −λ δv + σ_w² (own fluctuations of q) + ½ σ_w² f''(v) δv² ,
-    ⟨⟨φ²_t ; φ²_s⟩⟩ = Σ_k a_k(t) a_k(s) ρ_ts^k ,
+    dδv/dt = −λ δv + σ_w² (own fluctuations of q + T/N) + ½ σ_w² f''(v) δv² ,
+    ⟨⟨φ²_t ; φ²_s⟩⟩ = Σ_k a_k(t) a_k(s) ρ_ts^k ,     T_t = ½ ∫ ⟨⟨(φ²)''_t ; φ²_s⟩⟩ R(v_t ; q_s) ds ,
 
-a_k the normalised Hermite coefficients of φ². Averages of products with He_2 and He_4 stand for f' and f'': φ may have
+a_k the normalised Hermite coefficients of φ², R the response of v to q. T is what a unit that lives through many thin
+layers hears of itself: a large φ² widens what all units get later, when its own φ² is still like it was. Averages of products with He_2 and He_4 stand for f' and f'': φ may have
 kinks and jumps. Integrals over depth are sums over panels between the times that are asked for, at three steps.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
 
@@ -46,6 +47,8 @@ class _Depths:
     variance: np.ndarray
     known: dict[float, np.ndarray]
     """Hermite coefficients by variance, shared by all grids."""
+    orders: int = _ORDERS
+    """Of them that are used."""
 
     @cached_property
     def _moments(self) -> np.ndarray:
@@ -55,7 +58,7 @@ class _Depths:
             tick("summing over depths")
             if v not in self.known:
                 self.known[v] = np.asarray(moments_of_square(phi, v, _ORDERS)[0])
-        return np.array([self.known[v] for v in keys])
+        return np.array([self.known[v][: self.orders + 1] for v in keys])
 
     @cached_property
     def slope(self) -> np.ndarray:
@@ -80,12 +83,21 @@ class _Depths:
     @cached_property
     def scatter(self) -> np.ndarray:
         """(T, T) ⟨⟨φ² ; φ²⟩⟩."""
+        return self._covariance(self._moments)
+
+    @cached_property
+    def bent_scatter(self) -> np.ndarray:
+        """(T, T) ⟨⟨(φ²)'' ; φ²⟩⟩, the first at the depth of the row."""
+        a, k = self._moments, np.arange(self._moments.shape[1] - 2)
+        return self._covariance(a[:, 2:] * np.sqrt((k + 1) * (k + 2)) / self._floored[:, None])
+
+    def _covariance(self, first: np.ndarray) -> np.ndarray:
+        """(T, T) of functions with these coefficients, (T, orders), and φ²."""
         size = np.sqrt(self._floored)
         rho = np.clip(self.correlator(np.arange(len(self.times))) / np.outer(size, size), -1.0, 1.0)
-        a = self._moments
         total = np.zeros_like(rho)
-        for k in range(a.shape[1] - 1, 0, -1):
-            total = (total + np.outer(a[:, k], a[:, k])) * rho
+        for k in range(first.shape[1] - 1, 0, -1):
+            total = (total + np.outer(first[:, k], self._moments[:, k])) * rho
         return total
 
     @cached_property
@@ -111,7 +123,8 @@ class _Depths:
     @cached_property
     def shift(self) -> np.ndarray:
         """(T,) N δv."""
-        return self.carried @ (0.5 * self.curvature * np.diagonal(self.variances))
+        own = 0.5 * (self.bent_scatter * self.carried).sum(axis=1)
+        return self.carried @ (0.5 * self.curvature * np.diagonal(self.variances) + own)
 
 
 class LayerEngine:
@@ -183,11 +196,12 @@ class LayerEngine:
         return np.zeros(len(times)), np.zeros(len(times))
 
     def _extrapolated(self, taken: Callable[[_Depths], np.ndarray]) -> Values:
-        """Romberg's extrapolation of three grids, and what it changed last."""
+        """Romberg's extrapolation of three grids, and what it and the second half of the Hermite series changed."""
         one, two, three = (taken(self._grid(steps)) for steps in _STEPS)
+        tail = np.abs(one - taken(replace(self._grid(_STEPS[0]), orders=_ORDERS // 2)))
         coarse, fine = two + (two - one) / 3, three + (three - two) / 3
         best = fine + (fine - coarse) / 15
-        return best, np.abs(best - fine) + 1e-8 * np.abs(best)
+        return best, np.abs(best - fine) + tail + 1e-8 * np.abs(best)
 
     def _grid(self, steps: int) -> _Depths:
         if steps not in self._grids:
