@@ -59,7 +59,7 @@ def resum(request: Request, theory: Theory, effort: Effort) -> Result:
 def _resum(request: Request, theory: Theory, effort: Effort) -> Result:
     began = time.monotonic()
     if request.replicas is not None:
-        raise InputError(f"replicas={request.replicas!r} have no resummed form; write a whole number for order")
+        raise InputError(f"replicas={request.replicas!r} have no sum of all orders; write a whole number for order")
     answer = _answer_of(theory, request)
     parts: dict[int, Estimate] = {}
     notes: dict[str, None] = {}

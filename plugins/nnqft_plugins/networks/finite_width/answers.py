@@ -18,6 +18,7 @@ from nnqft_plugins.networks.finite_width.stationary import StationaryEngine
 from nnqft_plugins.networks.meanfield.layers import settled_variance
 from nnqft_plugins.networks.meanfield.solver import solve
 from nnqft_plugins.networks.network import Network, network_of
+from nnqft_plugins.networks.weights import refuse_structure
 
 Values = tuple[np.ndarray, np.ndarray]
 
@@ -73,6 +74,7 @@ def answer(
     """
     if activation is None or not {"gamma", "sigma_w"} <= set(theory.parameters):
         return None
+    refuse_structure(theory.parameters, "order='resummed'", "write a whole number for order")
     network = network_of(theory, activation)
     slope = linear_slope(network) if observable == "kernel_variance" and indices is None else None
     at_once = bool((times[:, 0] == times[:, -1]).all())

@@ -7,8 +7,9 @@ kernel q(t) = (1/N) Σ φ(h_j(t))². With f(v) = ⟨φ²⟩_v and λ = 2γ − �
     ⟨⟨φ²_t ; φ²_s⟩⟩ = Σ_k a_k(t) a_k(s) ρ_ts^k ,     T_t = ½ ∫ ⟨⟨(φ²)''_t ; φ²_s⟩⟩ R(v_t ; q_s) ds ,
 
 a_k the normalised Hermite coefficients of φ², R the response of v to q. T is what a unit that lives through many thin
-layers hears of itself: a large φ² widens what all units get later, when its own φ² is still like it was. Averages of products with He_2 and He_4 stand for f' and f'': φ may have
-kinks and jumps. Integrals over depth are sums over panels between the times that are asked for, at three steps.
+layers hears of itself: a large φ² widens what all units get later, when its own φ² is still like it was. Averages of
+products with He_2 and He_4 stand for f' and f'': φ may have kinks and jumps. Integrals over depth are sums over
+panels between the times that are asked for, at three steps.
 """
 
 from __future__ import annotations
