@@ -27,9 +27,7 @@ app = App(name="study", help="Run a study: many computations and simulations sid
 @app.command(name="test-it")
 def run_test_it(
     *,
-    out: Annotated[Path, Parameter(group=OUTPUT, help="Folder of the report and of the finished cells.")] = Path(
-        "out/test-it"
-    ),
+    out: Annotated[Path, Parameter(group=OUTPUT, help="Folder of report and finished cells.")] = Path("out/test-it"),
     couplings: Annotated[
         str, Parameter(group=QUESTION, help="σ_w² of the linear networks, < γ² = 1.")
     ] = "0.25,0.5,0.7",
