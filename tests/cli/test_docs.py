@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOT_HERE = {
     "--address auto": "needs a Ray cluster of several machines",
-    "study test-it": "takes an hour; tests/cli/test_help.py runs a small one",
+    "study test-it": "takes minutes; tests/cli/test_help.py runs a small one",
     "sine": "is a model of the plugin that is shown as an example; tests/house/test_third_party.py runs it",
 }
 """What is not run, by a part of the command, and why."""

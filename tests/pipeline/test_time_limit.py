@@ -244,8 +244,8 @@ def test_stationary_mean_field_theory_is_refused_in_a_line(clock, capsys):
 
 
 def test_a_study_goes_on_where_its_limit_ended_it(clock, tmp_path, capsys):
-    words = ["--couplings", "0.25", "--widths", "20", "--tanh-couplings", "none", "--rtol", "0.1", "--out",
-             str(tmp_path / "study"), "--executor", "local"]  # fmt: skip
+    words = ["--couplings", "0.25", "--widths", "20", "--tanh-couplings", "none", "--rtol", "0.1",
+             "--edge-widths", "none", "--out", str(tmp_path / "study"), "--executor", "local"]  # fmt: skip
     assert run("study", "test-it", *words, "--time-limit", "0.5") == 3
     assert "the same command goes on from here" in capsys.readouterr().err
     assert len(list((tmp_path / "study" / "cells").iterdir())) == 1

@@ -18,14 +18,19 @@ import nnqft
 from nnqft.cli.main import main
 from nnqft_plugins.networks.study import cells as cells_module
 from nnqft_plugins.networks.study import plan
-from nnqft_plugins.networks.study.cells import SeriesCell, Store, run_all, run_cell
-from nnqft_plugins.networks.study.plan import Settings, all_cells, kinds, series_cells, simulation_cell
-from nnqft_plugins.networks.study.rows import make_rows, make_sizes, width_parts
+from nnqft_plugins.networks.study.cells import EdgeCell, ExponentCell, SeriesCell, Store, run_all, run_cell
+from nnqft_plugins.networks.study.drawn import draw_edges, draw_exponents
+from nnqft_plugins.networks.study.edges import Edge, fit_edges, make_exponents, power_law
+from nnqft_plugins.networks.study.plan import Settings, all_cells, kinds, resummed_cell, series_cells, simulation_cell
+from nnqft_plugins.networks.study.report import exponent_table, fit_lines, markdown
+from nnqft_plugins.networks.study.rows import Parts, make_rows, make_sizes
 from nnqft_plugins.networks.study.sums import Coefficient, combine, evaluate
 
-SMALL = Settings(couplings=(0.2,), widths=(20, 40), tanh_couplings=(), tanh_widths=(), rtol=2e-3, networks=2000)
+SMALL = Settings(
+    couplings=(0.2,), widths=(20, 40), tanh_couplings=(), tanh_widths=(), rtol=2e-3, networks=2000, edge_widths=(20,)
+)
 WORDS = ["study", "test-it", "--couplings", "0.2", "--widths", "20,40", "--tanh-couplings", "none", "--rtol", "2e-3"]
-WORDS += ["--networks", "2000"]
+WORDS += ["--networks", "2000", "--edge-widths", "20"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -131,22 +136,103 @@ def test_sizes(data):
     assert sizes[0].published_cacti == pytest.approx((1 + 1 / 0.8) / 2 - 1)
 
 
-def test_a_tanh_network_at_infinite_width():
-    """Mean-field theory with the true tanh is what the cacti of its Taylor series add up to."""
-    settings = Settings(tanh_kappa=0.1)
-    kind = kinds(settings)[2]
+def test_all_orders_of_a_tanh_network_are_what_its_diagrams_add_up_to():
+    """N → ∞ and all mushrooms, with the true tanh, against the cacti and mushrooms of its Taylor series."""
+    kind = kinds(Settings())[2]
     common = (("gamma", 1.0), ("kappa", 0.1), ("activation", "tanh"))
     run = [
         run_cell(SeriesCell("tanh", "taylor", "stationary", (*common, ("degree", degree)), 2, 0, ((0.0, 0.0),)))
         for degree in (5, 7)
     ]
-    mushrooms = run_cell(SeriesCell("tanh", "taylor", "stationary", (*common, ("degree", 5)), 1, 1, ((0.0, 0.0),)))
-    table = combine([*run, mushrooms], at=0)
-    infinite, _, _ = width_parts(kind, table, 0.1)
-    cacti = evaluate(table, 0.1, 1.0, [0]).scaled(2 / 0.1)
-    assert cacti.error < 4e-3
-    assert abs(cacti.value - infinite) < cacti.error
-    assert infinite - 1 > 10 * cacti.error
+    run += [
+        run_cell(SeriesCell("tanh", "taylor", "stationary", (*common, ("degree", degree)), n, 1, ((0.0, 0.0),)))
+        for degree, n in ((5, 1), (3, 2))
+    ]
+    table = combine(run, at=0)
+    parts = Parts.of(kind, run_cell(replace(resummed_cell(kind, 0.1), times=((0.0, 0.0),))))
+    for k, whole, error in ((0, parts.infinite, parts.infinite_error), (1, parts.mushrooms, parts.mushrooms_error)):
+        found = evaluate(table, 0.1, 1.0, [k]).scaled(2 / 0.1)
+        assert error < 1e-5
+        assert abs(found.value - whole) < found.error
+        assert found.error < (0.03 if k else 4e-3)
+        assert abs(whole - (1 - k)) > 3 * found.error
+
+
+def test_beyond_the_edge_there_are_no_diagrams():
+    settings = replace(SMALL, couplings=(), tanh_couplings=(0.25, 1.96), tanh_widths=(20, 50))
+    strong = kinds(settings)[1]
+    assert [kind.couplings for kind in kinds(settings)] == [(0.25,), (1.96,)]
+    assert series_cells(settings, strong) == []
+    simulated = {"mean": [1.0], "cov": [[1e-6]], "step": [0.0], "networks": 10, "discarded": 0, "notes": []}
+    data = {simulation_cell(settings, strong, 1.96, N): simulated for N in (20, 50)}
+    data[resummed_cell(strong, 1.96)] = {"mean": [[0.99], [0.16]], "error": [[1e-9], [2e-3]]}
+    rows = make_rows(settings, data)
+    assert [row.resummed for row in rows] == pytest.approx([1.98 + 0.32 / 20, 1.98 + 0.32 / 50])
+    assert rows[0].resummed_error == pytest.approx(2e-4, rel=1e-3)
+    assert not any(row.summed for row in rows)
+    report = markdown(settings, rows, make_sizes(rows), [], [], [])
+    assert "| 1.96 | 20 | 2.0000(20) | 1.9800 | – | – | – | – | 1.9960 | – | – | – |" in report
+    assert "agree in 0 of 0 networks" in report
+    assert "nan" not in report
+
+
+# The edge
+
+
+def test_edges_of_two_units_are_those_of_their_eigenvalues():
+    """The larger real part of a matrix of two is known in closed form."""
+    W = np.random.default_rng((3, 2)).standard_normal((64, 2, 2)) / 2**0.5
+    half = np.trace(W, axis1=1, axis2=2) / 2
+    largest = half + np.sqrt(np.maximum(0.0, half**2 - np.linalg.det(W)))
+    found = draw_edges(2, 64, 3)
+    assert found["below"][0] == pytest.approx(np.mean(largest > 1))
+    with np.errstate(divide="ignore"):
+        assert found["median"][0] == pytest.approx(np.median(np.where(largest > 0, 1 / largest, np.inf)))
+
+
+def test_the_errors_of_edges_are_how_they_scatter():
+    found = [draw_edges(20, 200, seed) for seed in range(30)]
+    for name in ("mean", "median", "spread", "below"):
+        values, errors = np.array([one[name] for one in found]).T
+        # A standard deviation of 30 is known to 13 %.
+        assert 0.6 < values.std(ddof=1) / np.median(errors) < 1.6, name
+
+
+def test_a_power_law_is_found_with_its_errors():
+    N, rng = (20, 50, 100, 200), np.random.default_rng(1)
+    errors = [0.002] * 4
+    off = []
+    for _ in range(100):
+        law = power_law(N, 2.0 * np.array(N) ** -0.7 + rng.normal(0, errors), errors)
+        off.append(((law.exponent[0] - 0.7) / law.exponent[1], law.chi2))
+    assert 0.8 < np.std([one for one, _ in off]) < 1.25
+    assert np.mean([chi2 for _, chi2 in off]) == pytest.approx(2, abs=0.6)
+    assert power_law(N[:2], [1.0, 0.5], errors[:2]) is None
+    edges = [Edge(n, 9, (1 + 2 / n, 0.01), (1.0, 0.01), (n**-0.5, 0.01), (0.5, 0.1)) for n in N]
+    assert fit_edges(edges)["1 − mean"].amplitude[0] == pytest.approx(-2)
+    assert "* spread = a N^−p: a = 1.00" in fit_lines(fit_edges(edges))[0]
+
+
+def test_the_exponent_of_linear_growth():
+    """Without noise and about h = 0 a change grows as the largest real part of the eigenvalues says."""
+    couplings = (0.6, 0.7, 0.8)
+    found = draw_exponents(20, 12, 1e-12, couplings, seed=2)
+    rng = np.random.default_rng((2, 20))
+    largest = np.linalg.eigvals(rng.standard_normal((12, 20, 20)) / 20**0.5).real.max(axis=1)
+    assert_allclose(found["mean"], np.array(couplings) * largest.mean() - 1, atol=0.01)
+    assert found["zero"] is None
+
+
+def test_where_exponents_are_zero():
+    settings = replace(SMALL, tanh_couplings=(0.25,), tanh_widths=(20,), tanh_kappa=0.1)
+    (cell,) = (cell for cell in all_cells(settings) if isinstance(cell, ExponentCell))
+    assert cell.sigma_w[0] == pytest.approx(1.2998)
+    wide = draw_exponents(100, 12, 0.1, (1.3, 1.7, 2.1, 2.5), seed=0)
+    assert wide["mean"][0] < -4 * wide["error"][0]
+    assert 1.4 < wide["zero"][0] < 2.4
+    assert 0.02 < wide["zero"][1] < 0.3
+    data = {cell: {"mean": [-0.17], "error": [0.01], "zero": None}}
+    assert "| 20 | 12 | -0.170(10) | not in 1.3 … 2.08 |" in exponent_table(make_exponents(settings, data))
 
 
 # Cells
@@ -197,7 +283,7 @@ def test_an_interruption_keeps_what_is_done(tmp_path, monkeypatch, capsys):
     assert agreed
     assert agreed[1] == agreed[2]
     assert report.strip() in captured.out
-    for picture in ("xi.png", "correlators.png"):
+    for picture in ("xi.png", "correlators.png", "edges.png"):
         assert (tmp_path / picture).stat().st_size > 5000
         assert picture in report
 
@@ -217,6 +303,9 @@ def test_a_cell_is_the_same_wherever_it_runs(tmp_path):
     [
         (["--couplings", "1.5"], "--couplings 1.5: wanted different σ_w² between 0 and γ² = 1, or none"),
         (["--couplings", "0.5,0.5"], "wanted different σ_w²"),
+        (["--tanh-couplings", "-1"], "--tanh-couplings -1: wanted different σ_w² > 0, or none"),
+        (["--strong-kappa", "0"], "--strong-kappa 0: wanted a number > 0"),
+        (["--edge-widths", "1"], "--edge-widths 1: wanted different whole numbers ≥ 2"),
         (["--widths", "10.5"], "--widths 10.5: wanted different whole numbers ≥ 2"),
         (["--widths", "ten"], "--widths 'ten': wanted numbers"),
         (["--rtol", "0"], "--rtol 0: wanted a number > 0"),
@@ -236,4 +325,5 @@ def test_every_cell_has_a_file_of_its_own():
     assert len(set(found)) == len(found)
     simulated = [cell.seed for cell in all_cells(Settings()) if isinstance(cell, cells_module.SimulationCell)]
     assert len(set(simulated)) == len(simulated)
-    assert all(isinstance(bare_theory(cell.model, start=cell.start), nnqft.Theory) for cell in all_cells(Settings()))
+    networks = [cell for cell in all_cells(Settings()) if not isinstance(cell, EdgeCell | ExponentCell)]
+    assert all(isinstance(bare_theory(cell.model, start=cell.start), nnqft.Theory) for cell in networks)

@@ -12,6 +12,7 @@ from typing import Any
 import nnqft
 from nnqft import InputError
 from nnqft.files import read_document, write_json
+from nnqft_plugins.networks.study.drawn import draw_edges, draw_exponents
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,94 @@ class SimulationCell:
         return f"simulation-{self.label}-g{values['sigma_w'] ** 2:.4g}-N{values['N']}{curve}"
 
 
-Cell = SeriesCell | SimulationCell
+@dataclass(frozen=True)
+class ResummedCell:
+    """C with all orders in the coupling, at N → ∞ and the coefficient of 1/N.
+
+    Attributes
+    ----------
+    label, model, start, parameters, times
+        As of a simulation, with N = 1.
+    """
+
+    label: str
+    model: str
+    start: str
+    parameters: tuple[tuple[str, Any], ...]
+    times: tuple[tuple[float, float], ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the cell's file, without its folder."""
+        return f"resummed-{self.label}-g{dict(self.parameters)['sigma_w'] ** 2:.4g}"
+
+
+@dataclass(frozen=True)
+class EdgeCell:
+    """σ_c = γ/max Re λ of drawn W/σ_w: where h = 0 loses its stability.
+
+    Attributes
+    ----------
+    N, matrices : int
+        Width, and how many to draw.
+    seed : int
+    """
+
+    N: int
+    matrices: int
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name of the cell's file, without its folder."""
+        return f"edge-N{self.N}"
+
+
+@dataclass(frozen=True)
+class ExponentCell:
+    """λ of drawn tanh networks with noise, at several couplings.
+
+    Attributes
+    ----------
+    N, networks : int
+        Width, and how many to draw.
+    kappa : float
+    sigma_w : tuple of float
+        Rising, the first where λ = 0 at N → ∞.
+    seed : int
+    """
+
+    N: int
+    networks: int
+    kappa: float
+    sigma_w: tuple[float, ...]
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name of the cell's file, without its folder."""
+        return f"exponent-N{self.N}"
+
+
+Cell = SeriesCell | SimulationCell | ResummedCell | EdgeCell | ExponentCell
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
     """What a cell has to say, as JSON values."""
     began = time.monotonic()
-    data = _series(cell) if isinstance(cell, SeriesCell) else _simulation(cell)
-    return {"cell": described(cell), "seconds": time.monotonic() - began, **data}
+    return {"cell": described(cell), **_found(cell), "seconds": time.monotonic() - began}
+
+
+def _found(cell: Cell) -> dict[str, Any]:
+    if isinstance(cell, SeriesCell):
+        return _series(cell)
+    if isinstance(cell, ResummedCell):
+        return _resummed(cell)
+    if isinstance(cell, SimulationCell):
+        return _simulation(cell)
+    if isinstance(cell, EdgeCell):
+        return draw_edges(cell.N, cell.matrices, cell.seed)
+    return draw_exponents(cell.N, cell.networks, cell.kappa, cell.sigma_w, cell.seed)
 
 
 def described(cell: Cell) -> dict[str, Any]:
@@ -123,6 +204,14 @@ def _check_whole(reason: str) -> None:
     """Go on being interrupted: an estimate so far is not what a cell keeps."""
     if reason == "interrupted":
         raise KeyboardInterrupt
+
+
+def _resummed(cell: ResummedCell) -> dict[str, Any]:
+    theory = nnqft.theory(cell.model, start=cell.start, expansion="bare", **dict(cell.parameters))
+    result = nnqft.compute(theory, "two_point", order="resummed", width_order=1, times=cell.times)
+    _check_whole(result.reason)
+    parts = [result.contribution("resummed", k) for k in (0, 1)]
+    return {"mean": [part.mean.tolist() for part in parts], "error": [part.rounding.tolist() for part in parts]}
 
 
 def _simulation(cell: SimulationCell) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -26,18 +27,17 @@ app = App(name="study", help="Run a study: many computations and simulations sid
 @app.command(name="test-it")
 def run_test_it(
     *,
-    out: Annotated[Path, Parameter(group=OUTPUT, help="Folder of the report and of the finished cells.")] = Path(
-        "out/test-it"
-    ),
+    out: Annotated[Path, Parameter(group=OUTPUT, help="Folder of report and finished cells.")] = Path("out/test-it"),
     couplings: Annotated[
         str, Parameter(group=QUESTION, help="σ_w² of the linear networks, < γ² = 1.")
     ] = "0.25,0.5,0.7",
     widths: Annotated[str, Parameter(group=QUESTION, help="N of the linear networks.")] = "20,50,100,200",
     tanh_couplings: Annotated[
-        str, Parameter(group=QUESTION, help="σ_w² of the tanh networks; none leaves them out.")
-    ] = "0.25,0.5",
+        str, Parameter(group=QUESTION, help="σ_w² of the tanh networks, also ≥ γ²; none leaves them out.")
+    ] = "0.25,0.5,1.96,3.24",
     tanh_widths: Annotated[str, Parameter(group=QUESTION, help="N of the tanh networks.")] = "20,50,100",
     tanh_kappa: Annotated[float, Parameter(group=QUESTION, help="Noise strength κ of the tanh networks.")] = 0.1,
+    strong_kappa: Annotated[float, Parameter(group=QUESTION, help="The same of those with σ_w² ≥ γ².")] = 1.0,
     rtol: Annotated[float, Parameter(group=ACCURACY, help="Relative error of a simulated C to reach.")] = 1e-3,
     networks: Annotated[
         int, WHOLE, Parameter(group=ACCURACY, help="The most to simulate at one point of the grid.")
@@ -45,6 +45,9 @@ def run_test_it(
     horizon: Annotated[
         float, Parameter(group=QUESTION, help="T: when networks from rest are looked at, T of the formula.")
     ] = 10.0,
+    edge_widths: Annotated[
+        str, Parameter(group=QUESTION, help="N of the W whose edge of stability is looked for; none leaves them out.")
+    ] = "20,35,50,100,200,400",
     seed: Seed = 0,
     time_limit: TimeLimit = None,
     place: ManyPlaces = ManyPlaces(),
@@ -60,10 +63,11 @@ def run_test_it(
         nnqft study test-it --couplings 0.25 --tanh-couplings none --rtol 0.01
     """
     settings = Settings(
-        couplings=_couplings("couplings", couplings), widths=_widths("widths", widths),
+        couplings=_couplings("couplings", couplings, most=1.0), widths=_widths("widths", widths),
         tanh_couplings=_couplings("tanh-couplings", tanh_couplings), tanh_widths=_widths("tanh-widths", tanh_widths),
-        tanh_kappa=_positive("tanh-kappa", tanh_kappa), rtol=_positive("rtol", rtol), networks=networks,
-        horizon=_positive("horizon", horizon), seed=seed,
+        tanh_kappa=_positive("tanh-kappa", tanh_kappa), strong_kappa=_positive("strong-kappa", strong_kappa),
+        rtol=_positive("rtol", rtol), networks=networks, horizon=_positive("horizon", horizon),
+        edge_widths=() if edge_widths.strip() in ("", "none") else _widths("edge-widths", edge_widths), seed=seed,
     )  # fmt: skip
     out = file_path("out", out)
     seconds = None if time_limit is None else positive_number("time_limit", time_limit)
@@ -84,13 +88,15 @@ def run_test_it(
 
 def write_report(settings: Settings, data: Mapping[Cell, Mapping[str, Any]], out: Path) -> str:
     """Tables and pictures in a folder; returns the tables."""
+    from nnqft_plugins.networks.study.edges import make_edges, make_exponents
     from nnqft_plugins.networks.study.figures import draw_all
     from nnqft_plugins.networks.study.report import markdown
     from nnqft_plugins.networks.study.rows import make_rows, make_sizes
 
-    rows = make_rows(settings, data)
+    rows, edges = make_rows(settings, data), make_edges(settings, data)
+    exponents = make_exponents(settings, data)
     out.mkdir(parents=True, exist_ok=True)
-    text = markdown(settings, rows, make_sizes(rows), draw_all(settings, data, rows, out))
+    text = markdown(settings, rows, make_sizes(rows), edges, exponents, draw_all(settings, data, rows, edges, out))
     write_file(out / "study.md", text.encode())
     return text
 
@@ -119,10 +125,11 @@ def _make_folder(out: Path) -> None:
         raise InputError(f"--out {str(out)!r} cannot be written; wanted a folder of yours")
 
 
-def _couplings(name: str, text: str) -> tuple[float, ...]:
+def _couplings(name: str, text: str, most: float = math.inf) -> tuple[float, ...]:
     values = () if text.strip() in ("", "none") else tuple(parse_numbers(name, text))
-    if any(not 0 < g < 1 for g in values) or len(set(values)) < len(values):
-        raise InputError(f"--{name} {text}: wanted different σ_w² between 0 and γ² = 1, or none")
+    if any(not 0 < g < most for g in values) or len(set(values)) < len(values):
+        limit = "between 0 and γ² = 1" if most < math.inf else "> 0"
+        raise InputError(f"--{name} {text}: wanted different σ_w² {limit}, or none")
     return values
 
 

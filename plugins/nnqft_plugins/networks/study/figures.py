@@ -11,8 +11,18 @@ import numpy as np
 from nnqft.writing import write_figure
 from nnqft_plugins.networks.published.forms import published
 from nnqft_plugins.networks.study.cells import Cell
-from nnqft_plugins.networks.study.plan import CURVE, Kind, Settings, kinds, series_cells, shown, simulation_cell
-from nnqft_plugins.networks.study.rows import Row, width_parts
+from nnqft_plugins.networks.study.edges import Edge
+from nnqft_plugins.networks.study.plan import (
+    CURVE,
+    Kind,
+    Settings,
+    kinds,
+    resummed_cell,
+    series_cells,
+    shown,
+    simulation_cell,
+)
+from nnqft_plugins.networks.study.rows import Parts, Row
 from nnqft_plugins.networks.study.sums import combine, evaluate
 
 if TYPE_CHECKING:
@@ -22,9 +32,11 @@ if TYPE_CHECKING:
 Data = Mapping[Cell, Mapping[str, Any]]
 
 
-def draw_all(settings: Settings, data: Data, rows: Sequence[Row], folder: Path) -> list[str]:
+def draw_all(settings: Settings, data: Data, rows: Sequence[Row], edges: Sequence[Edge], folder: Path) -> list[str]:
     """Write the pictures, and return their names."""
     pictures = {"xi.png": draw_lengths(settings, rows), "correlators.png": draw_correlators(settings, data)}
+    if edges:
+        pictures["edges.png"] = draw_edges(edges)
     for name, figure in pictures.items():
         write_figure(folder / name, figure, dpi=90)
     return list(pictures)
@@ -50,18 +62,28 @@ def draw_lengths(settings: Settings, rows: Sequence[Row]) -> Figure:
         panels[0, n].legend(frameon=False, fontsize="small")
         panels[1, n].set_xlabel("1/N")
         panels[1, n].set_ylabel("ξ/ξ_∞ − 1")
-        # Averages that single networks dominate may lie anywhere.
-        top = max(max(row.resummed, row.sum.value, row.best) / row.infinite - 1 for row in rows if row.kind == kind)
-        panels[1, n].set_ylim(-0.35 * top, 1.3 * top)
+        low, high = _extent([row for row in rows if row.kind == kind])
+        panels[1, n].set_ylim(low - 0.3 * (high - low), high + 0.3 * (high - low))
     _style_legend(panels[1, 0])
     return figure
+
+
+def _extent(rows: Sequence[Row]) -> tuple[float, float]:
+    """Of ξ/ξ_∞ − 1; averages that single networks dominate may lie anywhere, and do not count."""
+    seen = [0.0]
+    for row in rows:
+        seen += [x / row.infinite - 1 for x in (row.resummed, row.sum.value, row.best) if not np.isnan(x)]
+        if not (row.heavy or row.discarded):
+            seen.append(row.simulated / row.infinite - 1)
+    return min(seen), max(seen)
 
 
 def _against_published(axes: Axes, group: Sequence[Row], colour: str, coupling: float) -> None:
     one, x = group[0], [0.0, *(1 / row.N for row in group)]
     depth = (one.published - one.published_flat) * one.N
     axes.plot(x, [one.published_flat + depth * each for each in x], ":", color=colour)
-    axes.plot(x, [one.infinite, *(row.best for row in group)], "-", color=colour, label=f"σ_w² = {coupling:g}")
+    known = [row.best if row.summed else row.resummed for row in group]
+    axes.plot(x, [one.infinite, *known], "-", color=colour, label=f"σ_w² = {coupling:g}")
     _points(axes, group, colour, lambda row, value: value)
 
 
@@ -110,7 +132,10 @@ def draw_correlators(settings: Settings, data: Data) -> Figure:
     from matplotlib.figure import Figure
 
     chosen = [kind for kind in kinds(settings) if simulation_cell(settings, kind, *shown(kind), curve=True) in data]
-    chosen = [kind for kind in chosen if all(cell in data for cell in series_cells(settings, kind))]
+    chosen = [
+        kind for kind in chosen
+        if all(cell in data for cell in [*series_cells(settings, kind), resummed_cell(kind, shown(kind)[0])])
+    ]  # fmt: skip
     figure = Figure(figsize=(5.2 * max(1, len(chosen)), 6.0), layout="constrained")
     if chosen:
         panels = figure.subplots(2, len(chosen), squeeze=False, sharex=True, height_ratios=(3, 2))
@@ -125,8 +150,10 @@ def _correlator(above: Axes, below: Axes, settings: Settings, kind: Kind, data: 
     lags, cells = np.array(CURVE), [data[cell] for cell in series_cells(settings, kind)]
     tables = [combine(cells, at) for at in range(len(CURVE))]
     sums = [evaluate(table, coupling, N) for table in tables]
-    parts = [width_parts(kind, table, coupling, lag=lag) for table, lag in zip(tables, CURVE, strict=True)]
-    infinite, mushrooms, open_ = (kind.kappa / 2 * np.array([part[n] for part in parts]) for n in (0, 1, 2))
+    parts = [Parts.of(kind, data[resummed_cell(kind, coupling)], at) for at in range(len(CURVE))]
+    infinite, mushrooms = (
+        kind.kappa / 2 * np.array([getattr(part, name) for part in parts]) for name in ("infinite", "mushrooms")
+    )
     wider = N * np.array([evaluate(table, coupling, N, range(2, 100)).by_pade for table in tables])
     mean, error = np.array(simulated["mean"]), np.sqrt(np.diagonal(simulated["cov"]))
     total = np.array([each.value for each in sums])
@@ -134,12 +161,12 @@ def _correlator(above: Axes, below: Axes, settings: Settings, kind: Kind, data: 
     above.plot(lags, infinite, "-", color="0.6", label="N → ∞")
     above.plot(lags, infinite + mushrooms / N, "-", color="C0", label="resummed to 1/N")
     above.plot(lags, total, "--", color="C1", label="sum of diagrams")
-    fine = np.linspace(0, lags.max(), 100)
-    talk = published(kind.theory(coupling, N), settings.horizon)
-    above.plot(fine, talk.correlator(fine), ":", color="C3", label="published")
+    if coupling < 1:
+        fine = np.linspace(0, lags.max(), 100)
+        talk = published(kind.theory(coupling, N), settings.horizon)
+        above.plot(fine, talk.correlator(fine), ":", color="C3", label="published")
     below.errorbar(lags, N * (mean - infinite), yerr=N * error, fmt="o", color="black", capsize=2.5, markersize=5)
     below.plot(lags, mushrooms, "-", color="C0", label="resummed to 1/N")
-    below.fill_between(lags, mushrooms - open_, mushrooms + open_, color="C0", alpha=0.15, lw=0)
     below.plot(lags, mushrooms + wider, "-.", color="C0", label="and wider diagrams")
     below.plot(lags, N * (total - infinite), "--", color="C1")
     below.axhline(0, color="0.6", lw=1)
@@ -149,3 +176,27 @@ def _correlator(above: Axes, below: Axes, settings: Settings, kind: Kind, data: 
     below.set_xlabel("τ")
     below.legend(frameon=False, fontsize="small")
     above.legend(frameon=False, fontsize="small")
+
+
+def draw_edges(edges: Sequence[Edge]) -> Figure:
+    """Mean, median and standard deviation of σ_c over N."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    N = np.array([edge.N for edge in edges])
+    mean, median, spread = (np.array([getattr(edge, name) for edge in edges]) for name in ("mean", "median", "spread"))
+    axes.fill_between(
+        N, mean[:, 0] - spread[:, 0], mean[:, 0] + spread[:, 0], color="C0", alpha=0.15, lw=0,
+        label="± standard deviation over networks",
+    )  # fmt: skip
+    axes.errorbar(N, mean[:, 0], yerr=mean[:, 1], fmt="o-", color="C0", capsize=2.5, markersize=4, label="mean")
+    axes.errorbar(N, median[:, 0], yerr=median[:, 1], fmt="s--", color="C1", capsize=2.5, markersize=4, label="median")
+    axes.axhline(1, color="0.6", lw=1)
+    axes.set_xscale("log")
+    axes.set_xticks(N, [str(each) for each in N])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("N")
+    axes.set_ylabel("σ_c/γ")
+    axes.legend(frameon=False, fontsize="small")
+    return figure

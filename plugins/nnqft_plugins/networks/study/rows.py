@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-import nnqft
 from nnqft_plugins.networks.published.forms import published
 from nnqft_plugins.networks.study.cells import Cell
-from nnqft_plugins.networks.study.plan import Kind, Settings, kinds, series_cells, simulation_cell
+from nnqft_plugins.networks.study.plan import Kind, Settings, kinds, resummed_cell, series_cells, simulation_cell
 from nnqft_plugins.networks.study.sums import Sum, Table, combine, evaluate
 
 
@@ -35,13 +33,13 @@ class Row:
     free, infinite : float
         Without interactions, and at N → ∞.
     sum : Sum
-        The engine's, to the highest order.
+        The engine's, to the highest order; nan beyond the edge, where the series has nothing to say.
     resummed, resummed_error : float
-        N → ∞ plus all mushrooms; the error is that of their sum, without N^{−2}.
+        N → ∞ plus all mushrooms; the error is the numerical one of that sum, without N^{−2}.
     wider : Sum
-        The diagrams of width order 2 and more.
+        The diagrams of width order 2 and more; nan as the sum.
     published, published_flat : float
-        The talk's formula at the horizon T, and at T/N = 0.
+        The talk's formula at the horizon T, and at T/N = 0; nan for σ_w ≥ γ.
     """
 
     kind: Kind
@@ -69,13 +67,18 @@ class Row:
 
     @property
     def best(self) -> float:
-        """Everything that is known: N → ∞, all mushrooms, and the Padé values of the wider diagrams."""
+        """N → ∞, all mushrooms, and the Padé values of the wider diagrams; nan where these are not known."""
         return self.resummed + self.wider.by_pade
 
     @property
     def best_error(self) -> float:
         """What `best` leaves open."""
         return self.resummed_error + self.wider.error
+
+    @property
+    def summed(self) -> bool:
+        """There is a series of diagrams at this coupling."""
+        return not math.isnan(self.sum.value)
 
     @property
     def agrees(self) -> bool:
@@ -95,19 +98,24 @@ def make_rows(settings: Settings, data: Data) -> list[Row]:
             continue
         table = combine([data[cell] for cell in cells], at=0)
         for coupling in kind.couplings:
+            if (whole := resummed_cell(kind, coupling)) not in data:
+                continue
+            parts = Parts.of(kind, data[whole])
             for N in kind.widths:
                 cell = simulation_cell(settings, kind, coupling, N)
                 if cell in data:
-                    rows.append(_row(settings, kind, table, coupling, N, data[cell]))
+                    rows.append(_row(settings, kind, table, parts, coupling, N, data[cell]))
     return rows
 
 
-def _row(settings: Settings, kind: Kind, table: Table, coupling: float, N: int, simulated: Mapping[str, Any]) -> Row:
+def _row(
+    settings: Settings, kind: Kind, table: Table, parts: Parts, coupling: float, N: int, simulated: Mapping[str, Any]
+) -> Row:
     scale = 2 / kind.kappa
     step = abs(simulated["step"][0])
-    infinite, mushrooms, error = width_parts(kind, table, coupling)
-    forms = published(kind.theory(coupling, N), settings.horizon)
-    flat = published(kind.theory(coupling, N), 0.0)
+    talk, flat = (
+        published(kind.theory(coupling, N), T).xi if coupling < 1 else math.nan for T in (settings.horizon, 0.0)
+    )
     return Row(
         kind=kind,
         coupling=coupling,
@@ -118,41 +126,31 @@ def _row(settings: Settings, kind: Kind, table: Table, coupling: float, N: int, 
         networks=simulated["networks"],
         discarded=simulated["discarded"],
         heavy=any("heavy tail" in note for note in simulated["notes"]),
-        free=scale * table[0, 0].value,
-        infinite=infinite,
+        # Without interactions a stationary unit has ξ = 1/γ.
+        free=scale * table[0, 0].value if table else 1.0,
+        infinite=parts.infinite,
         sum=evaluate(table, coupling, N).scaled(scale),
-        resummed=infinite + mushrooms / N,
-        resummed_error=error / N,
+        resummed=parts.infinite + parts.mushrooms / N,
+        resummed_error=parts.infinite_error + parts.mushrooms_error / N,
         wider=evaluate(table, coupling, N, range(2, 100)).scaled(scale),
-        published=forms.xi,
-        published_flat=flat.xi,
+        published=talk,
+        published_flat=flat,
     )
 
 
-def width_parts(kind: Kind, table: Table, coupling: float, at: int = 0, lag: float = 0.0) -> tuple[float, float, float]:
-    """2 C/κ at N → ∞, the coefficient of 1/N, and the error of that coefficient.
+@dataclass(frozen=True)
+class Parts:
+    """2 C/κ at N → ∞ and the coefficient of 1/N, summed to all orders, with their numerical errors."""
 
-    Closed sums for linear networks; for others mean-field theory with the true φ, and the Padé value of the mushrooms.
-    """
-    scale = 2 / kind.kappa
-    if kind.model == "linear":
-        times = kind.times((lag,))
-        result = nnqft.compute(kind.theory(coupling, 1), "two_point", order="resummed", width_order=1, times=times)
-        zero, one = (float(result.contribution("resummed", k).mean[0]) for k in (0, 1))
-        return scale * zero, scale * one, 0.0
-    mushrooms = evaluate(table, coupling, 1.0, [1])
-    return (
-        scale * float(_mean_field(kind, coupling).correlator(lag)),
-        scale * mushrooms.by_pade,
-        scale * (mushrooms.pade + mushrooms.degree),
-    )
+    infinite: float
+    mushrooms: float
+    infinite_error: float
+    mushrooms_error: float
 
-
-@cache
-def _mean_field(kind: Kind, coupling: float) -> Any:
-    from nnqft_plugins.networks.meanfield import solve
-
-    return solve(kind.theory(coupling, 1))
+    @classmethod
+    def of(cls, kind: Kind, data: Mapping[str, Any], at: int = 0) -> Parts:
+        """Of a cell of all orders, at time number `at`."""
+        return cls(*(2 / kind.kappa * data[name][k][at] for name in ("mean", "error") for k in (0, 1)))
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,9 @@ class Sum:
 
 
 def evaluate(table: Table, coupling: float, N: float, widths: Container[int] = range(100)) -> Sum:
-    """Σ a_nk g^n N^{−k} over the width orders k that are wanted."""
+    """Σ a_nk g^n N^{−k} over the width orders k that are wanted; nan without any series."""
+    if not table:
+        return Sum(*(math.nan,) * 6)
     total = Sum(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     for k in sorted({k for _, k in table if k in widths}):
         total = _add(total, _one_width(table, coupling, N, k))
