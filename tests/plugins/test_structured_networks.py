@@ -258,3 +258,23 @@ def test_what_structured_weights_are_refused(call: Any, message: str) -> None:
 def test_the_page_says_what_is_so() -> None:
     page = Path(__file__).parents[2] / "docs/structured.md"
     assert doctest.testfile(str(page), module_relative=False, encoding="utf-8") == (0, 9)
+
+
+@pytest.mark.parametrize(
+    ("model", "structure", "observable"),
+    [
+        ("taylor", {"fractions": [0.5, 0.5], "expansion": "bare"}, "mean"),
+        ("taylor", {"low_rank": (0.5, 0.5, 0.1), "expansion": "bare"}, "mean"),
+        ("adaptation", {"low_rank": (0.5, 0.5, 0.1)}, "two_point"),
+    ],
+)
+def test_simulations_do_without_controls_where_none_is_known(
+    model: str, structure: dict[str, Any], observable: str
+) -> None:
+    """Neither traces of these weights nor free paths are there: the mean over networks is what is left."""
+    theory = nnqft.theory(model, activation="tanh", N=10, sigma_w=0.4, start="rest", **structure)
+    times = [(1.0,)] if observable == "mean" else [(1.0, 1.0)]
+    found = simulate(theory, observable=observable, times=times, networks=40, seed=2)
+    assert np.isfinite(found.mean).all()
+    assert 0 < found.sdev[0] < 0.2
+    assert observable == "mean" or found.mean[0] > 0.2

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from nnqft import AbstractDerivedObservable, InputError, Need, Theory
+from nnqft_plugins.networks.partitions import partitions
 
 Blocks = tuple[tuple[int, ...], ...]
 
@@ -74,15 +75,4 @@ def _name(indices: str, block: tuple[int, ...]) -> str:
 
 def _tying_partitions() -> list[Blocks]:
     """Partitions of the four legs with a block that holds legs of both A = (0, 1) and A = (2, 3)."""
-    return [p for p in _partitions((0, 1, 2, 3)) if any(min(block) < 2 <= max(block) for block in p)]
-
-
-def _partitions(items: tuple[int, ...]) -> Iterator[Blocks]:
-    if not items:
-        yield ()
-        return
-    first, *rest = items
-    for smaller in _partitions(tuple(rest)):
-        yield ((first,), *smaller)
-        for n, block in enumerate(smaller):
-            yield (*smaller[:n], (first, *block), *smaller[n + 1 :])
+    return [p for p in partitions((0, 1, 2, 3)) if any(min(block) < 2 <= max(block) for block in p)]

@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from nnqft_plugins.networks.finite_width.pairs import Crossing
+from nnqft_plugins.networks.finite_width.pairs import Crossing, power_table
 
 _RATIO = 0.9
 """At most so much is taken to be left of a degree in the next one."""
@@ -70,7 +70,7 @@ def covariances(
     dict
         A (P',) array for each that is wanted.
     """
-    powers = [_powers(x, degree) for x in (crossing.uu, crossing.uw, crossing.wu, crossing.ww)]
+    powers = [power_table(x, degree) for x in (crossing.uu, crossing.uw, crossing.wu, crossing.ww)]
     terms: dict[tuple[str, str], list[np.ndarray]] = {each: [] for each in wanted}
     for s in range(1, degree + 1):
         row = np.arange(s + 1)
@@ -111,15 +111,6 @@ def _of_degree(
         inner = dict(zip(names, weights[:, part] @ products[part], strict=True))
         for a, b in active:
             found[a, b] += right[b][:, place] * inner[a]
-    return found
-
-
-def _powers(x: np.ndarray, degree: int) -> np.ndarray:
-    """(degree + 1, P') powers of x."""
-    found = np.empty((degree + 1, *x.shape))
-    found[0] = 1.0
-    for n in range(1, degree + 1):
-        np.multiply(found[n - 1], x, out=found[n])
     return found
 
 

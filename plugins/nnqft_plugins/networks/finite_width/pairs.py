@@ -186,3 +186,12 @@ def _with_tail(terms: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     ratio = np.clip(ratio, 0.0, 0.9)
     tail = last * ratio / (1 - ratio)
     return total + tail, np.abs(tail)
+
+
+def power_table(x: np.ndarray, degree: int) -> np.ndarray:
+    """(degree + 1, …) powers of x."""
+    found = np.empty((degree + 1, *x.shape))
+    found[0] = 1.0
+    for n in range(1, degree + 1):
+        np.multiply(found[n - 1], x, out=found[n])
+    return found

@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 
-from nnqft_plugins.networks.finite_width.pairs import Crossing
+from nnqft_plugins.networks.finite_width.pairs import Crossing, power_table
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Scatter:
     def __init__(self, others: np.ndarray, crossing: Crossing, degree: int) -> None:
         self.others, self.degree = others, degree
         entries = (crossing.uu, crossing.uw, crossing.wu, crossing.ww)
-        self._powers = [_table(x, degree) for x in entries]
+        self._powers = [power_table(x, degree) for x in entries]
 
     def covariance(self, *functions: np.ndarray) -> list[np.ndarray]:
         """(P', R) ⟨⟨g ; g'⟩⟩ of each g, (degree + 1, degree + 1) coefficients."""
@@ -108,15 +108,6 @@ class Scatter:
         lower = exponents.copy()
         lower[:, by] = np.maximum(lower[:, by] - 1, 0)
         return exponents[:, by, None] * self._product(one, two, lower)
-
-
-def _table(x: np.ndarray, degree: int) -> np.ndarray:
-    """(degree + 1, P', R) powers of x."""
-    found = np.empty((degree + 1, *x.shape))
-    found[0] = 1.0
-    for n in range(1, degree + 1):
-        np.multiply(found[n - 1], x, out=found[n])
-    return found
 
 
 def _kept(M: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -19,9 +19,7 @@ from nnqft.show.watch import tick
 from nnqft_plugins.networks.adaptation import Adaptation
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Measured, NetworkBatch
-from nnqft_plugins.networks.simulation.paths import Drive, measure
-from nnqft_plugins.networks.simulation.schedule import Schedule
-from nnqft_plugins.networks.weights import draw_weights
+from nnqft_plugins.networks.simulation.paths import drawn, measure
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +88,7 @@ def adapting_batch(batch: NetworkBatch) -> Measured:
     network, shape = ensemble.network, (batch.size, ensemble.network.N)
     unit = network.adaptation
     assert unit is not None
-    schedule = Schedule.of(ensemble)
-    W, rest = draw_weights(rng, network.weights, network.sigma_w, network.N, batch.size)
-    W = W + rest
-    drive = Drive(network, rng, shape)
-    begin = math.sqrt(ensemble.begin) * rng.standard_normal(shape)
+    schedule, W, drive, begin = drawn(batch, rng)
     fine, coarse = (PairWalk(network, W, np.stack([begin, 0.0 * begin])) for _ in range(2))
     records = np.empty((2, len(schedule.moments), *shape))
     now, input_now = 0.0, drive.value()

@@ -15,6 +15,7 @@ from itertools import permutations
 import numpy as np
 
 from nnqft import InputError
+from nnqft_plugins.networks.partitions import partitions
 
 Moment = tuple[tuple[float, int], ...]
 """(time, unit) of each factor, units numbered from 0."""
@@ -84,23 +85,6 @@ def check_legs(legs: Moment, width: int) -> None:
         raise InputError(f"{len(legs)} legs: wanted at most {MOST_LEGS} in a simulation, as cumulant of four times")
     if units > width:
         raise InputError(f"{units} different units: these networks have N={width}; write a larger N")
-
-
-@cache
-def partitions(items: tuple[int, ...]) -> tuple[tuple[tuple[int, ...], ...], ...]:
-    """All ways to put items into blocks."""
-    return tuple(_partitions(items))
-
-
-def _partitions(items: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
-    if not items:
-        yield ()
-        return
-    first, *rest = items
-    for smaller in _partitions(tuple(rest)):
-        yield ((first,), *smaller)
-        for n, block in enumerate(smaller):
-            yield (*smaller[:n], (first, *block), *smaller[n + 1 :])
 
 
 def merged(moment: Moment) -> Iterator[tuple[float, tuple[int, ...]]]:

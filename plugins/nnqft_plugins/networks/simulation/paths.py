@@ -164,15 +164,19 @@ def follow(
         yield column
 
 
+def drawn(batch: NetworkBatch, rng: np.random.Generator) -> tuple[Schedule, np.ndarray, Drive, np.ndarray]:
+    """When a batch is looked at, and its weights, its drive and its states at first, drawn in this order."""
+    ensemble, network = batch.ensemble, batch.ensemble.network
+    W, rest = draw_weights(rng, network.weights, network.sigma_w, network.N, batch.size)
+    drive = Drive(network, rng, (batch.size, network.N))
+    return Schedule.of(ensemble), W + rest, drive, math.sqrt(ensemble.begin) * rng.standard_normal(drive.static.shape)
+
+
 def path_batch(batch: NetworkBatch) -> Measured:
     """What paths of a batch of networks, one a unit, give: any activation."""
     ensemble, rng = batch.ensemble, batch.generator()
     network, shape = ensemble.network, (batch.size, ensemble.network.N)
-    schedule = Schedule.of(ensemble)
-    W, rest = draw_weights(rng, network.weights, network.sigma_w, network.N, batch.size)
-    W = W + rest
-    drive = Drive(network, rng, shape)
-    begin = math.sqrt(ensemble.begin) * rng.standard_normal(shape)
+    schedule, W, drive, begin = drawn(batch, rng)
     fine, coarse = (Walk(network, W, begin) for _ in range(2))
     free = Free(network, begin)
     records = np.empty((3, len(schedule.moments), *shape))
@@ -200,10 +204,15 @@ def measure(
         values=fine,
         squares=(K[0] ** 2).mean(axis=1).T,
         coarse=coarse,
-        controls=np.stack(known, axis=-1),
+        controls=controls_of(known, fine.shape),
         discarded=int((~kept).sum()),
         drift=drift(K[0]),
     )
+
+
+def controls_of(known: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """(*shape, controls) of what has a known average; there may be none."""
+    return np.stack(known, axis=-1) if known else np.zeros((*shape, 0))
 
 
 def traces_of(network: Network, W: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -8,16 +8,14 @@ unit's Σ_j J_ij² the product of (Jv)_i² of both.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from nnqft_plugins.networks.network import Network
 from nnqft_plugins.networks.simulation.measurement import Measured, NetworkBatch
-from nnqft_plugins.networks.simulation.paths import Drive, Walk, follow, traces_of
+from nnqft_plugins.networks.simulation.paths import Walk, controls_of, drawn, follow, traces_of
 from nnqft_plugins.networks.simulation.schedule import RUN_AWAY, Schedule, drift
-from nnqft_plugins.networks.weights import draw_weights
 
 VECTORS = 2
 """Tangents of each network and moment of beginning."""
@@ -27,11 +25,7 @@ def tangent_batch(batch: NetworkBatch) -> Measured:
     """What tangents of paths of a batch of networks, one a unit, give."""
     ensemble, rng = batch.ensemble, batch.generator()
     network, shape = ensemble.network, (batch.size, ensemble.network.N)
-    schedule = Schedule.of(ensemble)
-    W, rest = draw_weights(rng, network.weights, network.sigma_w, network.N, batch.size)
-    W = W + rest
-    drive = Drive(network, rng, shape)
-    begin = math.sqrt(ensemble.begin) * rng.standard_normal(shape)
+    schedule, W, drive, begin = drawn(batch, rng)
     fine, coarse = (Walk(network, W, begin) for _ in range(2))
     due = _Due.of(schedule)
     found = np.zeros((2, *due.shape, batch.size, VECTORS))
@@ -101,7 +95,7 @@ def _measured(network: Network, W: np.ndarray, found: np.ndarray, kept: np.ndarr
         values=fine,
         squares=found[0].prod(axis=-1).mean(axis=1).T,
         coarse=coarse,
-        controls=np.stack(known, axis=-1) if known else np.zeros((*fine.shape, 0)),
+        controls=controls_of(known, fine.shape),
         discarded=int((~kept).sum()),
         drift=drift(K[0]),
     )
