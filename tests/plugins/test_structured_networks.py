@@ -278,3 +278,17 @@ def test_simulations_do_without_controls_where_none_is_known(
     assert np.isfinite(found.mean).all()
     assert 0 < found.sdev[0] < 0.2
     assert observable == "mean" or found.mean[0] > 0.2
+
+
+@pytest.mark.parametrize("observable", ["response", "gradient"])
+def test_tangents_are_those_of_the_population(observable: str) -> None:
+    """By steps as by eigenvectors, in populations that differ: one hears, the other does not."""
+    structure = {"fractions": [0.5, 0.5], "gains": [[0.0, 0.0], [1.4, 1.4]], "sigma_w": 0.7, "N": 20}
+    for population in (1, 2):
+        theory = nnqft.theory("linear", population=population, start="rest", **structure)
+        ask = {"observable": observable, "times": [(1.5, 0.0)], "seed": 4}
+        stepped, exact = (simulate(theory, method=m, networks=n, **ask) for m, n in (("heun", 60), ("exact", 400)))
+        error = float(np.hypot(stepped.sdev[0], exact.sdev[0]))
+        assert abs(stepped.mean[0] - exact.mean[0]) < 4 * error + 2e-4
+        if population == 1:
+            assert exact.mean[0] == pytest.approx(np.exp(-1.5 if observable == "response" else -3.0), rel=1e-6)

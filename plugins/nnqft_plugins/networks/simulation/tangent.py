@@ -37,13 +37,14 @@ def tangent_batch(batch: NetworkBatch) -> Measured:
                 fine.tangents[column] = coarse.tangents[column] = started[column]
             for m, k, first in due.at.get(column, ()):
                 for n, walk in enumerate((fine, coarse if ensemble.refined else fine)):
+                    now = walk.tangents[first][:, network.units]
                     if ensemble.spread and 2 * m >= due.shape[0]:
-                        found[n, m, k] = (walk.tangents[first] ** 2).prod(axis=-1).mean(axis=1)[:, None]
+                        found[n, m, k] = (now**2).prod(axis=-1).mean(axis=1)[:, None]
                         continue
-                    value = _value(ensemble.gradient, started[first], walk.tangents[first], column > first)
-                    found[n, m, k] = value
-            for start in [start for start in started if due.last[start] <= column]:
-                del started[start], fine.tangents[start], coarse.tangents[start]
+                    start = started[first][:, network.units]
+                    found[n, m, k] = _value(ensemble.gradient, start, now, column > first)
+            for past in [first for first in started if due.last[first] <= column]:
+                del started[past], fine.tangents[past], coarse.tangents[past]
     return _measured(network, W, found, _kept(found, fine, coarse))
 
 
@@ -102,7 +103,7 @@ def _measured(network: Network, W: np.ndarray, found: np.ndarray, kept: np.ndarr
 
 
 def _value(gradient: bool, start: np.ndarray, now: np.ndarray, later: bool) -> np.ndarray:
-    """(U, P): |Jv|²/N or v·Jv/N; a response begins after its kick."""
+    """(U, P): |Jv|²/N or v·Jv/N, over the units that are looked at; a response begins after its kick."""
     if gradient:
         return (now**2).mean(axis=1)
     return (start * now).mean(axis=1) if later else np.zeros((len(now), now.shape[2]))
